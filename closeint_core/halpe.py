@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Names, order and symmetry of the Halpe-26 and COCO-17 keypoints."""
 
 from __future__ import annotations

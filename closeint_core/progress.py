@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Progress and cancellation: one small object that the caller hands to every stage."""
 
 from __future__ import annotations
