@@ -11,6 +11,7 @@ from __future__ import annotations
 import json
 import os
 import zipfile
+import zlib
 from dataclasses import dataclass, field, fields, replace
 from pathlib import Path
 from typing import Any
@@ -165,7 +166,7 @@ class InteractionClip:
                     what = f"says its format is {found!r}" if found else "names no format"
                     raise CloseintError(
                         f"{path} {what}; this version reads {FORMAT!r}.",
-                        "Export it again with this version of closeint.",
+                        "Export it again with this version.",
                     )
                 missing = [key for key in _KEYS if key not in archive.files]
                 if missing:
@@ -174,7 +175,7 @@ class InteractionClip:
             metadata = json.loads(str(data["metadata"]) or "{}")
         except CloseintError:
             raise
-        except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile, zipfile.LargeZipFile) as error:
+        except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile, zlib.error) as error:
             raise CloseintError(f"{path} is not a readable clip file ({error}).", "Make the clip again.") from error
         del data["format"]
         data |= {"body": str(data["body"]), "video": str(data["video"]), "metadata": metadata}

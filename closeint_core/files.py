@@ -52,7 +52,7 @@ def require_writable(folder: str | os.PathLike[str]) -> None:
     Raises:
         CloseintError: the folder cannot be made or written to.
     """
-    with atomic_path(Path(folder) / ".closeint-write-test") as probe:
+    probe = Path(folder) / ".closeint-write-test"
+    with atomic_path(probe):
         pass
-    (Path(folder) / ".closeint-write-test").unlink(missing_ok=True)
-    del probe
+    probe.unlink(missing_ok=True)
