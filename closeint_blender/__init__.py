@@ -1,0 +1,29 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""closeint for Blender: two people from a video as two rigged characters.
+
+bpy is imported when the add-on registers, not here, so that the parts without bpy load in any Python.
+"""
+
+from __future__ import annotations
+
+import importlib
+from types import ModuleType
+
+_PARTS = ("operators.import_clip",)
+"""Modules with ``register`` and ``unregister``, in the order in which they register."""
+
+_registered: list[ModuleType] = []
+
+
+def register() -> None:
+    """Called by Blender when the extension is enabled."""
+    for part in _PARTS:
+        module = importlib.import_module(f".{part}", __package__)
+        module.register()
+        _registered.append(module)
+
+
+def unregister() -> None:
+    """Called by Blender when the extension is disabled."""
+    while _registered:
+        _registered.pop().unregister()

@@ -1,0 +1,89 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The clip's camera, with the footage behind it."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import bpy
+import numpy as np
+
+from .camera_model import SENSOR_WIDTH, BlenderCamera
+from .fcurves import Channels, write_action
+from .footage import Footage
+
+_FAR = 1000.0
+"""Metres; Blender's own 100 m cuts off scenes seen through long lenses."""
+
+
+def make_camera(collection: Any, name: str, values: BlenderCamera, frames: np.ndarray) -> Any:
+    """A camera object; it is animated when there is more than one view.
+
+    Args:
+        collection: where to put it.
+        name: of the object and its data.
+        values: C views.
+        frames: (T,) scene frames; C is 1 or T.
+    """
+    data = bpy.data.cameras.new(name)
+    ob = bpy.data.objects.new(name, data)
+    collection.objects.link(ob)
+    data.sensor_fit = "HORIZONTAL"
+    data.sensor_width = SENSOR_WIDTH
+    data.clip_start, data.clip_end = 0.01, _FAR
+    data.lens = values.lens[0]
+    data.shift_x, data.shift_y = values.shift[0]
+    ob.rotation_mode = "QUATERNION"
+    ob.location = values.location[0]
+    ob.rotation_quaternion = values.rotation[0]
+    if len(values.location) > 1:
+        moving = [
+            Channels("location", values.location, "Transform"),
+            Channels("rotation_quaternion", values.rotation, "Transform"),
+        ]
+        write_action(ob, name, moving, frames)
+        lens = [
+            Channels("lens", values.lens[:, None], "Lens", is_array=False),
+            Channels("shift_x", values.shift[:, :1], "Lens", is_array=False),
+            Channels("shift_y", values.shift[:, 1:], "Lens", is_array=False),
+        ]
+        if any(np.ptp(channel.values) > 0 for channel in lens):
+            write_action(data, f"{name} Lens", lens, frames)
+    return ob
+
+
+def add_background(camera: Any, footage: Footage, start_frame: int, length: int, image_size: np.ndarray) -> str | None:
+    """Show the footage behind the camera, in step with the clip; returns a warning or None."""
+    try:
+        image = bpy.data.images.load(str(footage.path), check_existing=True)
+    except RuntimeError:
+        return f"Blender cannot read the footage {footage.path}, so the camera has no background."
+    if footage.is_sequence:
+        image.source = "SEQUENCE"
+    background = camera.data.background_images.new()
+    background.image = image
+    background.frame_method = "FIT"
+    background.display_depth = "BACK"
+    background.alpha = 1.0
+    user = background.image_user
+    user.frame_start = start_frame
+    user.frame_duration = length
+    user.frame_offset = footage.offset
+    user.use_auto_refresh = True
+    camera.data.show_background_images = True
+    return _size_warning(tuple(image.size), (int(image_size[0]), int(image_size[1])), footage)
+
+
+def _size_warning(size: tuple[int, ...], expected: tuple[int, int], footage: Footage) -> str | None:
+    if 0 in size:
+        return f"Blender cannot read the footage {footage.path}; the background stays empty."
+    width, height = size
+    if (width, height) == (expected[1], expected[0]) and width != height:
+        return f"This Blender shows {footage.path.name} without its rotation; turn the background image by 90 degrees."
+    # A smaller copy of the same picture is fine.
+    if abs(width * expected[1] - height * expected[0]) > 0.02 * width * expected[1]:
+        return (
+            f"The footage is {width} x {height} pixels, but the clip was made from {expected[0]} x {expected[1]}; "
+            "the background does not match the camera."
+        )
+    return None

@@ -1,0 +1,195 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The arithmetic of the armature: where bones lie and which channel values make a pose.
+
+No bpy here. Two frames occur: the body's own (SMPL's rest pose: Y up, facing +Z, left is +X) and Blender's
+(Z up, the character faces -Y). A character is stood up once, by ``stand_up``; the clip's global orientation
+already maps the body's frame to the clip's Z-up world, so nothing else is converted.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+UPRIGHT: np.ndarray = np.array([[1.0, 0.0, 0.0], [0.0, 0.0, -1.0], [0.0, 1.0, 0.0]])
+"""Rotation from the body's frame (Y up) to Blender's (Z up): +90 degrees about X."""
+
+SHORTEST_BONE = 0.01
+"""Metres; Blender deletes bones of no length."""
+
+_AIM = {
+    "pelvis": "spine1",
+    "spine1": "spine2",
+    "spine2": "spine3",
+    "spine3": "neck",
+    "neck": "head",
+    "left_hip": "left_knee",
+    "right_hip": "right_knee",
+    "left_knee": "left_ankle",
+    "right_knee": "right_ankle",
+    "left_ankle": "left_foot",
+    "right_ankle": "right_foot",
+    "left_collar": "left_shoulder",
+    "right_collar": "right_shoulder",
+    "left_shoulder": "left_elbow",
+    "right_shoulder": "right_elbow",
+    "left_elbow": "left_wrist",
+    "right_elbow": "right_wrist",
+    "left_wrist": "left_hand",
+    "right_wrist": "right_hand",
+}
+"""The joint a bone points to."""
+
+_TIP = {
+    "head": (0.0, 0.18, 0.0),
+    "left_foot": (0.0, 0.0, 0.07),
+    "right_foot": (0.0, 0.0, 0.07),
+    "left_hand": (0.08, 0.0, 0.0),
+    "right_hand": (-0.08, 0.0, 0.0),
+}
+"""Bones without a child: head to tail, in the body's frame, metres."""
+
+_ARM = ("collar", "shoulder", "elbow", "wrist", "hand")
+
+
+@dataclass(frozen=True)
+class BoneLayout:
+    """Where the bones of one person lie, in Blender's frame, metres.
+
+    Attributes:
+        heads: (J, 3), the joints.
+        tails: (J, 3).
+        z_axes: (J, 3) unit vectors, the direction each bone's Z axis is rolled to.
+        lift: metres the body was raised by, so that its rest pose stands on z = 0.
+    """
+
+    heads: np.ndarray
+    tails: np.ndarray
+    z_axes: np.ndarray
+    lift: float
+
+
+@dataclass(frozen=True)
+class PoseChannels:
+    """Channel values of one person.
+
+    Attributes:
+        rotations: (T, J, 4) quaternions w, x, y, z in each bone's own frame; the sign never jumps.
+        root_location: (T, 3) metres, in the root bone's own frame.
+    """
+
+    rotations: np.ndarray
+    root_location: np.ndarray
+
+
+def stand_up(points: np.ndarray) -> np.ndarray:
+    """Points or directions (..., 3) of the body's frame, in Blender's."""
+    return points @ UPRIGHT.T
+
+
+def lay_out_bones(joints: np.ndarray, names: Sequence[str], lift: float = 0.0) -> BoneLayout:
+    """Bones that start at the joints and point along the limbs.
+
+    A bone's X axis is the flexion axis of its joint (positive bends an elbow, a knee's positive swings the shank
+    back, the spine bends forward), and left and right mirror each other, as Blender's mirror tools expect.
+
+    Args:
+        joints: (J, 3) of the rest pose, body's frame.
+        names: the J joints' names; unknown ones get a short bone upwards.
+        lift: metres to raise the rest pose by.
+    """
+    joints = np.asarray(joints, np.float64)
+    index = {name: i for i, name in enumerate(names)}
+    tails = np.empty_like(joints)
+    flexion = np.tile([1.0, 0.0, 0.0], (len(names), 1))
+    for i, name in enumerate(names):
+        target = index.get(_AIM.get(name, ""))
+        tails[i] = joints[target] if target is not None else joints[i] + _TIP.get(name, (0.0, 0.05, 0.0))
+        if np.linalg.norm(tails[i] - joints[i]) < SHORTEST_BONE:
+            tails[i] = joints[i] + (0.0, SHORTEST_BONE, 0.0)
+        side, _, part = name.partition("_")
+        if part in _ARM:
+            # The arms lie along X, so they bend about the vertical.
+            flexion[i] = (0.0, -1.0, 0.0) if side == "left" else (0.0, 1.0, 0.0)
+    along = tails - joints
+    along /= np.linalg.norm(along, axis=1, keepdims=True)
+    z_axes = np.cross(flexion, along)
+    lengths = np.linalg.norm(z_axes, axis=1, keepdims=True)
+    # A bone along its own flexion axis has no use for it; any direction across the bone serves.
+    z_axes = np.where(lengths > 1e-3, z_axes / np.maximum(lengths, 1e-3), np.roll(along, 1, axis=1))
+    up = (0.0, 0.0, lift)
+    return BoneLayout(stand_up(joints) + up, stand_up(tails) + up, stand_up(z_axes), float(lift))
+
+
+def rotvec_to_quaternion(rotvec: np.ndarray) -> np.ndarray:
+    """Axis-angle (..., 3), radians, as unit quaternions (..., 4) w, x, y, z."""
+    half = 0.5 * np.linalg.norm(rotvec, axis=-1, keepdims=True)
+    # numpy's sinc is sin(pi x) / (pi x); it is exact at 0, where dividing by the angle is not.
+    return np.concatenate([np.cos(half), 0.5 * np.sinc(half / np.pi) * rotvec], axis=-1)
+
+
+def matrix_to_quaternion(matrix: np.ndarray) -> np.ndarray:
+    """Rotation matrices (..., 3, 3) as unit quaternions (..., 4) w, x, y, z with w >= 0.
+
+    The eigenvector of the largest eigenvalue of Bar-Itzhack's symmetric matrix (2000): the nearest rotation when
+    the matrix is slightly off, and no branches for angles near 180 degrees.
+    """
+    m = np.asarray(matrix, np.float64)
+    k = np.empty((*m.shape[:-2], 4, 4))
+    k[..., 0, 0] = m[..., 0, 0] + m[..., 1, 1] + m[..., 2, 2]
+    k[..., 1, 1] = m[..., 0, 0] - m[..., 1, 1] - m[..., 2, 2]
+    k[..., 2, 2] = m[..., 1, 1] - m[..., 0, 0] - m[..., 2, 2]
+    k[..., 3, 3] = m[..., 2, 2] - m[..., 0, 0] - m[..., 1, 1]
+    k[..., 0, 1] = k[..., 1, 0] = m[..., 2, 1] - m[..., 1, 2]
+    k[..., 0, 2] = k[..., 2, 0] = m[..., 0, 2] - m[..., 2, 0]
+    k[..., 0, 3] = k[..., 3, 0] = m[..., 1, 0] - m[..., 0, 1]
+    k[..., 1, 2] = k[..., 2, 1] = m[..., 1, 0] + m[..., 0, 1]
+    k[..., 1, 3] = k[..., 3, 1] = m[..., 0, 2] + m[..., 2, 0]
+    k[..., 2, 3] = k[..., 3, 2] = m[..., 2, 1] + m[..., 1, 2]
+    quaternion = np.linalg.eigh(k)[1][..., -1]
+    return np.where(quaternion[..., :1] < 0, -quaternion, quaternion)
+
+
+def multiply(a: np.ndarray, b: np.ndarray) -> np.ndarray:
+    """Quaternion product (..., 4): the rotation b, then the rotation a."""
+    aw, av = a[..., :1], a[..., 1:]
+    bw, bv = b[..., :1], b[..., 1:]
+    w = aw * bw - np.sum(av * bv, axis=-1, keepdims=True)
+    return np.concatenate([w, aw * bv + bw * av + np.cross(av, bv)], axis=-1)
+
+
+def continuous(quaternions: np.ndarray) -> np.ndarray:
+    """The same rotations (T, ..., 4) with signs such that each frame is nearest to the one before.
+
+    q and -q are one rotation, but a curve from q to -q turns the bone all the way round between two frames.
+    """
+    same = np.sum(quaternions[1:] * quaternions[:-1], axis=-1) >= 0
+    signs = np.cumprod(np.where(same, 1.0, -1.0), axis=0)
+    return np.concatenate([quaternions[:1], quaternions[1:] * signs[..., None]])
+
+
+def pose_channels(poses: np.ndarray, transl: np.ndarray, root_joint: np.ndarray, rest: np.ndarray) -> PoseChannels:
+    """The channel values that put an armature in the poses of a clip.
+
+    With B a bone's rest matrix and S = UPRIGHT^-1 B its axes in the body's frame, a joint's rotation R becomes
+    S^-1 R S; the root's becomes B^-1 R S, since its R leads out of the body's frame to the world.
+
+    Args:
+        poses: (T, J, 3) axis-angle, radians; joint 0 is the global orientation.
+        transl: (T, 3) metres; joint 0 stands at root_joint + transl.
+        root_joint: (3,) of the rest pose, body's frame.
+        rest: (J, 4, 4) the bones' rest matrices in the armature's frame, as Blender made them.
+    """
+    axes = UPRIGHT.T @ np.asarray(rest, np.float64)[:, :3, :3]
+    # S^-1 R S turns by the same angle about the axis S^-1 a, so the vector is rotated, not the matrix.
+    local = np.einsum("jki,tjk->tji", axes, np.asarray(poses, np.float64))
+    rotations = rotvec_to_quaternion(local)
+    root_axes = matrix_to_quaternion(axes[0])
+    root_rest = matrix_to_quaternion(rest[0, :3, :3])
+    # B^-1 R S = (B^-1 S) (S^-1 R S)
+    rotations[:, 0] = multiply(multiply(root_rest * (1, -1, -1, -1), root_axes), rotations[:, 0])
+    world = np.asarray(root_joint, np.float64) + transl
+    root_location = (world - rest[0, :3, 3]) @ rest[0, :3, :3]
+    return PoseChannels(continuous(rotations).astype(np.float32), root_location.astype(np.float32))

@@ -1,0 +1,132 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: Apache-2.0
+"""Build the Blender extension: ``python3 scripts/build_extension.py [--out dist]``.
+
+The zip's root is the content of ``closeint_blender`` with ``blender_manifest.toml`` and ``wheels/`` beside it; the
+wheel is ``closeint_core``. Blender's own tool builds and checks the zip, so a Blender or a Python with bpy is needed.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import re
+import shutil
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+
+from blender_runtimes import ROOT, BlenderRuntime, find_runtimes
+
+_IGNORED = shutil.ignore_patterns("__pycache__", "*.pyc", ".*_cache", ".DS_Store")
+
+
+class BuildError(Exception):
+    """The extension cannot be built: one sentence."""
+
+
+def build_wheel(folder: Path) -> Path:
+    """Build the wheel of ``closeint_core`` into ``folder`` and return its path.
+
+    From a copy of the sources: setuptools packs whatever an earlier build left in ``build/`` beside them.
+    """
+    with tempfile.TemporaryDirectory(prefix="closeint-wheel-") as name:
+        source = Path(name)
+        shutil.copytree(ROOT / "closeint_core", source / "closeint_core", ignore=_IGNORED)
+        for file in ("pyproject.toml", "README.md", "LICENSE", "NOTICE"):
+            if (ROOT / file).is_file():
+                shutil.copy2(ROOT / file, source / file)
+        command = [
+            sys.executable,
+            "-m",
+            "pip",
+            "wheel",
+            "--quiet",
+            "--no-deps",
+            "--wheel-dir",
+            str(folder),
+            str(source),
+        ]
+        if _has_setuptools():
+            command.insert(4, "--no-build-isolation")  # nothing to download then
+        _run(command, "closeint_core's wheel cannot be built")
+    wheels = list(folder.glob("closeint_core-*.whl"))
+    if len(wheels) != 1:
+        raise BuildError(f"Expected one wheel of closeint_core in {folder}, found {len(wheels)}.")
+    return wheels[0]
+
+
+def stage(folder: Path) -> None:
+    """Put the extension's content into ``folder``."""
+    shutil.copytree(ROOT / "closeint_blender", folder, ignore=_IGNORED, dirs_exist_ok=True)
+    shutil.copy2(ROOT / "blender_manifest.toml", folder)
+    wheels = folder / "wheels"
+    wheels.mkdir()
+    wheel = build_wheel(wheels)
+    manifest = (ROOT / "blender_manifest.toml").read_text(encoding="utf-8")
+    version = re.search(r'^version = "(.+)"$', manifest, re.MULTILINE)
+    if not version or f"./wheels/{wheel.name}" not in manifest or f"-{version[1]}-" not in wheel.name:
+        raise BuildError(f"blender_manifest.toml does not name this wheel or its version: {wheel.name}.")
+
+
+def build_extension(out: Path, runtime: BlenderRuntime | None = None) -> Path:
+    """Build the zip into the folder ``out``, check it, and return its path.
+
+    Args:
+        out: folder, made when missing.
+        runtime: the Blender whose tool is used; the newest of this machine by default.
+
+    Raises:
+        BuildError: there is no Blender, or its tool refuses the extension.
+    """
+    if runtime is None:
+        runtimes = find_runtimes()
+        if not runtimes:
+            raise BuildError(
+                "No Blender 4.2 or later was found: put one on PATH, or name a Python with bpy in CLOSEINT_BPY_PYTHONS."
+            )
+        runtime = runtimes[-1]
+    out.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(prefix=".closeint-extension-", dir=out) as name:
+        staged, packed = Path(name) / "closeint", Path(name) / "packed"
+        packed.mkdir()
+        stage(staged)
+        build = ["build", f"--source-dir={staged}", f"--output-dir={packed}"]
+        _run(runtime.extension_command(build), "Blender's tool cannot build the extension")
+        made = next(packed.glob("*.zip"), None)
+        if made is None:
+            raise BuildError("Blender's tool wrote no zip.")
+        _run(runtime.extension_command(["validate", str(made)]), "Blender's tool finds the extension invalid")
+        target = out / made.name
+        os.replace(made, target)
+    return target
+
+
+def _has_setuptools() -> bool:
+    command = [sys.executable, "-c", "import setuptools, sys; sys.exit(int(setuptools.__version__.split('.')[0]) < 77)"]
+    return subprocess.run(command, capture_output=True).returncode == 0
+
+
+def _run(command: list[str], problem: str) -> None:
+    done = subprocess.run(command, capture_output=True, text=True, stdin=subprocess.DEVNULL)
+    if done.returncode != 0:
+        raise BuildError(f"{problem}:\n{(done.stdout + done.stderr).strip()}")
+
+
+def main() -> int:
+    """The command line."""
+    parser = argparse.ArgumentParser(description="Build the closeint extension for Blender.")
+    parser.add_argument("--out", type=Path, default=ROOT / "dist", help="folder for the zip (default: dist)")
+    arguments = parser.parse_args()
+    try:
+        path = build_extension(arguments.out)
+    except BuildError as error:
+        print(f"build_extension: {error}", file=sys.stderr)
+        return 2
+    print(path)
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,74 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Finding the footage, and the offset that puts the right frame under the clip's first one."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from closeint_blender.importer.footage import find_footage
+
+
+def touch(*paths: Path) -> None:
+    for path in paths:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(b"")
+
+
+def test_no_video_is_no_warning(tmp_path: Path) -> None:
+    assert find_footage("", tmp_path / "a.closeint.npz", 0) == (None, None)
+
+
+def test_missing_video_is_a_warning(tmp_path: Path) -> None:
+    footage, warning = find_footage("gone.mp4", tmp_path / "a.closeint.npz", 0)
+    assert footage is None
+    assert warning is not None
+    assert "gone.mp4" in warning
+
+
+@pytest.mark.parametrize("given", ["shot.mp4", "elsewhere/shot.mp4"])
+def test_video_beside_the_clip(tmp_path: Path, given: str) -> None:
+    touch(tmp_path / "shot.mp4")
+    footage, warning = find_footage(given, tmp_path / "a.closeint.npz", 12)
+    assert warning is None
+    assert footage is not None
+    assert (footage.path, footage.is_sequence, footage.offset) == (tmp_path / "shot.mp4", False, 12)
+
+
+def test_image_folder_counts_from_its_first_number(tmp_path: Path) -> None:
+    touch(*(tmp_path / "images" / f"cam1_{n:06d}.jpg" for n in range(62, 70)), tmp_path / "images" / "note.txt")
+    footage, warning = find_footage(str(tmp_path / "images"), tmp_path / "a.closeint.npz", 3)
+    assert warning is None
+    assert footage is not None
+    assert footage.is_sequence
+    assert footage.path.name == "cam1_000062.jpg"
+    # Blender shows the file numbered 1 + offset on the first frame: 65, the fourth.
+    assert footage.offset == 64
+
+
+def test_natural_order(tmp_path: Path) -> None:
+    touch(*(tmp_path / "images" / f"{n}.png" for n in range(2, 12)))
+    footage, warning = find_footage(str(tmp_path / "images"), tmp_path / "a.closeint.npz", 0)
+    assert warning is None
+    assert footage is not None
+    assert footage.path.name == "2.png"
+
+
+@pytest.mark.parametrize(
+    ("names", "part", "found"),
+    [
+        ([], "no images", False),
+        (["left.png", "right.png"], "not numbered", False),
+        (["1.png", "3.png"], "one by one", True),
+        (["a1.png", "b2.png"], "one by one", True),
+    ],
+)
+def test_folders_blender_cannot_follow_are_said(tmp_path: Path, names: list[str], part: str, found: bool) -> None:
+    folder = tmp_path / "images"
+    folder.mkdir()
+    touch(*(folder / name for name in names))
+    footage, warning = find_footage(str(folder), tmp_path / "a.closeint.npz", 0)
+    assert (footage is not None) == found
+    assert warning is not None
+    assert part in warning
