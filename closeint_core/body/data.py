@@ -1,0 +1,226 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Body models as plain arrays: the bundled default body and licensed SMPL files in one form.
+
+Numpy and the standard library only, so that Blender's Python can import it. The parameterisation
+is that of SMPL (Loper et al., "SMPL: A Skinned Multi-Person Linear Model", SIGGRAPH Asia 2015).
+"""
+
+from __future__ import annotations
+
+import zipfile
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+
+import numpy as np
+
+from closeint_core.errors import CloseintError
+from closeint_core.models import store
+
+JOINT_NAMES: tuple[str, ...] = (
+    "pelvis", "left_hip", "right_hip", "spine1", "left_knee", "right_knee", "spine2", "left_ankle", "right_ankle",
+    "spine3", "left_foot", "right_foot", "neck", "left_collar", "right_collar", "head", "left_shoulder",
+    "right_shoulder", "left_elbow", "right_elbow", "left_wrist", "right_wrist", "left_hand", "right_hand",
+)  # fmt: skip
+"""SMPL's 24 joints in SMPL's order."""
+
+PARENTS: tuple[int, ...] = (-1, 0, 0, 0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 9, 9, 12, 13, 14, 16, 17, 18, 19, 20, 21)
+"""Parent of each joint; the root's is -1."""
+
+REGION_NAMES: tuple[str, ...] = ("skin", "shirt", "trousers", "shoes", "hair")
+"""Meaning of the labels in ``BodyData.regions``."""
+
+DEFAULT_BODY_NAME = "closeint-default/1"
+DEFAULT_BODY_FILE = Path(__file__).with_name("default_body.npz")
+SMPL_NAMES: tuple[str, ...] = ("smpl-neutral", "smpl-male", "smpl-female")
+SMPL_OWNER = "https://smpl.is.tue.mpg.de"
+
+
+@dataclass(frozen=True, eq=False)
+class BodyData:
+    """A body model. Rest pose: SMPL's T-pose, metres, Y up, facing +Z, left is +X.
+
+    Attributes:
+        name: ``closeint-default/1``, ``smpl-neutral``, ``smpl-male`` or ``smpl-female``.
+        template: f4 (V, 3), vertices of the mean shape.
+        shapedirs: f4 (V, 3, B), displacement of each vertex for one unit of each beta.
+        posedirs: f4 (V, 3, 207) pose correctives, for (R[1:] - I) flattened; None if the body has none.
+        joint_regressor: f4 (24, V), joints of the rest body from its vertices; rows sum to 1.
+        skin_joints: i4 (V, 4), the joints that move each vertex.
+        skin_weights: f4 (V, 4), their weights; rows sum to 1.
+        parents: i4 (24,), -1 for the root.
+        faces: i4 (F, 3), counter-clockwise seen from outside.
+        parts: i4 (V,), body part 0..23 of each vertex (the joint that moves it most).
+        halpe_regressor: f4 (26, V), the Halpe-26 keypoints (``closeint_core.halpe``) from posed vertices.
+        lsp_regressor: f4 (14, V), the 14 LSP joints from posed vertices.
+        uv: f4 (F, 3, 2), texture coordinates of each corner of each face, or None.
+        regions: i1 (V,), index into ``REGION_NAMES`` for materials, or None.
+    """
+
+    name: str
+    template: np.ndarray
+    shapedirs: np.ndarray
+    posedirs: np.ndarray | None
+    joint_regressor: np.ndarray
+    skin_joints: np.ndarray
+    skin_weights: np.ndarray
+    parents: np.ndarray
+    faces: np.ndarray
+    parts: np.ndarray
+    halpe_regressor: np.ndarray
+    lsp_regressor: np.ndarray
+    uv: np.ndarray | None
+    regions: np.ndarray | None
+
+    @property
+    def num_vertices(self) -> int:
+        """V."""
+        return self.template.shape[0]
+
+    @property
+    def num_betas(self) -> int:
+        """B."""
+        return self.shapedirs.shape[2]
+
+    @cached_property
+    def joint_template(self) -> np.ndarray:
+        """f4 (24, 3), rest joints of the mean shape."""
+        return (self.joint_regressor.astype(np.float64) @ self.template).astype(np.float32)
+
+    @cached_property
+    def joint_shapedirs(self) -> np.ndarray:
+        """f4 (24, 3, B), displacement of each rest joint for one unit of each beta."""
+        flat = self.shapedirs.reshape(self.num_vertices, -1)
+        joints = self.joint_regressor.astype(np.float64) @ flat
+        return joints.reshape(-1, 3, self.num_betas).astype(np.float32)
+
+    @cached_property
+    def dense_weights(self) -> np.ndarray:
+        """f4 (V, 24), the skinning weights as a full matrix."""
+        weights = np.zeros((self.num_vertices, len(self.parents)), np.float32)
+        np.add.at(weights, (np.arange(self.num_vertices)[:, None], self.skin_joints), self.skin_weights)
+        return weights
+
+    def rest(self, betas: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """Vertices f4 (..., V, 3) and joints f4 (..., 24, 3) of the unposed body for ``betas`` (..., <=B).
+
+        Missing trailing betas are zero. Raises ValueError if there are more than B.
+        """
+        betas = np.asarray(betas, np.float32)
+        count = betas.shape[-1]
+        if count > self.num_betas:
+            raise ValueError(f"{count} betas given; {self.name} has {self.num_betas}")
+        vertices = self.template + _along_last(self.shapedirs[..., :count], betas)
+        joints = self.joint_template + _along_last(self.joint_shapedirs[..., :count], betas)
+        return vertices, joints
+
+
+def _along_last(directions: np.ndarray, betas: np.ndarray) -> np.ndarray:
+    """directions (N, 3, b), betas (..., b) -> (..., N, 3) as one matrix product."""
+    flat = betas.reshape(-1, betas.shape[-1]) @ directions.reshape(-1, betas.shape[-1]).T
+    return flat.reshape(*betas.shape[:-1], directions.shape[0], 3)
+
+
+def load_body(spec: str | Path = "default", data_dir: Path | None = None) -> BodyData:
+    """Load a body model.
+
+    Args:
+        spec: ``default`` or ``closeint-default/1`` for the bundled body; ``smpl-neutral``, ``smpl-male`` or
+            ``smpl-female`` for a licensed file in a model folder; else the path of a body file
+            (``.npz`` or ``.pkl``).
+        data_dir: folder searched first, see ``closeint_core.models.store``.
+
+    Raises:
+        CloseintError: no such file (exit code 3 for a model that must be supplied), or an unusable one.
+    """
+    text = str(spec)
+    if text in ("default", DEFAULT_BODY_NAME):
+        return read_default_body(DEFAULT_BODY_FILE)
+    from closeint_core.body import smpl_files  # imports BodyData from here
+
+    if text in SMPL_NAMES:
+        stem = f"SMPL_{text.removeprefix('smpl-').upper()}"
+        names = [f"{folder}{stem}{suffix}" for folder in ("smpl/", "") for suffix in (".npz", ".pkl")]
+        path = store.find(names, data_dir)
+        if path is None:
+            places = ", ".join(str(folder / "smpl") for folder in store.search_paths(data_dir))
+            raise CloseintError(
+                f"The body model {stem}.npz or {stem}.pkl was not found (looked in: {places}).",
+                f"Get it from {SMPL_OWNER} (registration needed) and put it in one of these folders, "
+                "or use --body default.",
+                exit_code=3,
+            )
+        return smpl_files.load_smpl(path, text)
+    path = Path(spec).expanduser()
+    if not path.is_file():
+        raise CloseintError(
+            f"There is no body model {text!r}.",
+            f"Give default, {', '.join(SMPL_NAMES)}, or the path of a .npz or .pkl body file.",
+            exit_code=3,
+        )
+    if path.suffix.lower() == ".npz" and _format_of(path) == DEFAULT_BODY_NAME:
+        return read_default_body(path)
+    return smpl_files.load_smpl(path)
+
+
+def _format_of(path: Path) -> str | None:
+    """The ``format`` text of an npz file; None if it has none or is not one."""
+    try:
+        with np.load(path, allow_pickle=False) as archive:
+            return str(archive["format"]) if "format" in archive.files else None
+    except (OSError, ValueError, zipfile.BadZipFile):
+        return None
+
+
+def read_default_body(path: Path) -> BodyData:
+    """Read a body file written by ``scripts/build_default_body.py`` (its layout: see DEFAULT_BODY.md).
+
+    Raises:
+        CloseintError: missing (exit code 3), damaged, or of another format.
+    """
+    try:
+        with np.load(path, allow_pickle=False) as archive:
+            found = str(archive["format"])
+            if found != DEFAULT_BODY_NAME:
+                raise CloseintError(f"{path} is a {found!r} file, not a {DEFAULT_BODY_NAME!r} body.")
+            arrays = {key: archive[key] for key in archive.files}
+        return _unpack_default_body(arrays)
+    except FileNotFoundError:
+        raise CloseintError(
+            f"The bundled body model {path} is missing.", "Install closeint again.", exit_code=3
+        ) from None
+    except (OSError, ValueError, KeyError, IndexError, zipfile.BadZipFile) as error:
+        raise CloseintError(
+            f"The body model {path} is damaged ({error}).", "Install closeint again.", exit_code=3
+        ) from error
+
+
+def _unpack_default_body(arrays: dict[str, np.ndarray]) -> BodyData:
+    template = arrays["template"].astype(np.float32)
+    count = len(template)
+    weights = arrays["skin_weights"].astype(np.float64)
+    uv = arrays["uv"].astype(np.float32) / np.float32(65535.0) if "uv" in arrays else None
+    return BodyData(
+        name=DEFAULT_BODY_NAME,
+        template=template,
+        shapedirs=arrays["shapedirs"].astype(np.float32) * arrays["shapedirs_scale"].astype(np.float32),
+        posedirs=None,
+        joint_regressor=_sparse_rows(arrays, "joint", count),
+        skin_joints=arrays["skin_joints"].astype(np.int32),
+        skin_weights=(weights / weights.sum(axis=1, keepdims=True)).astype(np.float32),
+        parents=np.array(PARENTS, np.int32),
+        faces=arrays["faces"].astype(np.int32),
+        parts=arrays["parts"].astype(np.int32),
+        halpe_regressor=_sparse_rows(arrays, "halpe", count),
+        lsp_regressor=_sparse_rows(arrays, "lsp", count),
+        uv=uv[arrays["uv_faces"].astype(np.int64)] if uv is not None else None,
+        regions=arrays["regions"].astype(np.int8),
+    )
+
+
+def _sparse_rows(arrays: dict[str, np.ndarray], name: str, columns: int) -> np.ndarray:
+    """Dense f4 (K, columns) from the row, column and value lists of ``{name}_regressor``."""
+    rows = arrays[f"{name}_regressor_rows"].astype(np.int64)
+    dense = np.zeros((int(rows.max()) + 1, columns), np.float32)
+    dense[rows, arrays[f"{name}_regressor_columns"].astype(np.int64)] = arrays[f"{name}_regressor_values"]
+    return dense
