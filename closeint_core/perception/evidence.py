@@ -1,0 +1,195 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The two passes over the video: first everybody roughly, then the chosen people closely."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from closeint_core.errors import CloseintError
+from closeint_core.halpe import HALPE_INDEX as K
+from closeint_core.perception.appearance import describe
+from closeint_core.perception.blazepose import LANDMARKS, BlazePose, Crop, Landmarks
+from closeint_core.perception.movenet import JOINTS, MoveNet, fit_into
+from closeint_core.progress import Progress
+from closeint_core.video.source import FrameSource
+
+MASK_SIDE = 64
+
+
+@dataclass
+class Scan:
+    """First pass: all skeletons of all frames.
+
+    Attributes:
+        keypoints: f4 (T, S, 17, 3) pixels, score.
+        scores: f4 (T, S).
+        appearance: f4 (T, S, D).
+        peaks: f4 (T, 17, M, 3).
+    """
+
+    keypoints: np.ndarray
+    scores: np.ndarray
+    appearance: np.ndarray
+    peaks: np.ndarray
+
+
+@dataclass
+class Closeup:
+    """Second pass: the chosen people.
+
+    Attributes:
+        peaks: f4 (T, 17, M, 3) peaks of the region round the people, pixels of the image.
+        image: f4 (P, T, 33, 2) BlazePose landmarks, pixels; NaN where not looked for.
+        spread: f4 (P, T, 33) distance in pixels between the landmarks of the crop and of its mirror image.
+        visibility, presence: f4 (P, T, 33).
+        world: f4 (P, T, 33, 3) metres, image axes.
+        score: f4 (P, T) whether there is a person.
+        mask: u1 (P, T, 64, 64) person mask of the crop, 255 is certain.
+        crop: f4 (P, T, 4) centre x, y, side, angle of the crop.
+    """
+
+    peaks: np.ndarray
+    image: np.ndarray
+    spread: np.ndarray
+    visibility: np.ndarray
+    presence: np.ndarray
+    world: np.ndarray
+    score: np.ndarray
+    mask: np.ndarray
+    crop: np.ndarray
+
+
+def scan(source: FrameSource, network: MoveNet, progress: Progress) -> Scan:
+    """Find everybody in every frame.
+
+    Raises:
+        CloseintError: the source gave no frame.
+    """
+    keypoints, scores, appearance, peaks = [], [], [], []
+    for done, (_, rgb) in enumerate(source, 1):
+        found = network(rgb)
+        small, scale = fit_into(rgb, network.longest_side)
+        reduced = found.keypoints.copy()
+        reduced[..., :2] *= scale
+        keypoints.append(found.keypoints)
+        scores.append(found.scores)
+        appearance.append(describe(small, reduced))
+        peaks.append(found.peaks)
+        progress.update("finding people", done, source.frame_count)
+    if not keypoints:
+        raise CloseintError(f"{source.path} has no frames.", "Give a video with at least one frame.")
+    return Scan(np.stack(keypoints), np.stack(scores), np.stack(appearance), np.stack(peaks))
+
+
+def look_closer(
+    source: FrameSource,
+    movenet: MoveNet,
+    blazepose: BlazePose,
+    expected: np.ndarray,
+    scale: np.ndarray,
+    present: np.ndarray,
+    progress: Progress,
+    *,
+    mirrored: bool = True,
+) -> Closeup:
+    """Look at the region of the people, and at each person, in every frame.
+
+    Args:
+        expected: (P, T, 17, 2) where their joints are expected, pixels.
+        scale: (P, T) body sizes, pixels.
+        present: (P, T) whether to look for the person at all.
+        mirrored: look at each crop's mirror image too, and take the mean.
+    """
+    people, frames = present.shape
+    result = Closeup(
+        peaks=np.full((frames, JOINTS, movenet.max_peaks, 3), np.nan, np.float32),
+        image=np.full((people, frames, LANDMARKS, 2), np.nan, np.float32),
+        spread=np.zeros((people, frames, LANDMARKS), np.float32),
+        visibility=np.zeros((people, frames, LANDMARKS), np.float32),
+        presence=np.zeros((people, frames, LANDMARKS), np.float32),
+        world=np.full((people, frames, LANDMARKS, 3), np.nan, np.float32),
+        score=np.zeros((people, frames), np.float32),
+        mask=np.zeros((people, frames, MASK_SIDE, MASK_SIDE), np.uint8),
+        crop=np.full((people, frames, 4), np.nan, np.float32),
+    )
+    for t, (_, rgb) in enumerate(source):
+        if t >= frames:
+            break
+        here = np.flatnonzero(present[:, t])
+        if here.size:
+            result.peaks[t] = movenet.look_closer(rgb, region(expected[here, t], scale[here, t]))
+        for person in here:
+            crop = crop_of(expected[person, t], float(scale[person, t]))
+            seen = blazepose(rgb, crop)
+            if mirrored:
+                other = blazepose(rgb, crop, mirrored=True)
+                result.spread[person, t] = np.linalg.norm(seen.image - other.image, axis=-1)
+                seen = _mean(seen, other)
+            result.image[person, t] = seen.image
+            result.visibility[person, t] = seen.visibility
+            result.presence[person, t] = seen.presence
+            result.world[person, t] = seen.world
+            result.score[person, t] = seen.score
+            result.mask[person, t] = np.round(255.0 * seen.mask)
+            result.crop[person, t] = (*crop.centre, crop.size, crop.angle)
+        progress.update("following the pair" if people == 2 else "following the person", t + 1, frames)
+    return result
+
+
+def region(keypoints: np.ndarray, scale: np.ndarray, margin: float = 0.18) -> np.ndarray:
+    """xyxy of the part of the image with all these people, (P, 17, 2), sizes (P,)."""
+    border = margin * np.nan_to_num(scale, nan=0.0)[:, None]
+    low = (np.nanmin(keypoints, axis=1) - border).min(axis=0)
+    high = (np.nanmax(keypoints, axis=1) + border).max(axis=0)
+    return np.concatenate([low, high])
+
+
+def crop_of(keypoints: np.ndarray, scale: float, margin: float = 1.3) -> Crop:
+    """BlazePose's crop for COCO keypoints (17, 2): centre between the hips, up along the trunk."""
+    hips = keypoints[[K["left_hip"], K["right_hip"]]]
+    shoulders = keypoints[[K["left_shoulder"], K["right_shoulder"]]]
+    hip = hips.mean(axis=0) if np.isfinite(hips).all() else np.nanmean(keypoints, axis=0)
+    up = shoulders.mean(axis=0) - hip
+    angle = float(np.arctan2(up[0], -up[1])) if np.isfinite(up).all() and np.linalg.norm(up) > 0.05 * scale else 0.0
+    reach = np.nanmax(np.linalg.norm(keypoints - hip, axis=-1))
+    # somebody bent double still needs room for what the keypoints do not show
+    size = 2.0 * margin * max(float(reach), 0.4 * scale)
+    return Crop((float(hip[0]), float(hip[1])), size, angle)
+
+
+def sample_masks(closeup: Closeup, points: np.ndarray) -> np.ndarray:
+    """How likely each person's mask covers given points of the image.
+
+    Args:
+        points: (T, N, 2) pixels.
+
+    Returns:
+        f4 (P, T, N), 0..1; 0 outside of the crop, NaN where the person was not looked for.
+    """
+    centre, size, angle = closeup.crop[..., :2], closeup.crop[..., 2], closeup.crop[..., 3]
+    cos, sin = np.cos(angle)[..., None], np.sin(angle)[..., None]
+    offset = points[None] - centre[:, :, None]
+    x = (offset[..., 0] * cos + offset[..., 1] * sin) / size[..., None] + 0.5
+    y = (-offset[..., 0] * sin + offset[..., 1] * cos) / size[..., None] + 0.5
+    known = np.isfinite(x)
+    column = np.where(known, np.floor(x * MASK_SIDE), -1).astype(int)
+    row = np.where(known, np.floor(y * MASK_SIDE), -1).astype(int)
+    inside = (column >= 0) & (column < MASK_SIDE) & (row >= 0) & (row < MASK_SIDE)
+    people, frames = size.shape
+    p, t = np.arange(people)[:, None, None], np.arange(frames)[None, :, None]
+    value = closeup.mask[p, t, row.clip(0, MASK_SIDE - 1), column.clip(0, MASK_SIDE - 1)] / np.float32(255.0)
+    return np.where(inside, value, np.where(np.isfinite(size)[..., None], 0.0, np.nan)).astype(np.float32)
+
+
+def _mean(a: Landmarks, b: Landmarks) -> Landmarks:
+    return Landmarks(
+        image=0.5 * (a.image + b.image),
+        visibility=0.5 * (a.visibility + b.visibility),
+        presence=0.5 * (a.presence + b.presence),
+        world=0.5 * (a.world + b.world),
+        score=min(a.score, b.score),
+        mask=0.5 * (a.mask + b.mask),
+        roi=a.roi,
+    )

@@ -1,0 +1,285 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Peaks, landmarks, masks and motion become one set of keypoints with honest confidences."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from closeint_core.halpe import HALPE_INDEX as K
+from closeint_core.perception.assignment import Assignment, reassign
+from closeint_core.perception.blazepose import LEFT_HEEL, LEFT_TOE, RIGHT_HEEL, RIGHT_TOE, TO_COCO
+from closeint_core.perception.evidence import Closeup, sample_masks
+from closeint_core.perception.motion import limb_limits, predict
+
+_MOUTH, _EYES, _EARS = (9, 10), (2, 5), (7, 8)
+_SHOULDERS, _HIPS = (11, 12), (23, 24)
+_DIRECT = {
+    K["left_big_toe"]: LEFT_TOE,
+    K["right_big_toe"]: RIGHT_TOE,
+    K["left_heel"]: LEFT_HEEL,
+    K["right_heel"]: RIGHT_HEEL,
+}
+_ANKLES = {15: 27, 16: 28}
+
+# how far the two networks' idea of one joint may differ, in body sizes: half the confidence is left there
+_AGREEMENT = 0.045
+_SKULL = 0.13  # metres from the ears to the top of the head
+_FOREFOOT = 0.07  # metres from the big to the small toe's joint
+
+
+@dataclass
+class Fused:
+    """Halpe-26 in the image and in metres; NaN where unseen.
+
+    Attributes:
+        keypoints: f4 (P, T, 26, 3).
+        landmarks: f4 (P, T, 26, 3).
+        landmarks_confidence: f4 (P, T, 26).
+    """
+
+    keypoints: np.ndarray
+    landmarks: np.ndarray
+    landmarks_confidence: np.ndarray
+
+
+def untangle(
+    peaks: np.ndarray, keypoints: np.ndarray, scale: np.ndarray, fps: float, *, rounds: int = 3
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Regroup the peaks of a first look by each person's motion.
+
+    Args:
+        peaks: (T, 17, M, 3).
+        keypoints: (P, T, 17, 3) as the network grouped them, NaN where missing.
+        scale: (P, T) body sizes.
+
+    Returns:
+        keypoints (P, T, 17, 3), and what motion predicts from them: positions (P, T, 17, 2) and standard deviations.
+    """
+    current = keypoints
+    predicted, sigma = predict(current, scale, fps)
+    limits = limb_limits(keypoints, scale)
+    for _ in range(rounds):
+        given = reassign(peaks, predicted, sigma, limb_limit=limits)
+        current = _peak_keypoints(given)
+        predicted, sigma = predict(current, scale, fps)
+    return current, predicted, sigma
+
+
+def fuse(closeup: Closeup, keypoints: np.ndarray, scale: np.ndarray, fps: float, *, rounds: int = 3) -> Fused:
+    """Final keypoints of the people from everything that was seen.
+
+    Args:
+        closeup: the second pass.
+        keypoints: (P, T, 17, 3) from ``untangle``.
+        scale: (P, T) body sizes.
+    """
+    limits = limb_limits(keypoints, scale)
+    landmark, reliable = _landmark_quality(closeup, keypoints, scale)
+    evidence = _mask_cost(closeup)
+    current = keypoints
+    given: Assignment | None = None
+    for _ in range(rounds):
+        motion, motion_sigma = predict(current, scale, fps, self_weight=0.5)
+        expected, sigma = _combine(motion, motion_sigma, landmark, reliable, closeup.spread[..., TO_COCO], scale)
+        given = reassign(closeup.peaks, expected, sigma, limb_limit=limits, evidence=evidence)
+        current = _blend(given, landmark, reliable, expected, sigma, scale)
+    assert given is not None
+    coco = _with_doubts(closeup, current, scale)
+    return _to_halpe(closeup, coco, landmark, reliable, scale)
+
+
+def _peak_keypoints(given: Assignment) -> np.ndarray:
+    """Assigned peaks as keypoints whose confidence knows about contested and side-swapped peaks."""
+    keypoints = given.keypoints.copy()
+    keypoints[..., 2] *= np.where(given.contested, 0.4, 1.0) * np.where(given.mirrored, 0.8, 1.0)
+    return keypoints
+
+
+def _landmark_quality(closeup: Closeup, keypoints: np.ndarray, scale: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """BlazePose's COCO joints (P, T, 17, 2) and how far to trust each (P, T, 17), 0..1.
+
+    When both crops show the same person, the one whose landmarks fit that person's track worse gets none.
+    """
+    landmark = closeup.image[:, :, TO_COCO].astype(np.float64)
+    size = scale[..., None]
+    spread = closeup.spread[..., TO_COCO] / size
+    reliable = closeup.presence[..., TO_COCO] * (0.3 + 0.7 * closeup.visibility[..., TO_COCO])
+    reliable = reliable * closeup.score[..., None] / (1.0 + (spread / _AGREEMENT) ** 2)
+    reliable = np.where(np.isfinite(landmark[..., 0]), reliable, 0.0)
+    if len(landmark) == 2:
+        apart = np.linalg.norm(landmark[0] - landmark[1], axis=-1)
+        with np.errstate(invalid="ignore"):
+            same = np.nanmean(apart < 0.05 * np.fmin(*scale)[:, None], axis=-1) > 0.6
+            own = np.linalg.norm(landmark - keypoints[..., :2], axis=-1) / size
+            misfit = np.nanmedian(np.where(np.isfinite(own), own, 10.0), axis=-1)
+        for person in range(2):
+            loser = same & (misfit[person] > misfit[1 - person])
+            reliable[person, loser] = 0.0
+    return landmark, reliable
+
+
+def _mask_cost(closeup: Closeup) -> np.ndarray:
+    """(P, T, 17, M) cost of giving a peak to a person whose mask does not cover it, or whose partner's does."""
+    frames, joints, count = closeup.peaks.shape[:3]
+    covered = sample_masks(closeup, closeup.peaks[..., :2].reshape(frames, -1, 2))
+    own = np.nan_to_num(covered, nan=0.5).reshape(-1, frames, joints, count)
+    cost = 0.8 * (1.0 - own)
+    if len(own) == 2:
+        cost = cost + 0.8 * np.maximum(own[::-1] - own, 0.0)
+    return cost
+
+
+def _combine(
+    motion: np.ndarray,
+    motion_sigma: np.ndarray,
+    landmark: np.ndarray,
+    reliable: np.ndarray,
+    spread: np.ndarray,
+    scale: np.ndarray,
+) -> tuple[np.ndarray, np.ndarray]:
+    """Product of two Gaussians: motion and landmark; wider where they contradict each other."""
+    size = scale[..., None]
+    sigma = (0.03 * size + 0.5 * spread) / np.sqrt(np.clip(reliable, 0.02, 1.0))
+    first = np.where(np.isfinite(motion[..., 0]), 1.0 / motion_sigma**2, 0.0)
+    second = np.where(np.isfinite(landmark[..., 0]) & (reliable > 0.02), 1.0 / sigma**2, 0.0)
+    total = first + second
+    share = (first / np.maximum(total, 1e-12))[..., None]
+    mean = share * np.nan_to_num(motion) + (1 - share) * np.nan_to_num(landmark)
+    conflict = np.nan_to_num(np.linalg.norm(motion - landmark, axis=-1)) * (first > 0) * (second > 0)
+    variance = 1.0 / np.maximum(total, 1e-12) + share[..., 0] * (1 - share[..., 0]) * conflict**2
+    unknown = total <= 0
+    return np.where(unknown[..., None], np.nan, mean), np.where(unknown, np.nan, np.sqrt(variance))
+
+
+def _blend(
+    given: Assignment,
+    landmark: np.ndarray,
+    reliable: np.ndarray,
+    expected: np.ndarray,
+    sigma: np.ndarray,
+    scale: np.ndarray,
+) -> np.ndarray:
+    """(P, T, 17, 3): peak and landmark averaged where they agree; else the peak, or what there is, with less trust."""
+    size = scale[..., None]
+    peak = _peak_keypoints(given).astype(np.float64)
+    has_peak = np.isfinite(peak[..., 0])
+    score = np.where(has_peak, np.nan_to_num(peak[..., 2]), 0.0)
+    gap = np.linalg.norm(peak[..., :2] - landmark, axis=-1) / size
+    agree = np.where(has_peak & (reliable > 0), 1.0 / (1.0 + (np.nan_to_num(gap, nan=10.0) / _AGREEMENT) ** 2), 0.0)
+    # the landmark's share falls with disagreement: two places are not averaged into a third
+    weight = np.where(has_peak, 0.6 * reliable * agree**2, 1.0)
+    share = np.where(has_peak, weight / np.maximum(weight + score, 1e-9), 1.0)[..., None]
+    place = (1 - share) * np.nan_to_num(peak[..., :2]) + share * np.nan_to_num(landmark)
+    both = 1.0 - (1.0 - score) * (1.0 - 0.8 * reliable * agree)
+    lone_peak = score * (0.55 + 0.45 * agree)
+    off = np.linalg.norm(np.nan_to_num(landmark) - np.nan_to_num(expected), axis=-1) / np.nan_to_num(sigma, nan=1.0)
+    lone_landmark = 0.5 * reliable / (1.0 + 0.25 * off**2)
+    confidence = np.where(has_peak, np.where(reliable > 0.1, both * (0.5 + 0.5 * agree), lone_peak), lone_landmark)
+    known = has_peak | (np.isfinite(landmark[..., 0]) & (reliable > 0.02))
+    return np.where(known[..., None], np.concatenate([place, confidence[..., None]], axis=-1), np.nan)
+
+
+def _with_doubts(closeup: Closeup, keypoints: np.ndarray, scale: np.ndarray) -> np.ndarray:
+    """Lower the confidence of joints that lie on the partner or where the partner has the same joint."""
+    result = keypoints.copy()
+    if len(keypoints) == 2:
+        for person in range(2):
+            covered = np.nan_to_num(sample_masks(closeup, keypoints[person, ..., :2]), nan=0.0)
+            on_partner = np.clip(covered[1 - person] - covered[person], 0.0, 1.0)
+            result[person, ..., 2] *= 1.0 - 0.5 * on_partner
+        apart = np.linalg.norm(keypoints[0, ..., :2] - keypoints[1, ..., :2], axis=-1)
+        with np.errstate(invalid="ignore"):
+            together = apart < 0.02 * np.fmin(*scale)[:, None]
+        weaker = np.nan_to_num(keypoints[0, ..., 2]) < np.nan_to_num(keypoints[1, ..., 2])
+        result[0, ..., 2] *= np.where(together & weaker, 0.4, 1.0)
+        result[1, ..., 2] *= np.where(together & ~weaker, 0.4, 1.0)
+    return result
+
+
+def _to_halpe(
+    closeup: Closeup, coco: np.ndarray, landmark: np.ndarray, reliable: np.ndarray, scale: np.ndarray
+) -> Fused:
+    people, frames = coco.shape[:2]
+    size = scale[..., None]
+    keypoints = np.full((people, frames, 26, 3), np.nan)
+    keypoints[..., :17, :] = coco
+
+    world = closeup.world.astype(np.float64)
+    world = world - world[:, :, _HIPS].mean(axis=2, keepdims=True)
+    landmarks = np.full((people, frames, 26, 3), np.nan)
+    landmarks[:, :, :17] = world[:, :, TO_COCO]
+    trust = np.zeros((people, frames, 26))
+    gap = np.linalg.norm(coco[..., :2] - landmark, axis=-1) / size
+    near = 1.0 / (1.0 + (np.nan_to_num(gap, nan=1.0) / (1.5 * _AGREEMENT)) ** 2)
+    trust[..., :17] = reliable * near
+
+    # weak perspective: pixels a metre from the spread of the landmarks in both
+    scale_px = _pixels_per_metre(closeup)
+    for ankle, index in _ANKLES.items():
+        side = "left" if ankle == 15 else "right"
+        shift = coco[:, :, ankle, :2] - closeup.image[:, :, index]
+        moved = np.linalg.norm(shift, axis=-1) / scale
+        agree = 1.0 / (1.0 + (np.nan_to_num(moved, nan=1.0) / _AGREEMENT) ** 2)
+        for name in (f"{side}_big_toe", f"{side}_heel"):
+            k, source = K[name], _DIRECT[K[name]]
+            sure = closeup.presence[..., source] * (0.3 + 0.7 * closeup.visibility[..., source]) * agree
+            sure = sure / (1.0 + (closeup.spread[..., source] / scale / _AGREEMENT) ** 2)
+            keypoints[..., k, :2] = closeup.image[:, :, source] + np.nan_to_num(shift) * agree[..., None]
+            keypoints[..., k, 2] = np.minimum(0.85 * sure, np.nan_to_num(coco[..., ankle, 2], nan=0.3) + 0.2)
+            landmarks[:, :, k] = world[:, :, source]
+            trust[..., k] = sure * np.minimum(1.0, trust[..., ankle] + 0.2)
+        outward = _small_toe_offset(world, ankle)
+        toe, small = K[f"{side}_big_toe"], K[f"{side}_small_toe"]
+        landmarks[:, :, small] = landmarks[:, :, toe] + outward
+        keypoints[..., small, :2] = keypoints[..., toe, :2] + scale_px[..., None] * outward[..., :2]
+        keypoints[..., small, 2] = 0.4 * keypoints[..., toe, 2]
+        trust[..., small] = 0.4 * trust[..., toe]
+
+    ears = world[:, :, _EARS].mean(axis=2)
+    up = world[:, :, _EYES].mean(axis=2) - world[:, :, _MOUTH].mean(axis=2)
+    rise = _SKULL * up / np.maximum(np.linalg.norm(up, axis=-1, keepdims=True), 1e-6)
+    landmarks[:, :, K["head_top"]] = ears + rise
+    image_ears = closeup.image[:, :, _EARS].mean(axis=2)
+    keypoints[..., K["head_top"], :2] = image_ears + scale_px[..., None] * rise[..., :2]
+    head = np.nanmax(np.nan_to_num(coco[..., :5, 2]), axis=-1)
+    keypoints[..., K["head_top"], 2] = 0.5 * head * near[..., :5].max(axis=-1)
+    trust[..., K["head_top"]] = 0.5 * trust[..., :5].max(axis=-1)
+
+    for name, (left, right), middle in (
+        ("neck", (K["left_shoulder"], K["right_shoulder"]), _SHOULDERS),
+        ("pelvis", (K["left_hip"], K["right_hip"]), _HIPS),
+    ):
+        k = K[name]
+        keypoints[..., k, :2] = 0.5 * (coco[:, :, left, :2] + coco[:, :, right, :2])
+        keypoints[..., k, 2] = np.minimum(coco[:, :, left, 2], coco[:, :, right, 2])
+        landmarks[:, :, k] = world[:, :, middle].mean(axis=2)
+        trust[..., k] = np.minimum(trust[..., left], trust[..., right])
+
+    unknown = ~np.isfinite(keypoints).all(axis=-1)
+    keypoints[unknown] = np.nan
+    keypoints[..., 2] = np.clip(keypoints[..., 2], 0.0, 1.0)
+    absent = ~np.isfinite(landmarks).all(axis=-1)
+    landmarks[absent] = np.nan
+    trust[absent] = 0.0
+    return Fused(keypoints.astype(np.float32), landmarks.astype(np.float32), np.clip(trust, 0, 1).astype(np.float32))
+
+
+def _pixels_per_metre(closeup: Closeup) -> np.ndarray:
+    """(P, T) least squares scale between world and image landmarks of the trunk and the limbs."""
+    parts = np.arange(11, 29)
+    world = closeup.world[:, :, parts, :2] - closeup.world[:, :, parts, :2].mean(axis=2, keepdims=True)
+    image = closeup.image[:, :, parts] - closeup.image[:, :, parts].mean(axis=2, keepdims=True)
+    return (world * image).sum(axis=(2, 3)) / np.maximum((world**2).sum(axis=(2, 3)), 1e-6)
+
+
+def _small_toe_offset(world: np.ndarray, ankle: int) -> np.ndarray:
+    """(P, T, 3) metres from the big to the small toe: across the foot, away from the other foot."""
+    index, toe, heel, knee = (27, 31, 29, 25) if ankle == 15 else (28, 32, 30, 26)
+    along = world[:, :, toe] - world[:, :, heel]
+    shin = world[:, :, knee] - world[:, :, index]
+    across = np.cross(along, shin)
+    across = across / np.maximum(np.linalg.norm(across, axis=-1, keepdims=True), 1e-6)
+    # x right, y down, z forward: along x shin points to the right of a foot seen from above
+    return _FOREFOOT * (across if ankle == 16 else -across)

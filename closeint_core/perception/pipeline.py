@@ -1,0 +1,125 @@
+# SPDX-License-Identifier: Apache-2.0
+"""From a video to observations of the pair."""
+
+from __future__ import annotations
+
+import itertools
+from typing import Literal
+
+import numpy as np
+
+from closeint_core.errors import CloseintError
+from closeint_core.halpe import HALPE_INDEX as K
+from closeint_core.perception.blazepose import BlazePose
+from closeint_core.perception.evidence import Closeup, Scan, look_closer, scan
+from closeint_core.perception.fusion import fuse, untangle
+from closeint_core.perception.motion import body_scale
+from closeint_core.perception.movenet import MoveNet
+from closeint_core.perception.observations import Observations
+from closeint_core.perception.pair import choose_people, persistent
+from closeint_core.perception.tracking import Track, follow
+from closeint_core.progress import Progress
+from closeint_core.video.source import FrameSource
+
+LONGEST_GAP = 2.0
+"""Seconds for which somebody unseen is still looked for where motion predicts them."""
+
+
+def perceive(
+    source: FrameSource,
+    *,
+    people: Literal["auto"] | tuple[int, ...] = "auto",
+    device: str = "auto",
+    progress: Progress | None = None,
+) -> Observations:
+    """Find the pair in a video and observe both people in every frame.
+
+    The video is read twice: once to find and follow everybody, once to look closely at the chosen two. Memory
+    grows by a few kilobytes a frame; images are not kept.
+
+    Args:
+        source: frames.
+        people: ``auto``, or one or two numbers of people by first appearance, then from left to right.
+        device: ``auto``, ``cpu`` or ``cuda``.
+        progress: told of progress and warnings; may cancel.
+
+    Raises:
+        CloseintError: nobody was found, ``people`` does not exist, or a model is missing (exit code 3).
+    """
+    progress = progress or Progress()
+    movenet = MoveNet(device)
+    seen = scan(source, movenet, progress)
+    for message in source.warnings:
+        progress.warn(message)
+    tracks = persistent(follow(seen.keypoints, seen.scores, seen.appearance, source.fps), len(seen.scores), source.fps)
+    chosen = choose_people(tracks, seen.keypoints, people, progress)
+    grouped = tracked_keypoints(seen, [tracks[i] for i in chosen])
+    scale = body_scale(grouped, source.fps)
+    if not np.isfinite(scale).all():
+        raise CloseintError("Nobody was seen well enough to follow.", "Two people should be seen at full length.")
+    keypoints, expected, _ = untangle(seen.peaks, grouped, scale, source.fps)
+    present = _present(grouped, source.fps) & np.isfinite(expected[..., 0]).any(axis=-1)
+    closeup = look_closer(source, movenet, BlazePose(device), expected, scale, present, progress)
+    return observe(closeup, keypoints, grouped, scale, source, tuple(chosen))
+
+
+def observe(
+    closeup: Closeup,
+    keypoints: np.ndarray,
+    grouped: np.ndarray,
+    scale: np.ndarray,
+    source: FrameSource,
+    chosen: tuple[int, ...],
+) -> Observations:
+    """Fuse what was seen of the chosen people; a person counts as visible with a detection or enough joints."""
+    fused = fuse(closeup, keypoints, scale, source.fps)
+    body = fused.keypoints[:, :, K["left_shoulder"] : K["right_ankle"] + 1, 2]
+    enough = (np.nan_to_num(body) > 0.3).sum(axis=-1) >= 5
+    visible = enough & (np.isfinite(grouped[..., 0]).any(axis=-1) | (closeup.score > 0.5))
+    fused.keypoints[~visible] = np.nan
+    fused.landmarks[~visible] = np.nan
+    fused.landmarks_confidence[~visible] = 0.0
+    return Observations(
+        keypoints2d=fused.keypoints,
+        landmarks3d=fused.landmarks,
+        landmarks3d_confidence=fused.landmarks_confidence,
+        visible=visible,
+        boxes=_boxes(fused.keypoints),
+        peaks=closeup.peaks,
+        fps=source.fps,
+        frame_start=source.frame_start,
+        image_size=source.image_size,
+        people=chosen,
+    )
+
+
+def tracked_keypoints(seen: Scan, tracks: list[Track]) -> np.ndarray:
+    """(P, T, 17, 3) of the tracks, NaN where they have no detection."""
+    result = np.full((len(tracks), *seen.keypoints.shape[:1], *seen.keypoints.shape[2:]), np.nan)
+    for person, track in enumerate(tracks):
+        result[person, track.frames] = seen.keypoints[track.frames, track.slots]
+    return result
+
+
+def _present(grouped: np.ndarray, fps: float) -> np.ndarray:
+    """(P, T) detected, or missing for no longer than ``LONGEST_GAP`` between two detections or at an end."""
+    detected = np.isfinite(grouped[..., 0]).any(axis=-1)
+    present = detected.copy()
+    for person, row in enumerate(detected):
+        seen = np.flatnonzero(row)
+        for a, b in itertools.pairwise(seen):
+            if b - a <= LONGEST_GAP * fps:
+                present[person, a:b] = True
+        margin = round(0.25 * fps)
+        present[person, max(0, seen[0] - margin) : seen[0]] = True
+        present[person, seen[-1] : seen[-1] + margin + 1] = True
+    return present
+
+
+def _boxes(keypoints: np.ndarray) -> np.ndarray:
+    """f4 (P, T, 4) xyxy round keypoints of some confidence; NaN without."""
+    sure = np.nan_to_num(keypoints[..., 2:]) > 0.1
+    low = np.where(sure, keypoints[..., :2], np.inf).min(axis=2)
+    high = np.where(sure, keypoints[..., :2], -np.inf).max(axis=2)
+    boxes = np.concatenate([low, high], axis=-1)
+    return np.where(np.isfinite(boxes), boxes, np.nan).astype(np.float32)

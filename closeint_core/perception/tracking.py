@@ -1,0 +1,168 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Follows people through a video: pose similarity, motion and clothes; Hungarian assignment."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+import numpy as np
+from scipy.optimize import linear_sum_assignment
+
+from closeint_core.perception.appearance import distance
+
+MIN_SCORE = 0.2
+"""A skeleton below this mean keypoint score is no person."""
+
+
+@dataclass
+class Track:
+    """One person followed through the video.
+
+    Attributes:
+        frames: frames with a detection, ascending.
+        slots: the detection's slot in each.
+        similarity: how sure each link was, 0..1.
+    """
+
+    frames: list[int] = field(default_factory=list)
+    slots: list[int] = field(default_factory=list)
+    keypoints: np.ndarray = field(default_factory=lambda: np.empty(0))
+    velocity: np.ndarray = field(default_factory=lambda: np.zeros(2))
+    appearance: np.ndarray = field(default_factory=lambda: np.empty(0))
+
+
+def body_size(keypoints: np.ndarray, threshold: float = 0.15) -> np.ndarray:
+    """(...,) diagonal in pixels of the box round the keypoints (..., J, 3) that were seen; NaN without two."""
+    seen = keypoints[..., 2] > threshold
+    points = np.where(seen[..., None], keypoints[..., :2], np.nan)
+    with np.errstate(all="ignore"):
+        low = np.where(seen[..., None], points, np.inf).min(axis=-2)
+        high = np.where(seen[..., None], points, -np.inf).max(axis=-2)
+    size = np.linalg.norm(np.where(np.isfinite(high - low), high - low, 0.0), axis=-1)
+    return np.where(seen.sum(axis=-1) >= 2, size, np.nan)
+
+
+def pose_distance(a: np.ndarray, b: np.ndarray, tolerance: np.ndarray | float) -> np.ndarray:
+    """How far two skeletons (..., 17, 3) are apart, 0 to 1: mean over joints of d^2 / (d^2 + tolerance^2).
+
+    Joints count by the product of their scores, so a hidden joint says little. The form is that of a
+    robust (Geman-McClure) error: one limb that was assigned to the partner does not decide.
+    """
+    squared = ((a[..., :2] - b[..., :2]) ** 2).sum(axis=-1)
+    weight = np.where(np.isfinite(squared), np.sqrt(np.clip(a[..., 2] * b[..., 2], 0.0, 1.0)), 0.0)
+    error = np.where(np.isfinite(squared), squared, 0.0)
+    error = error / (error + np.asarray(tolerance)[..., None] ** 2 + 1e-9)
+    total = weight.sum(axis=-1)
+    return np.where(total > 0.5, (weight * error).sum(axis=-1) / np.maximum(total, 1e-6), 1.0)
+
+
+def keep_distinct(keypoints: np.ndarray, scores: np.ndarray) -> np.ndarray:
+    """Which of the skeletons (N, 17, 3) of one frame are people, each once.
+
+    A skeleton found twice (what networks do when one person hides another) is kept once, the one with the
+    higher score.
+    """
+    seen = keypoints[..., 2].mean(axis=-1)
+    keep = (seen > MIN_SCORE) & (scores > 0.1)
+    size = body_size(keypoints)
+    keep &= np.isfinite(size)
+    order = np.argsort(-seen * scores)
+    for i, first in enumerate(order):
+        if not keep[first]:
+            continue
+        for second in order[i + 1 :]:
+            if not keep[second]:
+                continue
+            close = pose_distance(keypoints[first], keypoints[second], 0.04 * max(size[first], size[second]))
+            if close < 0.35:
+                keep[second] = False
+    return keep
+
+
+def follow(
+    keypoints: np.ndarray, scores: np.ndarray, appearance: np.ndarray, fps: float, *, appearance_weight: float = 1.2
+) -> list[Track]:
+    """Link the skeletons of all frames into tracks.
+
+    Args:
+        keypoints: (T, S, 17, 3) pixels and score; slots are in no order.
+        scores: (T, S).
+        appearance: (T, S, D) descriptors.
+        fps: frames per second; how far somebody gets until the next frame depends on it.
+
+    Returns:
+        Tracks in the order of first appearance, then from left to right.
+    """
+    tracks: list[Track] = []
+    rate = 30.0 / fps
+    for t in range(len(keypoints)):
+        slots = np.flatnonzero(keep_distinct(keypoints[t], scores[t]))
+        slots = slots[np.argsort(_centre(keypoints[t, slots])[:, 0])]
+        if len(tracks) and len(slots):
+            cost = np.stack(
+                [
+                    _cost(track, keypoints[t, slots], appearance[t, slots], t, rate, appearance_weight)
+                    for track in tracks
+                ]
+            )
+            rows, columns = linear_sum_assignment(cost)
+            linked = [(r, c) for r, c in zip(rows, columns, strict=True) if cost[r, c] < 1.0]
+        else:
+            linked = []
+        alone = _isolated(keypoints[t, slots])
+        for r, c in linked:
+            _extend(tracks[r], t, int(slots[c]), keypoints[t, slots[c]], appearance[t, slots[c]], bool(alone[c]))
+        taken = {c for _, c in linked}
+        for c, slot in enumerate(slots):
+            if c not in taken:
+                track = Track(appearance=np.full(appearance.shape[-1], np.nan))
+                _extend(track, t, int(slot), keypoints[t, slot], appearance[t, slot], True)
+                tracks.append(track)
+    return tracks
+
+
+def _centre(keypoints: np.ndarray) -> np.ndarray:
+    weight = np.maximum(keypoints[..., 2:], 1e-6)
+    return (keypoints[..., :2] * weight).sum(axis=-2) / weight.sum(axis=-2)
+
+
+def _isolated(keypoints: np.ndarray) -> np.ndarray:
+    """(N,) whether no other skeleton's trunk overlaps this one: only then are its colours its own."""
+    centre = keypoints[:, [5, 6, 11, 12], :2].mean(axis=1)
+    size = np.nan_to_num(body_size(keypoints), nan=1.0)
+    apart = np.linalg.norm(centre[:, None] - centre[None], axis=-1) + np.eye(len(keypoints)) * 1e9
+    return (apart > 0.2 * np.maximum(size[:, None], size[None])).all(axis=1)
+
+
+def _extend(track: Track, t: int, slot: int, keypoints: np.ndarray, appearance: np.ndarray, alone: bool) -> None:
+    if track.frames:
+        step = t - track.frames[-1]
+        both = (track.keypoints[:, 2] > 0.3) & (keypoints[:, 2] > 0.3)
+        moved = np.median((keypoints - track.keypoints)[both, :2], axis=0) / step if both.any() else np.zeros(2)
+        track.velocity = 0.7 * track.velocity + 0.3 * moved
+    track.keypoints = keypoints
+    track.frames.append(t)
+    track.slots.append(slot)
+    if alone and np.isfinite(appearance).any():
+        known = np.isfinite(track.appearance)
+        gain = max(0.03, 1.0 / len(track.frames))
+        blended = (1 - gain) * track.appearance + gain * appearance
+        track.appearance = np.where(
+            known & np.isfinite(appearance), blended, np.where(known, track.appearance, appearance)
+        )
+
+
+def _cost(
+    track: Track, keypoints: np.ndarray, appearance: np.ndarray, t: int, rate: float, appearance_weight: float
+) -> np.ndarray:
+    """(N,) cost of continuing ``track`` with each skeleton; below 1 is acceptable."""
+    missed = (t - track.frames[-1]) * rate
+    predicted = track.keypoints.copy()
+    # after a short while the last velocity says nothing any more
+    predicted[:, :2] += track.velocity * min(missed, 8.0) / rate
+    size = float(np.nan_to_num(body_size(track.keypoints), nan=100.0))
+    tolerance = size * (0.08 + 0.03 * min(missed, 40.0))
+    place = pose_distance(predicted[None], keypoints, tolerance)
+    growth = np.abs(np.log(np.maximum(np.nan_to_num(body_size(keypoints), nan=1.0), 1.0) / max(size, 1.0)))
+    look = distance(track.appearance[None], appearance)
+    return place + appearance_weight * np.maximum(look - 0.2, 0.0) + 0.3 * np.maximum(growth - 0.3, 0.0)
