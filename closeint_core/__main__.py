@@ -1,0 +1,6 @@
+# SPDX-License-Identifier: Apache-2.0
+"""``python -m closeint_core`` is the ``closeint`` command."""
+
+from closeint_core.cli import main
+
+main()

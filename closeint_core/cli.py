@@ -1,0 +1,290 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The ``closeint`` command."""
+
+from __future__ import annotations
+
+import json
+import sys
+import threading
+from collections.abc import Callable
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, TextColumn, TimeRemainingColumn
+from rich.progress import Progress as Bars
+from rich.table import Table
+
+from closeint_core import __version__
+from closeint_core.errors import Cancelled, CloseintError
+from closeint_core.progress import Progress
+
+app = typer.Typer(
+    name="closeint",
+    help="Two people in close interaction: from an ordinary video to rigged, skinned characters.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+)
+_errors = Console(stderr=True, highlight=False, soft_wrap=True)
+
+CANCELLED = 130
+
+
+class TerminalProgress(Progress):
+    """Bars on stderr when it is a terminal; warnings always, one line each."""
+
+    def __init__(self) -> None:
+        self._stop = threading.Event()
+        super().__init__(self._stop.is_set)
+        self._bars = Bars(
+            TextColumn("{task.description}"),
+            BarColumn(),
+            MofNCompleteColumn(),
+            TimeRemainingColumn(),
+            console=_errors,
+            disable=not _errors.is_terminal,
+        )
+        self._tasks: dict[str, Any] = {}
+
+    def __enter__(self) -> TerminalProgress:
+        self._bars.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._bars.stop()
+
+    def on_update(self, stage: str, done: int, total: int) -> None:
+        """Move the bar of ``stage``."""
+        if stage not in self._tasks:
+            self._tasks[stage] = self._bars.add_task(stage, total=total or None)
+        self._bars.update(self._tasks[stage], completed=done, total=total or None)
+
+    def on_warning(self, message: str) -> None:
+        """Print the warning."""
+        _errors.print(f"[yellow]Warning:[/yellow] {_plain(message)}")
+
+
+def _plain(text: str) -> str:
+    """Text without rich's markup, so that a path with brackets prints as it is."""
+    return text.replace("[", "\\[")
+
+
+def _parse_frames(text: str | None) -> tuple[int | None, int | None] | None:
+    if text is None:
+        return None
+    first, colon, last = text.partition(":")
+    try:
+        if not colon:
+            raise ValueError
+        return (int(first) if first else None, int(last) if last else None)
+    except ValueError:
+        raise CloseintError(f"--frames {text!r} is not A:B.", "Give for instance 100:250, :250 or 100:.") from None
+
+
+def _parse_people(text: str) -> tuple[int, ...] | None:
+    if text == "auto":
+        return None
+    try:
+        people = tuple(int(part) for part in text.split(","))
+        if len(set(people)) != len(people) or not 1 <= len(people) <= 2 or min(people) < 0:
+            raise ValueError
+        return people
+    except ValueError:
+        raise CloseintError(f"--people {text!r} is neither auto nor one or two numbers.", "Give e.g. 0,2.") from None
+
+
+def _print_json(value: Any) -> None:
+    print(json.dumps(value, ensure_ascii=False))
+
+
+def _table(title: str, rows: dict[str, Any]) -> Table:
+    table = Table(title=title, show_header=False, title_justify="left")
+    for key, value in rows.items():
+        table.add_row(key, _plain(str(value)))
+    return table
+
+
+Json = Annotated[bool, typer.Option("--json", help="Print one JSON object and nothing else.")]
+ClipPath = Annotated[Path, typer.Argument(metavar="CLIP", help="A *.closeint.npz file.")]
+Data = Annotated[Path | None, typer.Option("--data", help="Folder of licensed models, besides the usual places.")]
+
+
+@app.command()
+def reconstruct(
+    source: Annotated[str, typer.Argument(metavar="INPUT", help="A video, or a folder of images.")],
+    output: Annotated[Path, typer.Option("--output", "-o", metavar="CLIP", help="The clip file to write.")],
+    people: Annotated[str, typer.Option(help="auto, or the numbers of the two people: 0,1.")] = "auto",
+    focal: Annotated[float | None, typer.Option(metavar="PX", help="Focal length in pixels, if known.")] = None,
+    model: Annotated[str, typer.Option(help="default: the pair's fit.")] = "default",
+    body: Annotated[str, typer.Option(help="default, smpl-neutral, smpl-male, smpl-female, or a file.")] = "default",
+    device: Annotated[str, typer.Option(help="auto, cpu or cuda.")] = "auto",
+    frames: Annotated[str | None, typer.Option(metavar="A:B", help="Only frames A to B (without B).")] = None,
+    data: Data = None,
+    as_json: Json = False,
+) -> None:
+    """Reconstruct the people of a video into a clip file."""
+    from closeint_core.files import require_writable
+    from closeint_core.reconstruction.pipeline import Settings
+    from closeint_core.reconstruction.pipeline import reconstruct as run
+
+    if model != "default":
+        raise CloseintError(f"The model {model!r} is not part of this version.", "Leave --model out.", exit_code=3)
+    if device not in ("auto", "cpu", "cuda"):
+        raise CloseintError(f"--device {device!r} is not auto, cpu or cuda.", "Choose one of them.")
+    settings = Settings(
+        people=_parse_people(people),
+        focal=focal,
+        body=body,
+        frames=_parse_frames(frames),
+        device=device,
+        data=str(data) if data else None,
+    )
+    require_writable(output.parent)
+    with TerminalProgress() as progress:
+        clip = run(source, settings, progress)
+    clip.save(output)
+    if as_json:
+        _print_json({"clip": str(output), "warnings": progress.warnings, **clip.metadata})
+    else:
+        Console(soft_wrap=True).print(_table(str(output), clip.metadata["quality"]))
+
+
+@app.command()
+def metrics(
+    path: ClipPath,
+    truth: Annotated[
+        Path | None, typer.Option(metavar="CLIP", help="A clip of the true motion to compare with.")
+    ] = None,
+    data: Data = None,
+    as_json: Json = False,
+) -> None:
+    """Measure a clip: reprojection, penetration, floor, foot skate, and the error against a known truth."""
+    from closeint_core.body.data import load_body
+    from closeint_core.clip import InteractionClip
+    from closeint_core.evaluation.compare import compare_clips
+    from closeint_core.evaluation.quality import clip_quality
+
+    clip = InteractionClip.load(path)
+    result = clip_quality(clip, load_body(clip.body, data))
+    if truth is not None:
+        result["truth"] = compare_clips(clip, InteractionClip.load(truth), data)
+    if as_json:
+        _print_json(result)
+        return
+    console = Console(soft_wrap=True)
+    against = result.pop("truth", None)
+    console.print(_table(str(path), result))
+    if against is not None:
+        console.print(_table(f"against {truth}", against))
+
+
+@app.command()
+def doctor(data: Data = None, as_json: Json = False) -> None:
+    """Say what is installed, which models are there, and what is missing."""
+    from closeint_core.doctor import examine
+
+    report = examine(data)
+    if as_json:
+        _print_json(report)
+    else:
+        console = Console(soft_wrap=True)
+        for title, rows in report["sections"].items():
+            table = Table(title=title, show_header=False, title_justify="left")
+            for row in rows:
+                mark = (
+                    "[green]ok[/green]" if row["ok"] else ("[red]no[/red]" if row["needed"] else "[yellow]--[/yellow]")
+                )
+                table.add_row(mark, _plain(row["name"]), _plain(row["detail"]))
+            console.print(table)
+    if not report["ok"]:
+        raise CloseintError(report["problem"], report["fix"], exit_code=3)
+
+
+@app.command()
+def preview(
+    path: ClipPath,
+    output: Annotated[
+        Path, typer.Option("--output", "-o", metavar="DIR", help="Folder of preview.mp4 and preview.png.")
+    ],
+    footage: Annotated[Path | None, typer.Option(help="The video, if it is not where the clip says.")] = None,
+) -> None:
+    """Draw a clip over its footage and from the side: a video and a sheet of four frames."""
+    from closeint_core.clip import InteractionClip
+    from closeint_core.files import require_writable
+    from closeint_core.preview.preview import write_preview
+
+    clip = InteractionClip.load(path)
+    require_writable(output)
+    source = footage or (Path(clip.video) if clip.video else None)
+    with TerminalProgress() as progress:
+        write_preview(clip, output / "preview.mp4", output / "preview.png", source, progress)
+
+
+@app.command()
+def export(
+    path: ClipPath,
+    output: Annotated[Path, typer.Option("--output", "-o", metavar="PATH", help="File or folder to write.")],
+    kind: Annotated[str, typer.Option("--format", help="amass, closeint-pkl, joints or obj.")],
+) -> None:
+    """Write a clip in the files of other tools."""
+    from closeint_core.clip import InteractionClip
+    from closeint_core.exchange.export import export_clip
+
+    clip = InteractionClip.load(path)
+    with TerminalProgress() as progress:
+        written = export_clip(clip, output, kind, progress)
+    for item in written:
+        print(item)
+
+
+@app.command("import")
+def import_(
+    paths: Annotated[list[Path], typer.Argument(metavar="FILE...", help="AMASS-style npz files, or a result folder.")],
+    output: Annotated[Path, typer.Option("--output", "-o", metavar="CLIP", help="The clip file to write.")],
+    body: Annotated[str | None, typer.Option(help="Body the parameters belong to, if the files do not say.")] = None,
+    fps: Annotated[float, typer.Option(help="Frame rate of a result folder, which does not say it.")] = 30.0,
+) -> None:
+    """Make a clip of AMASS-style npz files (one a person) or of the reference's per-frame pickles."""
+    from closeint_core.exchange.load import import_files
+
+    import_files(list(paths), body=body, fps=fps).save(output)
+    print(output)
+
+
+def _version(value: bool) -> None:
+    if value:
+        print(f"closeint {__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def _options(
+    version: Annotated[
+        bool, typer.Option("--version", callback=_version, is_eager=True, help="Print the version.")
+    ] = False,
+) -> None:
+    pass
+
+
+def run(action: Callable[[], None]) -> int:
+    """Run a command; problems become one sentence on stderr and an exit status (DESIGN 3.2)."""
+    try:
+        action()
+    except CloseintError as error:
+        _errors.print(f"[red]Error:[/red] {_plain(str(error))}")
+        return error.exit_code
+    except (KeyboardInterrupt, Cancelled):
+        _errors.print("Cancelled; nothing was written.")
+        return CANCELLED
+    return 0
+
+
+def main() -> None:
+    """Entry point of the console script."""
+    sys.exit(run(app))
+
+
+if __name__ == "__main__":
+    main()

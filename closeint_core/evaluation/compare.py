@@ -1,0 +1,68 @@
+# SPDX-License-Identifier: Apache-2.0
+"""A reconstructed clip against a clip of the true motion."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from closeint_core.body.data import load_body
+from closeint_core.clip import InteractionClip
+from closeint_core.errors import CloseintError
+from closeint_core.evaluation.metrics import acceleration_error, interaction_error, mpjpe, pa_mpjpe
+from closeint_core.evaluation.quality import clip_vertices
+
+_HIPS = (2, 3)
+
+
+def lsp_joints(clip: InteractionClip, data: Path | None = None) -> np.ndarray:
+    """(P, T, 14, 3) LSP joints of a clip, in its camera's frame, metres."""
+    body = load_body(clip.body, data)
+    joints = np.zeros((clip.people, clip.frames, 14, 3), np.float32)
+    for part, vertices, _ in clip_vertices(clip, body):
+        joints[:, part] = body.lsp_regressor @ vertices
+    return clip.world_to_camera(joints)
+
+
+def compare_clips(clip: InteractionClip, truth: InteractionClip, data: Path | None = None) -> dict[str, Any]:
+    """Errors in mm over the frames both clips have (definitions: ``evaluation.metrics``).
+
+    People are matched by where they stand in the picture, once for the whole clip; ``swapped`` counts
+    frames in which the other assignment would fit better.
+
+    Raises:
+        CloseintError: the clips share no frame or have different numbers of people.
+    """
+    if clip.people != truth.people:
+        raise CloseintError(f"The clip has {clip.people} people, the truth {truth.people}.", "Compare equal numbers.")
+    start = max(clip.frame_start, truth.frame_start)
+    stop = min(clip.frame_start + clip.frames, truth.frame_start + truth.frames)
+    if stop <= start:
+        raise CloseintError("The clip and the truth share no frame.", "Compare clips of the same video.")
+    predicted = lsp_joints(clip, data)[:, start - clip.frame_start : stop - clip.frame_start]
+    true = lsp_joints(truth, data)[:, start - truth.frame_start : stop - truth.frame_start]
+    orders = [list(range(clip.people)), list(range(clip.people))[::-1]]
+    pixels = [_pixels(x, c) for x, c in ((predicted, clip), (true, truth))]
+    costs = np.stack([np.linalg.norm(pixels[0][order] - pixels[1], axis=-1).mean((0, 2)) for order in orders])
+    best = int(costs.sum(1).argmin())
+    predicted = predicted[orders[best]]
+    result: dict[str, Any] = {
+        "frames": stop - start,
+        "swapped": int((costs[1 - best] < 0.8 * costs[best]).sum()) if clip.people > 1 else 0,
+        "mpjpe_mm": round(float(mpjpe(predicted, true, _HIPS).mean()), 1),
+        "pa_mpjpe_mm": round(float(pa_mpjpe(predicted, true).mean()), 1),
+        "acceleration_mm": round(float(acceleration_error(predicted, true, _HIPS).mean()), 2)
+        if stop - start > 2
+        else None,
+    }
+    if clip.people == 2:
+        result["interaction_mm"] = round(float(interaction_error(predicted, true).mean()), 1)
+    return result
+
+
+def _pixels(joints: np.ndarray, clip: InteractionClip) -> np.ndarray:
+    """Pixels (P, T, 14, 2) of camera-frame joints; a moving camera's mean intrinsics serve for matching."""
+    image = joints @ clip.camera_K.mean(0).T
+    return image[..., :2] / np.maximum(image[..., 2:], 0.05)

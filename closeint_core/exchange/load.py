@@ -1,0 +1,176 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Makes a clip of other tools' files: AMASS-style npz files and the reference's per-frame pickles."""
+
+from __future__ import annotations
+
+import zipfile
+import zlib
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from closeint_core.body.data import BodyData, load_body
+from closeint_core.body.skinning import lbs
+from closeint_core.body.smpl_files import read_pickle
+from closeint_core.clip import InteractionClip
+from closeint_core.errors import CloseintError
+from closeint_core.exchange.rotation import compose
+from closeint_core.reconstruction.camera import intrinsics
+
+_BODIES = {"male": "smpl-male", "female": "smpl-female", "neutral": "smpl-neutral"}
+
+
+def import_files(paths: list[str | Path], *, body: str | None = None, fps: float = 30.0) -> InteractionClip:
+    """A clip of AMASS-style npz files (one a person) or of one folder of the reference's results.
+
+    Args:
+        paths: npz files, all of one length and rate, or one folder holding ``params/*/0000.pkl``.
+        body: name of the body the parameters belong to; None takes what the files say, else ``smpl-neutral``.
+        fps: rate of a folder of pickles, which do not say it.
+
+    Raises:
+        CloseintError: a file is missing, damaged or of another shape; the files do not belong together.
+    """
+    if len(paths) == 1 and Path(paths[0]).is_dir():
+        return _from_pickles(Path(paths[0]), body, fps)
+    return _from_amass([Path(path) for path in paths], body)
+
+
+def _from_amass(paths: list[Path], body: str | None) -> InteractionClip:
+    people = [_read_amass(path) for path in paths]
+    lengths = {len(person["poses"]) for person in people}
+    rates = {person["fps"] for person in people}
+    if len(lengths) > 1 or len(rates) > 1:
+        raise CloseintError(
+            f"The files have {sorted(lengths)} frames at {sorted(rates)} fps, so they are not one scene.",
+            "Give files of the same length and frame rate.",
+        )
+    name = body or people[0]["body"]
+    return _still_clip(
+        np.stack([person["poses"] for person in people]),
+        np.stack([person["trans"] for person in people]),
+        np.stack([person["betas"] for person in people]),
+        name,
+        rates.pop(),
+    )
+
+
+def _read_amass(path: Path) -> dict[str, Any]:
+    if not path.is_file():
+        raise CloseintError(f"There is no file at {path}.", "Check the path.")
+    try:
+        with np.load(path, allow_pickle=False) as archive:
+            data = {key: archive[key] for key in archive.files}
+    except (OSError, ValueError, zipfile.BadZipFile, zlib.error, AttributeError) as error:
+        raise CloseintError(f"{path} is not a readable npz file ({error}).", "Export it again.") from error
+    missing = [key for key in ("poses", "trans", "betas") if key not in data]
+    if missing:
+        raise CloseintError(
+            f"{path} lacks {', '.join(missing)}.", "Give an AMASS-style npz with poses, trans and betas."
+        )
+    poses = np.asarray(data["poses"], np.float32)
+    frames = len(poses)
+    poses = poses.reshape(frames, -1)
+    if poses.shape[1] < 66 or data["trans"].shape != (frames, 3):
+        raise CloseintError(
+            f"{path} has poses {poses.shape} and trans {data['trans'].shape}, not (T, 66 or more) and (T, 3).",
+            "Give an AMASS-style npz of the SMPL family.",
+        )
+    # SMPL-H and SMPL-X poses share the first 22 joints; SMPL's two hand joints are then at rest.
+    full = np.zeros((frames, 24, 3), np.float32)
+    if poses.shape[1] == 72:
+        full[:] = poses.reshape(frames, 24, 3)
+    else:
+        full[:, :22] = poses[:, :66].reshape(frames, 22, 3)
+    betas = np.zeros(10, np.float32)
+    given = np.asarray(data["betas"], np.float32).reshape(-1)[:10]
+    betas[: len(given)] = given
+    rate = next((float(data[key]) for key in ("mocap_framerate", "mocap_frame_rate", "fps") if key in data), 30.0)
+    gender = str(data.get("gender", "neutral"))
+    gender = gender.removeprefix("b'").removesuffix("'")
+    name = str(data["body"]) if "body" in data else _BODIES.get(gender, "smpl-neutral")
+    return {"poses": full, "trans": np.asarray(data["trans"], np.float32), "betas": betas, "fps": rate, "body": name}
+
+
+def _from_pickles(folder: Path, body: str | None, fps: float) -> InteractionClip:
+    files = sorted((folder / "params").glob("*/0000.pkl")) or sorted(folder.glob("*/0000.pkl"))
+    if not files:
+        raise CloseintError(f"{folder} holds no params/<frame>/0000.pkl.", "Give the folder of one result.")
+    records = []
+    for file in files:
+        record = read_pickle(file)
+        if not isinstance(record, dict) or not {"pose", "betas", "trans"} <= set(record):
+            raise CloseintError(f"{file} does not hold pose, betas and trans.", "Give the folder of one result.")
+        pose = np.asarray(record["pose"], np.float32)
+        pose = pose.reshape(-1, 72)
+        betas = np.asarray(record["betas"], np.float32).reshape(len(pose), -1)
+        records.append((pose, betas, np.asarray(record["trans"], np.float32).reshape(len(pose), 3)))
+    people = min(len(pose) for pose, _, _ in records)
+    poses = np.stack([pose[:people].reshape(people, 24, 3) for pose, _, _ in records], 1)
+    transl = np.stack([trans[:people] for _, _, trans in records], 1)
+    betas = np.mean([betas[:people] for _, betas, _ in records], 0)
+    name = body or "smpl-neutral"
+    data = load_body(name)
+    k = _read_camera(folder, files[0].parent.name)
+    size = (round(2 * float(k[0, 2])), round(2 * float(k[1, 2]))) if k is not None else (1280, 720)
+    if k is None:
+        k = intrinsics(size)
+    # Without a floor in the file, the camera is taken as level and the lowest foot stands on the ground.
+    world = np.array([[1, 0, 0], [0, 0, 1], [0, -1, 0]], np.float32)
+    rest = data.rest(betas)[1][:, None, 0]
+    roots = (rest + transl) @ world.T
+    poses[:, :, 0] = compose(world, poses[:, :, 0])
+    lowest = lbs(data, poses, betas[:, None], roots - rest)[0][..., 2].min()
+    shift = np.array([*roots[:, 0, :2].mean(0), lowest], np.float32)
+    clip = _still_clip(poses, roots - rest - shift, betas, name, fps, data)
+    clip.camera_K, clip.image_size = k[None].astype(np.float32), np.asarray(size)
+    clip.camera_R = world.T[None].astype(np.float32)
+    clip.camera_t = (world.T @ shift)[None].astype(np.float32)
+    first = files[0].parent.name
+    clip.frame_start = int(first) if first.isdigit() else 0
+    return clip.validate()
+
+
+def _read_camera(folder: Path, frame: str) -> np.ndarray | None:
+    """Intrinsics (3, 3) of a result's first frame, if the result holds them."""
+    file = folder / "camparams" / frame / "camparams.txt"
+    if not file.is_file():
+        return None
+    rows = [line.split() for line in file.read_text().splitlines() if line.strip()]
+    try:
+        k = np.array([[float(v) for v in row] for row in rows[1:4]], np.float32)
+    except ValueError:
+        k = np.zeros(0)
+    if k.shape != (3, 3):
+        raise CloseintError(f"{file} does not hold a 3 x 3 camera matrix.", "Remove it or export the result again.")
+    return k
+
+
+def _still_clip(
+    poses: np.ndarray, transl: np.ndarray, betas: np.ndarray, body: str, fps: float, data: BodyData | None = None
+) -> InteractionClip:
+    """A clip of known motion, seen by a level camera that shows all of it."""
+    people, frames = transl.shape[:2]
+    size = (1280, 720)
+    k = intrinsics(size)
+    rotation = np.array([[1, 0, 0], [0, 0, -1], [0, 1, 0]], np.float32)
+    centre = np.median(transl.reshape(-1, 3), 0)
+    reach = float(np.abs(transl.reshape(-1, 3) - centre).max()) + 1.5
+    eye = np.array([centre[0], centre[1] - reach * k[0, 0] / (size[1] / 2), 1.2], np.float32)
+    return InteractionClip(
+        poses=poses,
+        transl=transl,
+        betas=betas,
+        body=body,
+        fps=fps,
+        image_size=np.asarray(size),
+        camera_K=k[None],
+        camera_R=rotation[None],
+        camera_t=(-rotation @ eye)[None],
+        keypoints2d=np.full((people, frames, 26, 3), np.nan, np.float32),
+        visible=np.ones((people, frames), bool),
+        contacts=np.zeros((people, frames, poses.shape[2]), np.float32),
+        foot_contacts=np.zeros((people, frames, 2), np.float32),
+        metadata={"imported": True},
+    ).validate()

@@ -1,0 +1,43 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Which body parts touch the other person, from the distance between the two skins."""
+
+from __future__ import annotations
+
+import numpy as np
+from scipy.spatial import cKDTree
+
+REACH = 0.06
+"""Metres beyond which skins are apart for certain and distances are not told apart."""
+
+
+def part_distances(vertices: np.ndarray, parts: np.ndarray, joints: int = 24) -> np.ndarray:
+    """Distance from each body part of each person to the other's nearest vertex.
+
+    Args:
+        vertices: (2, T, V, 3) metres. parts: (V,) body part of each vertex.
+
+    Returns:
+        (2, T, joints) metres, at most ``REACH``.
+    """
+    frames = vertices.shape[1]
+    out = np.full((2, frames, joints), REACH, np.float32)
+    low, high = vertices.min(2), vertices.max(2)
+    near = ((low[0] - REACH < high[1]) & (low[1] - REACH < high[0])).all(-1)
+    for t in np.flatnonzero(near):
+        for person in (0, 1):
+            mine, other = vertices[person, t], vertices[1 - person, t]
+            close = ((mine > low[1 - person, t] - REACH) & (mine < high[1 - person, t] + REACH)).all(-1)
+            theirs = ((other > low[person, t] - REACH) & (other < high[person, t] + REACH)).all(-1)
+            if not close.any() or not theirs.any():
+                continue
+            distance, _ = cKDTree(other[theirs]).query(mine[close], distance_upper_bound=REACH)
+            np.minimum.at(out[person, t], parts[close], np.minimum(distance, REACH))
+    return out
+
+
+def contact_probability(distances: np.ndarray, middle: float = 0.02, width: float = 0.004) -> np.ndarray:
+    """Probability of touch from distances in metres: one half at ``middle``, a logistic of ``width`` around it.
+
+    The middle allows for the mesh's own vertex spacing (about 1 cm) and soft tissue.
+    """
+    return (1.0 / (1.0 + np.exp((distances - middle) / width))).astype(np.float32)

@@ -1,0 +1,86 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Pinhole camera: intrinsics from what is known, projection, and the start of a translation.
+
+Camera axes are OpenCV's: x right, y down, z forward; pixel centres lie at +0.5.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from closeint_core.errors import CloseintError
+
+
+def default_focal(image_size: tuple[int, int]) -> float:
+    """Focal length in pixels when nothing is known: the image diagonal (about 53 degrees across it)."""
+    return float(np.hypot(*image_size))
+
+
+def intrinsics(image_size: tuple[int, int], focal: float | None = None) -> np.ndarray:
+    """(3, 3) pinhole matrix with the principal point in the middle of the image.
+
+    Args:
+        image_size: width and height in pixels.
+        focal: focal length in pixels; None takes ``default_focal``.
+
+    Raises:
+        CloseintError: the focal length is not positive.
+    """
+    if focal is not None and not (np.isfinite(focal) and focal > 0):
+        raise CloseintError(f"The focal length {focal} is not a positive number of pixels.", "Give --focal in pixels.")
+    width, height = image_size
+    f = default_focal(image_size) if focal is None else float(focal)
+    return np.array([[f, 0.0, width / 2], [0.0, f, height / 2], [0.0, 0.0, 1.0]], np.float32)
+
+
+def project(points: Tensor, camera: Tensor) -> Tensor:
+    """Pixels (..., 2) of camera-frame points (..., 3); points behind the camera are clamped to 5 cm in front."""
+    z = points[..., 2:].clamp(min=0.05)
+    return points[..., :2] / z * torch.stack([camera[0, 0], camera[1, 1]]) + camera[:2, 2]
+
+
+def viewing_rotation(pixels: Tensor, camera: Tensor) -> Tensor:
+    """(..., 3, 3) rotation that turns the optical axis onto the ray through ``pixels`` (..., 2).
+
+    A network that looks at a crop sees the person as if the camera were aimed at it; this rotation
+    brings what it says about directions back into the frame of the real camera.
+    """
+    ray = torch.cat(
+        [(pixels - camera[:2, 2]) / torch.stack([camera[0, 0], camera[1, 1]]), torch.ones_like(pixels[..., :1])], -1
+    )
+    ray = torch.nn.functional.normalize(ray, dim=-1)
+    x, y, z = ray.unbind(-1)
+    # Shortest rotation from (0, 0, 1) to the ray, in closed form (Rodrigues with axis (-y, x, 0)).
+    k = 1.0 / (1.0 + z)
+    rows = [1 - k * x * x, -k * x * y, x, -k * x * y, 1 - k * y * y, y, -x, -y, z]
+    return torch.stack(rows, -1).reshape(*ray.shape[:-1], 3, 3)
+
+
+def solve_translation(points: Tensor, pixels: Tensor, weights: Tensor, camera: Tensor) -> Tensor:
+    """Translation that makes 3D points fall on their pixels, by weighted linear least squares.
+
+    Each point gives two equations that are linear in t: (x + tx) - u (z + tz) = 0 and the same for
+    y, with (u, v) the normalised image coordinates.
+
+    Args:
+        points: (..., K, 3) metres, before translation, camera axes.
+        pixels: (..., K, 2).
+        weights: (..., K), 0 where unseen; at least two points must count.
+        camera: (3, 3).
+
+    Returns:
+        (..., 3) translations.
+    """
+    uv = (pixels - camera[:2, 2]) / torch.stack([camera[0, 0], camera[1, 1]])
+    uv = torch.where(weights[..., None] > 0, uv, torch.zeros_like(uv))
+    one, zero = torch.ones_like(uv[..., 0]), torch.zeros_like(uv[..., 0])
+    a = torch.stack(
+        [torch.stack([one, zero, -uv[..., 0]], -1), torch.stack([zero, one, -uv[..., 1]], -1)], -2
+    )  # (..., K, 2, 3)
+    b = uv * points[..., 2:] - points[..., :2]
+    aw = a * weights[..., None, None]
+    normal = torch.einsum("...kri,...krj->...ij", aw, a) + 1e-6 * torch.eye(3, dtype=a.dtype)
+    right = torch.einsum("...kri,...kr->...i", aw, b)
+    return torch.linalg.solve(normal, right)

@@ -1,0 +1,166 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The terms of the pair's fit. Each is a mean over person-frames of squared errors in units of its spread.
+
+Dividing every residual by how far it may plausibly be off makes the terms comparable, so their
+weights stay near one. Shapes: P people, T frames, K keypoints; metres, radians, camera axes.
+"""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+from torch.nn.functional import normalize
+
+from closeint_core.halpe import HALPE_INDEX
+
+# Limbs whose 3D direction the landmarks tell, as Halpe indices.
+_DIRECTIONS = (
+    ("left_hip", "right_hip"), ("left_shoulder", "right_shoulder"), ("pelvis", "neck"), ("left_hip", "left_shoulder"),
+    ("right_hip", "right_shoulder"), ("left_shoulder", "left_elbow"), ("right_shoulder", "right_elbow"),
+    ("left_elbow", "left_wrist"), ("right_elbow", "right_wrist"), ("left_hip", "left_knee"),
+    ("right_hip", "right_knee"), ("left_knee", "left_ankle"), ("right_knee", "right_ankle"),
+    ("left_heel", "left_big_toe"), ("right_heel", "right_big_toe"), ("left_ear", "right_ear"), ("neck", "nose"),
+)  # fmt: skip
+DIRECTION_START = torch.tensor([HALPE_INDEX[a] for a, _ in _DIRECTIONS])
+DIRECTION_END = torch.tensor([HALPE_INDEX[b] for _, b in _DIRECTIONS])
+FOOT_POINTS = torch.tensor([20, 22, 24, 21, 23, 25])
+"""Halpe indices of the left then the right big toe, small toe, heel."""
+
+
+def geman_mcclure(squared: Tensor, scale: float) -> Tensor:
+    """Squared errors that stop growing beyond ``scale``: s e / (s + e) with s = scale^2."""
+    return squared * scale**2 / (squared + scale**2)
+
+
+def huber(squared: Tensor, knee: float) -> Tensor:
+    """Squared errors that grow linearly beyond ``knee``."""
+    return torch.where(squared <= knee**2, squared, 2 * knee * squared.clamp(min=knee**2).sqrt() - knee**2)
+
+
+def reprojection(
+    projected: Tensor, observed: Tensor, weights: Tensor, metres_per_pixel: Tensor, spread: float, scale: float
+) -> Tensor:
+    """Robust 2D error in metres at the person's size, summed over keypoints.
+
+    Args:
+        projected, observed: (P, T, K, 2) pixels. weights: (P, T, K), 0 where unseen.
+        metres_per_pixel: (P, T, 1). spread: metres of ordinary noise. scale: metres beyond which a keypoint
+        counts as an outlier.
+    """
+    squared = ((projected - observed) * metres_per_pixel[..., None]).square().sum(-1)
+    return (weights * geman_mcclure(squared, scale)).sum(-1).mean() / spread**2
+
+
+def directions(keypoints: Tensor, target: Tensor, weights: Tensor, spread: float) -> Tensor:
+    """Disagreement between limb directions of the body and of the landmarks.
+
+    Args:
+        keypoints: (P, T, 26, 3). target: (P, T, D, 3) unit vectors. weights: (P, T, D). spread: radians.
+    """
+    have = normalize(keypoints[..., DIRECTION_END, :] - keypoints[..., DIRECTION_START, :], dim=-1)
+    squared = (have - target).square().sum(-1)  # chord length squared, about the angle squared
+    return (weights * geman_mcclure(squared, 3 * spread)).sum(-1).mean() / spread**2
+
+
+def limb_directions(landmarks: Tensor, confidence: Tensor) -> tuple[Tensor, Tensor]:
+    """Unit limb directions (P, T, D, 3) of landmarks (P, T, 26, 3) and their weights (P, T, D)."""
+    start, end = landmarks[..., DIRECTION_START, :], landmarks[..., DIRECTION_END, :]
+    weights = torch.minimum(confidence[..., DIRECTION_START], confidence[..., DIRECTION_END])
+    weights = torch.where(torch.isfinite(start + end).all(-1), weights, torch.zeros_like(weights))
+    return normalize(torch.nan_to_num(end - start), dim=-1), torch.nan_to_num(weights)
+
+
+def acceleration(x: Tensor, spread: float) -> Tensor:
+    """Second differences over time of x (P, T, N, 3), per frame^2, Huber beyond three spreads."""
+    if x.shape[1] < 3:
+        return x.new_zeros(())
+    squared = (x[:, 2:] - 2 * x[:, 1:-1] + x[:, :-2]).square().sum(-1)
+    return huber(squared, 3 * spread).sum(-1).mean() / spread**2
+
+
+# Joint limits in SMPL's local axes as bounds on the rotation vector (x, y, z), left side; the right side mirrors y, z.
+_LIMITS: dict[str, tuple[tuple[float, float], tuple[float, float], tuple[float, float]]] = {
+    "hip": ((-2.3, 0.7), (-0.9, 0.9), (-0.6, 0.9)),
+    "knee": ((-0.05, 2.6), (-0.25, 0.25), (-0.2, 0.2)),
+    "ankle": ((-0.7, 0.8), (-0.4, 0.4), (-0.4, 0.4)),
+    "foot": ((-0.3, 0.5), (-0.2, 0.2), (-0.2, 0.2)),
+    "spine": ((-0.35, 0.7), (-0.5, 0.5), (-0.45, 0.45)),
+    "neck": ((-0.6, 0.6), (-0.8, 0.8), (-0.5, 0.5)),
+    "collar": ((-0.3, 0.3), (-0.5, 0.4), (-0.5, 0.6)),
+    "shoulder": ((-1.7, 1.7), (-2.0, 0.9), (-1.6, 1.5)),
+    "elbow": ((-1.3, 1.5), (-2.6, 0.1), (-0.5, 0.5)),
+    "wrist": ((-0.9, 0.9), (-0.6, 0.6), (-1.2, 1.2)),
+    "hand": ((-0.3, 0.3), (-0.3, 0.3), (-0.5, 0.3)),
+}
+_JOINT_LIMITS = (
+    (3, "spine", 1), (6, "spine", 1), (9, "spine", 1), (12, "neck", 1), (15, "neck", 1),
+    (1, "hip", 1), (2, "hip", -1), (4, "knee", 1), (5, "knee", -1), (7, "ankle", 1), (8, "ankle", -1),
+    (10, "foot", 1), (11, "foot", -1), (13, "collar", 1), (14, "collar", -1), (16, "shoulder", 1),
+    (17, "shoulder", -1), (18, "elbow", 1), (19, "elbow", -1), (20, "wrist", 1), (21, "wrist", -1),
+    (22, "hand", 1), (23, "hand", -1),
+)  # fmt: skip
+
+
+def _limit_table() -> tuple[Tensor, Tensor]:
+    low, high = torch.full((24, 3), -10.0), torch.full((24, 3), 10.0)
+    for joint, kind, side in _JOINT_LIMITS:
+        for axis, (a, b) in enumerate(_LIMITS[kind]):
+            mirrored = side < 0 and axis > 0
+            low[joint, axis], high[joint, axis] = (-b, -a) if mirrored else (a, b)
+    return low, high
+
+
+LIMIT_LOW, LIMIT_HIGH = _limit_table()
+
+_STIFFNESS = {0: 1e3, 3: 0.4, 6: 0.4, 9: 0.4, 12: 0.4, 15: 0.5, 13: 0.2, 14: 0.2, 7: 0.4, 8: 0.4, 10: 0.1, 11: 0.1,
+              20: 0.4, 21: 0.4, 22: 0.1, 23: 0.1, 4: 1.5, 5: 1.5, 18: 1.5, 19: 1.5,
+              1: 1.2, 2: 1.2, 16: 1.5, 17: 1.5}  # fmt: skip
+POSE_SPREAD = torch.tensor([_STIFFNESS[joint] for joint in range(24)])
+"""How far, in radians, each joint strays from a relaxed stance without evidence."""
+
+
+def joint_limits(rotation_vectors: Tensor, spread: float = 0.08) -> Tensor:
+    """Squared excess over the limits of rotation vectors (P, T, 24, 3); the root is free."""
+    over = (rotation_vectors - LIMIT_HIGH).clamp(min=0) + (LIMIT_LOW - rotation_vectors).clamp(min=0)
+    return over.square().sum((-1, -2)).mean() / spread**2
+
+
+def pose_prior(rotation_vectors: Tensor, relaxed: Tensor) -> Tensor:
+    """Squared distance of rotation vectors (P, T, 24, 3) from a relaxed pose (24, 3), stiff joints first."""
+    return ((rotation_vectors - relaxed).square().sum(-1) / POSE_SPREAD**2).sum(-1).mean()
+
+
+def heights(points: Tensor, normal: Tensor, offset: Tensor) -> Tensor:
+    """Height (...) of points (..., 3) over the floor: normal . x + offset."""
+    return points @ normal + offset
+
+
+def floor_contact(foot_heights: Tensor, standing: Tensor) -> tuple[Tensor, Tensor]:
+    """Two floor terms: the lower foot stands on it, and nothing lies under it.
+
+    Args:
+        foot_heights: (P, T, 6) metres over the floor, in the order of ``FOOT_POINTS``.
+        standing: (P, T) weight of the belief that the person stands on the floor.
+
+    Returns:
+        Standing and sinking term. A jump is an outlier to the first.
+    """
+    lowest = -torch.logsumexp(-foot_heights / 0.01, -1) * 0.01
+    stand = (standing * geman_mcclure(lowest.square(), 0.12)).mean() / 0.02**2
+    sink = foot_heights.clamp(max=0).square().sum(-1).mean() / 0.01**2
+    return stand, sink
+
+
+def foot_skate(foot_points: Tensor, planted: Tensor, spread: float = 0.005) -> Tensor:
+    """Movement of planted foot points (P, T, 6, 3) between frames; planted (P, T - 1, 6) in 0..1."""
+    if foot_points.shape[1] < 2:
+        return foot_points.new_zeros(())
+    squared = (foot_points[:, 1:] - foot_points[:, :-1]).square().sum(-1)
+    return (planted * huber(squared, 3 * spread)).sum(-1).mean() / spread**2
+
+
+def sphere_overlap(centres: Tensor, radii: Tensor, spread: float = 0.01) -> Tensor:
+    """Overlap of two people's spheres: centres (2, T, S, 3), radii (2, S)."""
+    distance = torch.cdist(centres[0], centres[1])
+    overlap = (radii[0, :, None] + radii[1] - distance).clamp(min=0)
+    return overlap.square().sum((-1, -2)).mean() / spread**2

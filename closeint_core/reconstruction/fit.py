@@ -1,0 +1,381 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Joint fit of all people and frames to what was observed.
+
+Unknowns: every joint rotation, every translation, one shape a person, and the floor (tilt and
+height) they share. The common floor is what fixes the people's relative depth: a small person and
+a far one look alike, but only one of them has her feet on the same floor. Everything here lives in
+the camera's frame; ``world.py`` takes the result to the clip's Z-up world.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field, replace
+
+import roma
+import torch
+from torch import Tensor
+from torch.nn.functional import normalize
+
+from closeint_core.body.torch_body import TorchBody
+from closeint_core.physics.spheres import BodySpheres
+from closeint_core.progress import Progress
+from closeint_core.reconstruction import energies
+from closeint_core.reconstruction.camera import project, solve_translation, viewing_rotation
+from closeint_core.reconstruction.inverse_kinematics import poses_from_landmarks
+
+EnergyTerms = dict[str, Tensor]
+
+
+@dataclass
+class Evidence:
+    """What was observed, ready for the fit (P people, T frames).
+
+    Attributes:
+        keypoints: (P, T, 26, 2) pixels, 0 where unseen. weights: (P, T, 26), 0 where unseen.
+        landmarks: (P, T, 26, 3) metres, camera axes, gaps filled. directions: (P, T, D, 3) limb directions in the
+        camera's frame. direction_weights: (P, T, D). visible: (P, T).
+        camera: (3, 3) intrinsics. fps: frames per second.
+    """
+
+    keypoints: Tensor
+    weights: Tensor
+    landmarks: Tensor
+    directions: Tensor
+    direction_weights: Tensor
+    visible: Tensor
+    camera: Tensor
+    fps: float
+
+    def window(self, start: int, stop: int) -> Evidence:
+        """The same for frames start to stop."""
+        names = ("keypoints", "weights", "landmarks", "directions", "direction_weights", "visible")
+        return replace(self, **{name: getattr(self, name)[:, start:stop] for name in names})
+
+
+@dataclass
+class Floor:
+    """The plane normal . x + offset = 0 in the camera's frame; normal (3,) points up, offset ()."""
+
+    normal: Tensor
+    offset: Tensor
+
+
+@dataclass
+class Motion:
+    """Rotations (P, T, 24, 3, 3), transl (P, T, 3), betas (P, B) and the floor, camera axes, metres."""
+
+    rotations: Tensor
+    transl: Tensor
+    betas: Tensor
+    floor: Floor
+
+
+@dataclass(frozen=True)
+class Weights:
+    """Weights of the energies; one is the natural choice, since every term is in units of its spread."""
+
+    reprojection: float = 1.0
+    directions: float = 0.5
+    limits: float = 1.0
+    pose: float = 0.15
+    betas: float = 0.3
+    smooth: float = 0.3
+    turn: float = 0.05
+    stand: float = 0.5
+    sink: float = 1.0
+    skate: float = 0.2
+    gravity: float = 1.0
+    overlap: float = 1.0
+
+
+@dataclass
+class Stage:
+    """One run of the optimiser: its length, first step size and the scale beyond which a keypoint is an outlier."""
+
+    name: str
+    iterations: int
+    rate: float
+    outlier_scale: float
+    weights: Weights = field(default_factory=Weights)
+    shape_is_free: bool = True
+
+
+STAGES = (
+    Stage("placing", 60, 0.03, 0.5, Weights(smooth=0.05, turn=0.01, skate=0.0, overlap=0.05)),
+    Stage("fitting", 220, 0.025, 0.15),
+)
+
+
+def relaxed_pose() -> Tensor:
+    """(24, 3) rotation vectors of a person standing at ease, arms down."""
+    pose = torch.zeros(24, 3)
+    pose[16, 2], pose[17, 2] = -1.2, 1.2
+    pose[18, 1], pose[19, 1] = -0.3, 0.3
+    pose[4, 0] = pose[5, 0] = 0.1
+    return pose
+
+
+class PairFit:
+    """The variables of one window and their energies."""
+
+    def __init__(self, body: TorchBody, evidence: Evidence, spheres: BodySpheres | None) -> None:
+        self.body = body
+        self.evidence = evidence
+        self.spheres = spheres if evidence.keypoints.shape[0] == 2 else None
+        self.halpe = body.points("halpe")
+        self.relaxed = relaxed_pose()
+        self.sole = self._sole_offsets()
+        self.shape_is_fixed = False
+        self.extra: Callable[[PairFit, Tensor], EnergyTerms] | None = None
+        self._start()
+
+    # -- the start -----------------------------------------------------------------------------------------------
+
+    def _sole_offsets(self) -> Tensor:
+        """(6,) height of the foot keypoints over the sole, in the rest pose."""
+        vertices = self.body.data.template
+        points = self.body.data.halpe_regressor[energies.FOOT_POINTS.numpy()] @ vertices
+        return torch.as_tensor(points[:, 1] - vertices[:, 1].min(), dtype=torch.float32)
+
+    def _start(self) -> None:
+        """Closed-form pose, translation by linear least squares, upright floor under the feet."""
+        e = self.evidence
+        people, frames = e.visible.shape
+        self.betas = torch.zeros(people, self.body.data.shapedirs.shape[2])
+        rest = torch.as_tensor(self.body.data.rest(self.betas[0].numpy())[1], dtype=torch.float32)
+        rotations = poses_from_landmarks(e.landmarks, rest)
+        self.root_start = rotations[:, :, 0].clone()
+        self.root = torch.zeros(people, frames, 3)
+        self.pose = roma.rotmat_to_rotvec(rotations[:, :, 1:])
+        self._place()
+        up = normalize(e.landmarks[:, :, 18] - e.landmarks[:, :, 15:17].mean(2), dim=-1)
+        level = up.reshape(-1, 3)[e.visible.reshape(-1)].median(0).values if e.visible.any() else up.reshape(-1, 3)[0]
+        # Cameras are held level far more often than not, and pitched as they please.
+        level = torch.stack([0.3 * level[0], level[1].clamp(max=-0.3), level[2]])
+        self.normal_start = normalize(level, dim=0)
+        self.tilt = torch.zeros(2)
+        feet = (self._keypoints(self.betas)[0] + 0.0)[:, :, energies.FOOT_POINTS] @ self.normal_start - self.sole
+        self.offset = -feet.min(-1).values.median()
+
+    def _place(self) -> None:
+        """Translations by linear least squares, at the present pose and shape."""
+        e = self.evidence
+        self.transl = torch.zeros(*e.visible.shape, 3)
+        points = self._keypoints(self.betas)[0]
+        weights = e.weights.square() * (points.isfinite().all(-1))
+        enough = (weights > 0.05).sum(-1) >= 4
+        transl = solve_translation(points, e.keypoints, weights, e.camera)
+        enough &= (transl[..., 2] > 0.3) & transl.isfinite().all(-1)
+        self.transl = fill_gaps(transl, enough)
+        # A median over a second rejects frames whose landmarks gave a wrong size.
+        self.transl = running_median(self.transl, int(e.fps) | 1)
+
+    # -- the model -----------------------------------------------------------------------------------------------
+
+    def rotations(self) -> Tensor:
+        """(P, T, 24, 3, 3) local joint rotations."""
+        root = self.root_start @ roma.rotvec_to_rotmat(self.root)
+        return torch.cat([root[:, :, None], roma.rotvec_to_rotmat(self.pose)], 2)
+
+    def _keypoints(self, betas: Tensor) -> tuple[Tensor, Tensor]:
+        skeleton = self.body.skeleton(self.rotations(), betas[:, None], self.transl)
+        return self.halpe(skeleton, betas[:, None]), skeleton.joints
+
+    def hold_shape(self, betas: Tensor, floor: Floor) -> None:
+        """Take shapes and floor as known; the translations start afresh at the true sizes."""
+        self.betas = betas.clone()
+        self.normal_start, self.tilt = floor.normal.clone(), torch.zeros(2)
+        self.offset = floor.offset.clone()
+        self.shape_is_fixed = True
+        self._place()
+
+    def floor(self) -> Floor:
+        """The floor as it stands."""
+        tilt = torch.stack([self.tilt[0], torch.zeros_like(self.tilt[0]), self.tilt[1]])
+        return Floor(normalize(self.normal_start + tilt, dim=0), self.offset)
+
+    def motion(self) -> Motion:
+        """The present solution, detached."""
+        floor = self.floor()
+        return Motion(
+            self.rotations().detach(),
+            self.transl.detach().clone(),
+            self.betas.detach().clone(),
+            Floor(floor.normal.detach(), floor.offset.detach()),
+        )
+
+    def keypoints_and_pixels(self) -> tuple[Tensor, Tensor]:
+        """(P, T, 26, 3) keypoints and their (P, T, 26, 2) pixels."""
+        with torch.no_grad():
+            keypoints, _ = self._keypoints(self.betas)
+            return keypoints, project(keypoints, self.evidence.camera)
+
+    # -- the energies --------------------------------------------------------------------------------------------
+
+    def _prepare(self) -> None:
+        """What changes too little within a stage to be recomputed every step."""
+        e = self.evidence
+        with torch.no_grad():
+            self.metres_per_pixel = (running_median(self.transl, int(e.fps) | 1)[..., 2:] / e.camera[0, 0]).clamp(
+                min=1e-4
+            )
+            keypoints, _ = self._keypoints(self.betas)
+            floor = self.floor()
+            heights = energies.heights(keypoints[:, :, energies.FOOT_POINTS], floor.normal, floor.offset) - self.sole
+            self.planted = planted_feet(e, self.metres_per_pixel, heights)
+            feet = e.weights[:, :, energies.FOOT_POINTS].amax(-1)
+            self.standing = torch.where(e.visible, feet.clamp(min=0.05), torch.full_like(feet, 0.05))
+            if self.spheres is not None:
+                self.radii = self.spheres.radii(self.betas)
+
+    def energy(self, stage: Stage) -> EnergyTerms:
+        """Every term of the present solution, weighted."""
+        e, w = self.evidence, stage.weights
+        rotations = self.rotations()
+        skeleton = self.body.skeleton(rotations, self.betas[:, None], self.transl)
+        keypoints = self.halpe(skeleton, self.betas[:, None])
+        floor = self.floor()
+        feet = keypoints[:, :, energies.FOOT_POINTS]
+        foot_heights = energies.heights(feet, floor.normal, floor.offset) - self.sole
+        stand, sink = energies.floor_contact(foot_heights, self.standing)
+        rate = 30.0 / e.fps
+        vectors = torch.cat([self.root[:, :, None], self.pose], 2)
+        body_up = normalize(keypoints[:, :, 18] - keypoints[:, :, 15:17].mean(2), dim=-1)
+        upright = (1 - body_up @ floor.normal) * 2
+        terms = {
+            "reprojection": w.reprojection
+            * energies.reprojection(
+                project(keypoints, e.camera), e.keypoints, e.weights, self.metres_per_pixel, 0.02, stage.outlier_scale
+            ),
+            "directions": w.directions * energies.directions(keypoints, e.directions, e.direction_weights, 0.3),
+            "limits": w.limits * energies.joint_limits(vectors),
+            "pose": w.pose * energies.pose_prior(vectors, self.relaxed),
+            "betas": w.betas * self.betas.square().sum(-1).mean(),
+            "smooth": w.smooth * energies.acceleration(skeleton.joints, 0.012 * rate**2),
+            "turn": w.turn * energies.acceleration(rotations.mT.flatten(2, 3), 0.08 * rate**2),
+            "stand": w.stand * stand,
+            "sink": w.sink * sink,
+            "skate": w.skate * energies.foot_skate(feet, self.planted, 0.006 * rate),
+            "gravity": w.gravity
+            * (
+                energies.geman_mcclure(upright, 0.4).mean() / 0.15**2
+                + (self.tilt[0] / 0.1) ** 2
+                + (self.tilt[1] / 0.4) ** 2
+            ),
+        }
+        if self.spheres is not None and w.overlap > 0:
+            centres = self.spheres.centres(skeleton, self.betas[:, None])
+            terms["overlap"] = w.overlap * energies.sphere_overlap(centres, self.radii)
+        if self.extra is not None:
+            terms |= self.extra(self, rotations)
+        return terms
+
+    # -- the optimiser -------------------------------------------------------------------------------------------
+
+    def run(self, stage: Stage, progress: Progress, done: int = 0, total: int = 0) -> dict[str, float]:
+        """Optimise for one stage (Adam, cosine step sizes); returns the final value of every term."""
+        self._prepare()
+        rate = stage.rate
+        groups = [
+            {"params": [self.pose, self.root], "lr": rate},
+            {"params": [self.transl], "lr": rate},
+        ]
+        if stage.shape_is_free and not self.shape_is_fixed:
+            groups += [{"params": [self.betas], "lr": 2 * rate}, {"params": [self.tilt, self.offset], "lr": 0.5 * rate}]
+        variables = [v for group in groups for v in group["params"]]  # type: ignore[attr-defined]
+        for v in variables:
+            v.requires_grad_(True)
+        optimiser = torch.optim.Adam(groups, betas=(0.9, 0.99))
+        schedule = torch.optim.lr_scheduler.CosineAnnealingLR(optimiser, stage.iterations, eta_min=rate * 0.02)
+        values: dict[str, float] = {}
+        try:
+            for step in range(stage.iterations):
+                if step and step % 50 == 0:
+                    self._prepare()
+                optimiser.zero_grad(set_to_none=True)
+                terms = self.energy(stage)
+                torch.stack(list(terms.values())).sum().backward()
+                optimiser.step()
+                schedule.step()
+                progress.update(stage.name, done + step + 1, total or stage.iterations)
+            values = {name: float(term.detach()) for name, term in terms.items()}
+        finally:
+            for v in variables:
+                v.requires_grad_(False)
+                v.grad = None
+        return values
+
+
+def fill_gaps(x: Tensor, known: Tensor) -> Tensor:
+    """Linear interpolation over time of x (P, T, ...) where ``known`` (P, T) is false; the ends are held."""
+    frames = x.shape[1]
+    steps = torch.arange(frames)
+    out = x.clone()
+    for person in range(x.shape[0]):
+        index = steps[known[person]]
+        if len(index) in (0, frames):
+            continue
+        after = torch.searchsorted(index, steps).clamp(max=len(index) - 1)
+        before = (torch.searchsorted(index, steps, right=True) - 1).clamp(min=0)
+        a, b = index[before], index[after]
+        mix = torch.where(b > a, (steps - a) / (b - a).clamp(min=1), torch.zeros_like(steps, dtype=x.dtype))
+        mix = mix.clamp(0, 1).reshape(-1, *[1] * (x.dim() - 2))
+        out[person] = x[person, a] * (1 - mix) + x[person, b] * mix
+    return out
+
+
+def running_median(x: Tensor, width: int) -> Tensor:
+    """Median of x (P, T, N) over ``width`` (odd) neighbouring frames, the ends repeated."""
+    width = min(width, 2 * x.shape[1] - 1) | 1
+    if width < 3:
+        return x.clone()
+    half = width // 2
+    index = (torch.arange(x.shape[1])[:, None] + torch.arange(-half, half + 1)).clamp(0, x.shape[1] - 1)
+    return x[:, index].median(2).values
+
+
+def planted_feet(evidence: Evidence, metres_per_pixel: Tensor, heights: Tensor) -> Tensor:
+    """(P, T - 1, 6) how surely a foot point stands still from one frame to the next.
+
+    A foot is planted when its pixels hardly move and the body has it near the floor; a raised foot
+    held still is not. heights: (P, T, 6) over the floor.
+    """
+    pixels = evidence.keypoints[:, :, energies.FOOT_POINTS]
+    weights = evidence.weights[:, :, energies.FOOT_POINTS]
+    if pixels.shape[1] < 2:
+        return weights[:, :0]
+    # The three points of a foot move together: their mean is steadier than each.
+    pair = torch.minimum(weights[:, 1:], weights[:, :-1])
+    span = max(1, round(evidence.fps / 15))
+    index = torch.arange(pixels.shape[1])
+    ahead, behind = (index + span).clamp(max=len(index) - 1), (index - span).clamp(min=0)
+    speed = (pixels[:, ahead] - pixels[:, behind]) / (ahead - behind)[:, None, None] * evidence.fps
+    speed = speed * metres_per_pixel[..., None]
+    grouped = weights.reshape(*weights.shape[:2], 2, 3)
+    mean = (speed.reshape(*speed.shape[:2], 2, 3, 2) * grouped[..., None]).sum(3) / grouped.sum(3, keepdim=True).clamp(
+        min=1e-3
+    )
+    still = torch.sigmoid((0.3 - mean.norm(dim=-1)) / 0.08).repeat_interleave(3, -1)
+    low = torch.sigmoid((0.06 - (heights - heights.amin(-1, keepdim=True))) / 0.015)
+    both = torch.minimum(still[:, 1:], still[:, :-1]) * torch.minimum(low[:, 1:], low[:, :-1])
+    return both * pair.clamp(max=1)
+
+
+def gather_evidence(
+    keypoints: Tensor, landmarks: Tensor, landmark_confidence: Tensor, visible: Tensor, camera: Tensor, fps: float
+) -> Evidence:
+    """Evidence from observations as they come: (P, T, 26, 3) each, NaN where unseen; see ``Evidence``."""
+    seen = torch.isfinite(keypoints).all(-1)
+    weights = torch.where(seen, keypoints[..., 2].nan_to_num(0.0).clamp(0, 1), torch.zeros(()))
+    pixels = torch.where(seen[..., None], keypoints[..., :2], torch.zeros(()))
+    total = weights.sum(-1, keepdim=True)
+    centre = (pixels * weights[..., None]).sum(-2) / total.clamp(min=1e-6)
+    have_centre = total[..., 0] > 0.5
+    centre = fill_gaps(torch.where(have_centre[..., None], centre, camera[:2, 2].expand_as(centre)), have_centre)
+    turn = viewing_rotation(centre, camera)
+    turned = (turn[:, :, None] @ landmarks[..., None])[..., 0]
+    directions, direction_weights = energies.limb_directions(turned, landmark_confidence)
+    complete = torch.isfinite(turned).all(-1)
+    filled = torch.stack([fill_gaps(turned[:, :, k].nan_to_num(0.0), complete[:, :, k]) for k in range(26)], 2)
+    return Evidence(pixels, weights, filled, directions, direction_weights, visible, camera, fps)

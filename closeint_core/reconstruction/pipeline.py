@@ -1,0 +1,122 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The road from a video to a clip; the only place that knows the order of the stages."""
+
+from __future__ import annotations
+
+import hashlib
+import time
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+
+import closeint_core
+from closeint_core.body.data import BodyData, load_body
+from closeint_core.body.torch_body import TorchBody
+from closeint_core.clip import InteractionClip
+from closeint_core.evaluation.quality import clip_quality, clip_vertices
+from closeint_core.perception.observations import Observations
+from closeint_core.perception.pipeline import perceive
+from closeint_core.physics.contact import contact_probability, part_distances
+from closeint_core.progress import Progress
+from closeint_core.reconstruction.camera import intrinsics
+from closeint_core.reconstruction.solve import Solution, solve
+from closeint_core.reconstruction.world import to_world
+from closeint_core.video.source import open_source
+
+
+@dataclass(frozen=True)
+class Settings:
+    """What a user can choose.
+
+    Attributes:
+        people: which two people, as numbered by the perception; None chooses.
+        focal: focal length in pixels; None assumes the image diagonal.
+        body: ``default``, ``smpl-neutral``, ``smpl-male``, ``smpl-female`` or the path of a body file.
+        frames: first and last (exclusive) frame of the source; None is open.
+        device: ``auto``, ``cpu`` or ``cuda``: where the pose networks run.
+        data: folder of licensed models, besides the usual places.
+    """
+
+    people: tuple[int, ...] | None = None
+    focal: float | None = None
+    body: str = "default"
+    frames: tuple[int | None, int | None] | None = None
+    device: str = "auto"
+    data: str | None = None
+
+
+def reconstruct(
+    source: str | Path, settings: Settings | None = None, progress: Progress | None = None
+) -> InteractionClip:
+    """Reconstruct the people of a video or image folder.
+
+    Returns:
+        A valid clip of two people, or of one if only one was found (with a warning).
+
+    Raises:
+        CloseintError: the input cannot be used; the message says why and what to do.
+        Cancelled: the progress object asked to stop.
+    """
+    settings, progress = settings or Settings(), progress or Progress()
+    started = time.monotonic()
+    data = load_body(settings.body, Path(settings.data) if settings.data else None)
+    frames = open_source(source, settings.frames)
+    observations = perceive(frames, people=settings.people or "auto", device=settings.device, progress=progress)
+    camera = torch.as_tensor(intrinsics(observations.image_size, settings.focal))
+    solution = solve(TorchBody(data), observations, camera, progress)
+    clip = build_clip(solution, observations, data, str(source))
+    progress.update("measuring", 0, 1)
+    clip.metadata = {
+        "closeint": closeint_core.__version__,
+        "model": "fit",
+        "settings": {**asdict(settings), "focal_px": float(camera[0, 0])},
+        "body_sha256": _body_hash(data),
+        "seconds": round(time.monotonic() - started, 1),
+        "warnings": list(progress.warnings),
+        "quality": clip_quality(clip, data),
+    }
+    progress.update("measuring", 1, 1)
+    return clip.validate()
+
+
+def build_clip(solution: Solution, observations: Observations, data: BodyData, video: str) -> InteractionClip:
+    """The clip of a solution, with contacts measured on the posed meshes."""
+    world = to_world(solution.motion, TorchBody(data))
+    people, frames = world.transl.shape[:2]
+    clip = InteractionClip(
+        poses=world.poses,
+        transl=world.transl,
+        betas=world.betas,
+        body=data.name,
+        fps=observations.fps,
+        image_size=np.asarray(observations.image_size),
+        camera_K=solution.camera.numpy()[None],
+        camera_R=world.camera_R,
+        camera_t=world.camera_t,
+        keypoints2d=solution.keypoints2d,
+        visible=observations.visible,
+        contacts=np.zeros((people, frames, 24), np.float32),
+        foot_contacts=solution.foot_contacts,
+        frame_start=observations.frame_start,
+        video=video,
+    )
+    if people == 2:
+        for part, vertices, _ in clip_vertices(clip, data):
+            clip.contacts[:, part] = contact_probability(part_distances(vertices, data.parts))
+    return clip
+
+
+def _body_hash(data: BodyData) -> str:
+    digest = hashlib.sha256()
+    for array in (data.template, data.shapedirs, data.skin_weights):
+        digest.update(np.ascontiguousarray(array).tobytes())
+    return digest.hexdigest()
+
+
+def describe(clip: InteractionClip) -> dict[str, Any]:
+    """The quality figures stored in a clip, or measured now."""
+    stored = clip.metadata.get("quality")
+    return stored if isinstance(stored, dict) else clip_quality(clip, load_body(clip.body))

@@ -1,0 +1,171 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Takes two bodies out of each other, measured on the exact meshes.
+
+The spheres of the fit stand in for the volume; what they leave is found here vertex by vertex. In
+rounds: measure which vertices are inside the partner and where its surface is nearest, then let the
+fit run on with those pairs as springs that push only, all other evidence kept.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+
+import numpy as np
+import torch
+from torch import Tensor
+from torch.nn.functional import normalize
+
+from closeint_core.body.torch_body import Skeleton, TorchBody
+from closeint_core.physics.penetration import vertices_inside
+from closeint_core.progress import Progress
+from closeint_core.reconstruction.fit import EnergyTerms, PairFit, Stage
+
+_CHUNK = 32  # frames whose full meshes are in memory at a time
+
+
+@dataclass
+class Springs:
+    """N vertices to be brought outside: vertex v of ``person`` in ``frame`` against a triangle of the other.
+
+    Attributes:
+        person, frame, vertex: (N,). triangle: (N, 3) vertex indices. barycentric: (N, 3). depth: (N,) metres.
+    """
+
+    person: Tensor
+    frame: Tensor
+    vertex: Tensor
+    triangle: Tensor
+    barycentric: Tensor
+    depth: Tensor
+
+
+def posed_vertices(
+    body: TorchBody, rotations: Tensor, transl: Tensor, betas: Tensor
+) -> Iterator[tuple[int, np.ndarray]]:
+    """Full meshes in chunks of frames: (first frame, (P, t, V, 3))."""
+    with torch.no_grad():
+        for start in range(0, transl.shape[1], _CHUNK):
+            part = slice(start, start + _CHUNK)
+            yield start, body(rotations[:, part], betas[:, None], transl[:, part]).vertices.numpy()
+
+
+def find_penetration(body: TorchBody, rotations: Tensor, transl: Tensor, betas: Tensor, slack: float = 0.0) -> Springs:
+    """Every vertex of one body deeper than ``slack`` metres inside the other."""
+    faces = body.data.faces.astype(np.int64)
+    parts: list[tuple[np.ndarray, ...]] = []
+    for start, chunk in posed_vertices(body, rotations, transl, betas):
+        for t in range(chunk.shape[1]):
+            for person in (0, 1):
+                other = chunk[1 - person, t]
+                found = vertices_inside(chunk[person, t], other, faces)
+                keep = found.depths > slack
+                if not keep.any():
+                    continue
+                triangle = faces[found.faces[keep]]
+                weights = barycentric_coordinates(found.points[keep], other[triangle])
+                count = int(keep.sum())
+                parts.append(
+                    (
+                        np.full(count, person),
+                        np.full(count, start + t),
+                        found.vertices[keep],
+                        triangle,
+                        weights,
+                        found.depths[keep],
+                    )
+                )
+    if not parts:
+        empty = torch.zeros(0, dtype=torch.long)
+        return Springs(empty, empty, empty, torch.zeros(0, 3, dtype=torch.long), torch.zeros(0, 3), torch.zeros(0))
+    columns = [np.concatenate([part[i] for part in parts]) for i in range(6)]
+    long, real = torch.long, torch.float32
+    dtypes = (long, long, long, long, real, real)
+    return Springs(*(torch.as_tensor(column, dtype=dtype) for column, dtype in zip(columns, dtypes, strict=True)))
+
+
+def barycentric_coordinates(points: np.ndarray, triangles: np.ndarray) -> np.ndarray:
+    """(N, 3) weights of points (N, 3) in the planes of triangles (N, 3, 3)."""
+    a, b, c = triangles[:, 0], triangles[:, 1], triangles[:, 2]
+    v0, v1, v2 = b - a, c - a, points - a
+    d00, d01, d11 = (v0 * v0).sum(1), (v0 * v1).sum(1), (v1 * v1).sum(1)
+    d20, d21 = (v2 * v0).sum(1), (v2 * v1).sum(1)
+    scale = np.maximum(d00 * d11 - d01 * d01, 1e-18)
+    v = (d11 * d20 - d01 * d21) / scale
+    w = (d00 * d21 - d01 * d20) / scale
+    weights = np.clip(np.stack([1 - v - w, v, w], 1), 0, 1)
+    return weights / weights.sum(1, keepdims=True)
+
+
+def vertices_at(
+    body: TorchBody, skeleton: Skeleton, rest: Tensor, person: Tensor, frame: Tensor, vertex: Tensor
+) -> Tensor:
+    """Single posed vertices (N, 3): ``vertex`` of ``person`` in ``frame``, each (N,).
+
+    Args:
+        skeleton: posed people, leading axes (P, T). rest: (P, V, 3) their unposed vertices.
+    """
+    joints = torch.as_tensor(body.data.skin_joints, dtype=torch.long)[vertex]
+    weights = torch.as_tensor(body.data.skin_weights)[vertex]
+    start = rest[person, vertex]
+    if skeleton.pose_feature is not None and body.posedirs is not None:
+        start = start + torch.einsum("ncf,nf->nc", body.posedirs[vertex], skeleton.pose_feature[person, frame])
+    rotations = skeleton.rotations[person[:, None], frame[:, None], joints]
+    offsets = skeleton.offsets[person[:, None], frame[:, None], joints]
+    return (weights[..., None] * ((rotations @ start[:, None, :, None])[..., 0] + offsets)).sum(1)
+
+
+class Separation:
+    """The energy of a set of springs, to be added to a fit."""
+
+    def __init__(self, springs: Springs, margin: float = 0.002, spread: float = 0.004, most: int = 20_000) -> None:
+        if len(springs.depth) > most:  # the deepest matter most
+            top = springs.depth.topk(most).indices
+            springs = Springs(*(getattr(springs, name)[top] for name in Springs.__dataclass_fields__))
+        self.springs, self.margin, self.spread = springs, margin, spread
+        # One deep contact has thousands of vertices inside: each frame counts once, not once a vertex.
+        key = springs.frame * 2 + springs.person
+        _, inverse, counts = torch.unique(key, return_inverse=True, return_counts=True)
+        self.weight = 1.0 / counts[inverse].float().clamp(min=20)
+
+    def __call__(self, fit: PairFit, rotations: Tensor) -> EnergyTerms:
+        """The push of every spring: squared distance still to go to the other's surface."""
+        s = self.springs
+        skeleton = fit.body.skeleton(rotations, fit.betas[:, None], fit.transl)
+        rest = fit.body.rest_vertices(fit.betas)
+        point = vertices_at(fit.body, skeleton, rest, s.person, s.frame, s.vertex)
+        other = (1 - s.person)[:, None].expand(-1, 3).reshape(-1)
+        frames = s.frame[:, None].expand(-1, 3).reshape(-1)
+        corners = vertices_at(fit.body, skeleton, rest, other, frames, s.triangle.reshape(-1)).reshape(-1, 3, 3)
+        surface = (corners * s.barycentric[..., None]).sum(1)
+        # The normal's own change is second order; held fixed it keeps the push straight.
+        normal = normalize(
+            torch.linalg.cross(corners[:, 1] - corners[:, 0], corners[:, 2] - corners[:, 0]).detach(), dim=-1
+        )
+        inside = (self.margin - ((point - surface) * normal).sum(-1)).clamp(min=0)
+        frames_total = rotations.shape[0] * rotations.shape[1]
+        return {"separation": (self.weight * inside.square()).sum() / frames_total / self.spread**2 * 8}
+
+
+def separate(fit: PairFit, stage: Stage, progress: Progress, rounds: int = 4, tolerance: float = 0.004) -> None:
+    """Run the fit on until no vertex is deeper than ``tolerance`` metres, or for ``rounds`` rounds."""
+    collected: Springs | None = None
+    for number in range(rounds):
+        motion = fit.motion()
+        springs = find_penetration(fit.body, motion.rotations, motion.transl, motion.betas)
+        if not len(springs.depth) or float(springs.depth.max()) <= tolerance:
+            break
+        # Pairs of earlier rounds stay, so that what came out does not slide back in.
+        collected = springs if collected is None else _join(collected, springs)
+        fit.extra = Separation(collected)
+        fit.run(
+            replace(stage, rate=stage.rate * 0.7**number),
+            progress,
+            number * stage.iterations,
+            rounds * stage.iterations,
+        )
+    fit.extra = None
+
+
+def _join(a: Springs, b: Springs) -> Springs:
+    return Springs(*(torch.cat([getattr(a, name), getattr(b, name)]) for name in Springs.__dataclass_fields__))

@@ -1,0 +1,166 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Solves a clip of any length: windows that overlap, one shape and one floor for all of them.
+
+Short clips are one window. A long one is solved first where the people are seen best; the shapes
+and the floor found there hold for every window, and neighbouring windows are blended over their
+overlap, so memory does not grow with the length and no seam shows.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import roma
+import torch
+from torch import Tensor
+
+from closeint_core.body.torch_body import TorchBody
+from closeint_core.perception.observations import Observations
+from closeint_core.physics.spheres import BodySpheres
+from closeint_core.progress import Progress
+from closeint_core.reconstruction import energies
+from closeint_core.reconstruction.fit import (
+    STAGES,
+    Evidence,
+    Floor,
+    Motion,
+    PairFit,
+    Stage,
+    Weights,
+    gather_evidence,
+    planted_feet,
+)
+from closeint_core.reconstruction.separation import separate
+
+LONGEST = 300  # frames solved at once
+OVERLAP = 30
+
+REFIT = Stage("refitting", 120, 0.012, 0.10)
+SEPARATE = Stage("separating", 40, 0.006, 0.10, Weights(overlap=0.3), shape_is_free=False)
+
+
+@dataclass
+class Solution:
+    """A solved clip in the camera's frame.
+
+    Attributes:
+        motion: pose, translation, shape, floor. camera: (3, 3) intrinsics.
+        keypoints2d: (P, T, 26, 3) the observed keypoints, joints reassigned between the people where the fit says so.
+        foot_contacts: (P, T, 2) probability that the left, right foot is planted.
+    """
+
+    motion: Motion
+    camera: Tensor
+    keypoints2d: np.ndarray
+    foot_contacts: np.ndarray
+
+
+def window_starts(frames: int, longest: int = LONGEST, overlap: int = OVERLAP) -> list[tuple[int, int]]:
+    """Windows (start, stop) of equal length that cover ``frames`` and overlap by at least ``overlap``."""
+    if frames <= longest:
+        return [(0, frames)]
+    count = -(-(frames - overlap) // (longest - overlap))
+    starts = np.linspace(0, frames - longest, count).round().astype(int)
+    return [(int(start), int(start) + longest) for start in starts]
+
+
+def solve(body: TorchBody, observations: Observations, camera: Tensor, progress: Progress) -> Solution:
+    """Fit all people and frames; see the module."""
+    evidence = gather_evidence(
+        torch.as_tensor(observations.keypoints2d),
+        torch.as_tensor(observations.landmarks3d),
+        torch.as_tensor(observations.landmarks3d_confidence),
+        torch.as_tensor(observations.visible),
+        camera,
+        observations.fps,
+    )
+    frames = evidence.visible.shape[1]
+    spheres = BodySpheres(body) if evidence.visible.shape[0] == 2 else None
+    windows = window_starts(frames)
+    fixed: Motion | None = None
+    if len(windows) > 1:
+        seen = [float(evidence.weights[:, a:b].sum()) for a, b in windows]
+        best = windows[int(np.argmax(seen))]
+        progress.update("calibrating", 0, 1)
+        fixed = _fit(body, evidence.window(*best), spheres, None, progress)[0]
+    parts = []
+    for number, (start, stop) in enumerate(windows):
+        stage_progress = progress if len(windows) == 1 else _Numbered(progress, number, len(windows))
+        parts.append(_fit(body, evidence.window(start, stop), spheres, fixed, stage_progress))
+    motion = blend([part[0] for part in parts], windows, frames)
+    feet = torch.zeros(*evidence.visible.shape, 2)
+    for (start, stop), part in zip(windows, parts, strict=True):
+        feet[:, start:stop] = torch.maximum(feet[:, start:stop], part[1])
+    return Solution(motion, camera, observations.keypoints2d, feet.numpy().astype(np.float32))
+
+
+class _Numbered(Progress):
+    """Progress of one window among many."""
+
+    def __init__(self, outer: Progress, number: int, count: int) -> None:
+        super().__init__()
+        self.outer, self.number, self.count = outer, number, count
+
+    def update(self, stage: str, done: int, total: int) -> None:
+        """One bar over all windows: stages of a window share its part equally."""
+        self.outer.update("fitting windows", self.number, self.count)
+
+
+def _fit(
+    body: TorchBody, evidence: Evidence, spheres: BodySpheres | None, fixed: Motion | None, progress: Progress
+) -> tuple[Motion, Tensor]:
+    """Solve one window; shapes and floor are those of ``fixed`` when given."""
+    fit = PairFit(body, evidence, spheres)
+    if fixed is not None:
+        fit.hold_shape(fixed.betas, fixed.floor)
+    for stage in (*STAGES, REFIT):
+        fit.run(stage, progress)
+    if spheres is not None:
+        separate(fit, SEPARATE, progress)
+    return fit.motion(), foot_contacts(fit)
+
+
+def foot_contacts(fit: PairFit) -> Tensor:
+    """(P, T, 2) probability that each foot is planted, from what was seen and where the fit has it."""
+    with torch.no_grad():
+        keypoints, _ = fit.keypoints_and_pixels()
+        floor = fit.floor()
+        heights = energies.heights(keypoints[:, :, energies.FOOT_POINTS], floor.normal, floor.offset) - fit.sole
+        scale = (fit.transl[..., 2:] / fit.evidence.camera[0, 0]).clamp(min=1e-4)
+        steps = planted_feet(fit.evidence, scale, heights)
+        people, frames = fit.evidence.visible.shape
+        if frames < 2:
+            return (heights.reshape(people, frames, 2, 3).amin(-1) < 0.03).float()
+        # A frame belongs to a stance if the step before or after it does.
+        per_frame = torch.maximum(torch.cat([steps[:, :1], steps], 1), torch.cat([steps, steps[:, -1:]], 1))
+        return per_frame.reshape(people, frames, 2, 3).amax(-1)
+
+
+def blend(parts: list[Motion], windows: list[tuple[int, int]], frames: int) -> Motion:
+    """One motion from overlapping windows: rotations are blended on the sphere, translations linearly."""
+    if len(parts) == 1:
+        return parts[0]
+    people = parts[0].transl.shape[0]
+    quats = torch.zeros(people, frames, 24, 4)
+    transl = torch.zeros(people, frames, 3)
+    filled = 0
+    for part, (start, stop) in zip(parts, windows, strict=True):
+        q = roma.rotmat_to_unitquat(part.rotations)
+        shared = max(filled - start, 0)
+        if shared:
+            mix = (torch.arange(shared) + 1.0) / (shared + 1.0)
+            mix = mix * mix * (3 - 2 * mix)
+            old = quats[:, start:filled]
+            flip = torch.where((old * q[:, :shared]).sum(-1, keepdim=True) < 0, -1.0, 1.0)
+            mixed = old * (1 - mix[:, None, None]) + flip * q[:, :shared] * mix[:, None, None]
+            quats[:, start:filled] = torch.nn.functional.normalize(mixed, dim=-1)
+            transl[:, start:filled] = (
+                transl[:, start:filled] * (1 - mix[:, None]) + part.transl[:, :shared] * mix[:, None]
+            )
+        quats[:, filled:stop] = q[:, filled - start :]
+        transl[:, filled:stop] = part.transl[:, filled - start :]
+        filled = stop
+    return Motion(
+        roma.unitquat_to_rotmat(quats), transl, parts[0].betas, Floor(parts[0].floor.normal, parts[0].floor.offset)
+    )

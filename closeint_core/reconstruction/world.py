@@ -1,0 +1,67 @@
+# SPDX-License-Identifier: Apache-2.0
+"""From the camera's frame to the clip's world: Z up, floor at z = 0, the pair's start at x = y = 0."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import roma
+import torch
+from torch import Tensor
+from torch.nn.functional import normalize
+
+from closeint_core.body.torch_body import TorchBody
+from closeint_core.reconstruction.fit import Floor, Motion
+
+
+@dataclass
+class WorldMotion:
+    """Motion in the clip's world (numpy, float32) and the still camera that saw it.
+
+    Attributes:
+        poses: (P, T, 24, 3) axis-angle. transl: (P, T, 3). betas: (P, B).
+        camera_R: (1, 3, 3), camera_t: (1, 3) world to camera.
+    """
+
+    poses: np.ndarray
+    transl: np.ndarray
+    betas: np.ndarray
+    camera_R: np.ndarray
+    camera_t: np.ndarray
+
+
+def floor_frame(floor: Floor, origin: Tensor) -> tuple[Tensor, Tensor]:
+    """Camera-to-world rotation (3, 3) and translation (3,).
+
+    The world's Z is the floor's normal, its Y the direction the camera looks along the floor; the
+    point of the floor under ``origin`` (3,) becomes the world's origin.
+    """
+    up = normalize(floor.normal, dim=0)
+    forward = up.new_tensor([0.0, 0.0, 1.0])
+    forward = forward - (forward @ up) * up
+    if forward.norm() < 0.05:  # a camera looking straight down: its image's up direction serves
+        forward = up.new_tensor([0.0, -1.0, 0.0])
+        forward = forward - (forward @ up) * up
+    forward = normalize(forward, dim=0)
+    rotation = torch.stack([torch.linalg.cross(forward, up), forward, up])
+    foot = origin - (origin @ up + floor.offset) * up
+    return rotation, -rotation @ foot
+
+
+def to_world(motion: Motion, body: TorchBody) -> WorldMotion:
+    """Express a motion in the world of its floor."""
+    betas = motion.betas
+    rest = body.rest_joints(betas)[:, None, 0]  # (P, 1, 3): the root turns about it
+    roots = rest + motion.transl
+    rotation, translation = floor_frame(motion.floor, roots[:, 0].mean(0))
+    rotations = motion.rotations.clone()
+    rotations[:, :, 0] = rotation @ rotations[:, :, 0]
+    transl = roots @ rotation.T + translation - rest
+    return WorldMotion(
+        roma.rotmat_to_rotvec(rotations).numpy().astype(np.float32),
+        transl.numpy().astype(np.float32),
+        betas.numpy().astype(np.float32),
+        rotation.T.numpy().astype(np.float32)[None],
+        (-rotation.T @ translation).numpy().astype(np.float32)[None],
+    )
