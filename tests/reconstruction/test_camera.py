@@ -1,0 +1,47 @@
+# SPDX-License-Identifier: Apache-2.0
+from __future__ import annotations
+
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from closeint_core.errors import CloseintError
+from closeint_core.reconstruction.camera import intrinsics, project, solve_translation, viewing_rotation
+
+CAMERA = torch.as_tensor(intrinsics((1280, 720), 900.0))
+
+
+def test_unknown_focal_is_the_diagonal():
+    k = intrinsics((300, 400))
+    assert (k[0, 0], k[1, 1], k[0, 2], k[1, 2]) == (500, 500, 150, 200)
+
+
+@pytest.mark.parametrize("focal", [0.0, -5.0, float("nan"), float("inf")])
+def test_senseless_focal_is_refused(focal):
+    with pytest.raises(CloseintError, match="focal"):
+        intrinsics((300, 400), focal)
+
+
+@settings(max_examples=30, deadline=None)
+@given(seed=st.integers(0, 2**31))
+def test_translation_is_recovered_from_its_projection(seed):
+    generator = torch.Generator().manual_seed(seed)
+    points = torch.randn(3, 12, 3, generator=generator) * 0.5
+    truth = torch.rand(3, 3, generator=generator) * torch.tensor([2.0, 2.0, 4.0]) + torch.tensor([-1.0, -1.0, 3.0])
+    pixels = project(points + truth[:, None], CAMERA)
+    weights = torch.ones(3, 12)
+    weights[:, 5] = 0
+    pixels[:, 5] = float("nan")
+    found = solve_translation(points, pixels, weights, CAMERA)
+    assert (found - truth).abs().max() < 2e-3
+
+
+@settings(max_examples=30, deadline=None)
+@given(u=st.floats(-500, 2000), v=st.floats(-500, 2000))
+def test_viewing_rotation_turns_the_axis_onto_the_ray(u, v):
+    pixel = torch.tensor([u, v])
+    rotation = viewing_rotation(pixel, CAMERA)
+    assert torch.allclose(rotation @ rotation.T, torch.eye(3), atol=1e-5)
+    assert torch.linalg.det(rotation) == pytest.approx(1, abs=1e-5)
+    assert torch.allclose(project(4 * rotation[:, 2], CAMERA), pixel, atol=0.05)
