@@ -1,0 +1,133 @@
+# SPDX-License-Identifier: Apache-2.0
+"""From solved poses to a film: dress the bodies, have Blender render them, encode the frames."""
+
+from __future__ import annotations
+
+import subprocess
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+from pathlib import Path
+
+import cv2
+import numpy as np
+from blender_runtimes import BlenderRuntime
+
+from closeint_core.body.data import load_body
+from closeint_core.clip import InteractionClip
+from closeint_core.video.writer import VideoWriter
+from sample.dress import SKIN, face_box, face_picture, head_mask, wardrobe, worn
+from sample.keys import Motion
+from sample.solve import Scene
+
+SAMPLES = 14
+"""Light paths a pixel; the denoiser does the rest."""
+
+
+def write_scene(path: Path, scene: Scene, clip: InteractionClip, vertices: Sequence[np.ndarray]) -> None:
+    """Everything that ``render.py`` needs, with ``vertices`` (T, V, 3) a person in the clip's world."""
+    halpe = load_body("default").halpe_regressor
+    arrays: dict[str, np.ndarray] = {
+        "image_size": clip.image_size,
+        "camera_K": clip.camera_K[0].astype(np.float64)[None],
+        "camera_R": clip.camera_R[0].astype(np.float64),
+        "camera_t": clip.camera_t[0].astype(np.float64),
+        "wall": np.asarray(scene.motion.wall),
+        "floor": np.asarray(scene.motion.floor),
+        "samples": np.asarray(SAMPLES),
+    }
+    for index, (actor, look, moving) in enumerate(zip(scene.actors, scene.motion.looks, vertices, strict=True)):
+        key = f"person{index}_"
+        rig = actor.rig
+        layers = wardrobe(rig)
+        rest, faces = rig.rest.numpy(), rig.faces
+        skin, hair = np.asarray(look.skin), np.asarray(look.hair)
+        centre, side = face_box(rig, halpe)
+        dressed = [worn(layers, frame, faces) for frame in moving]
+        # Skin that lies wholly under cloth cannot poke through it when it is not there.
+        bare = (rig.regions[faces] == SKIN).any(1)
+        arrays |= {
+            f"{key}skin_faces": faces[bare],
+            f"{key}skin_rest": rest,
+            f"{key}skin_vertices": moving,
+            f"{key}skin_colour": skin,
+            f"{key}face": face_picture(rig, halpe, skin, hair),
+            f"{key}face_uv": (rest[:, :2] - centre) / side + 0.5,
+            f"{key}front": head_mask(rig),
+            f"{key}pattern": np.asarray(look.pattern),
+        }
+        rest_worn = worn(layers, rest, faces)
+        for number, item in enumerate(layers):
+            arrays |= {
+                f"{key}{item.name}_faces": item.faces,
+                f"{key}{item.name}_rest": rest_worn[number],
+                f"{key}{item.name}_vertices": np.stack([frame[number] for frame in dressed]),
+                f"{key}{item.name}_colour": np.asarray(getattr(look, item.name)),
+            }
+    np.savez(path, **arrays)  # type: ignore[arg-type]
+
+
+def render(
+    runtime: BlenderRuntime, scene_file: Path, folder: Path, frames: str, report: Callable[[str], None]
+) -> list[Path]:
+    """Run Blender over a scene file; returns the pictures in order. ``frames`` is a slice such as ``::10``.
+
+    Raises:
+        RuntimeError: Blender ended with an error; its last lines are in the message.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    script = Path(__file__).with_name("render.py")
+    command = runtime.python_command(script, [str(scene_file), str(folder), *([frames] if frames else [])])
+    tail: list[str] = []
+    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True) as process:
+        assert process.stdout is not None
+        for line in process.stdout:
+            tail = [*tail[-30:], line.rstrip()]
+            if line.startswith("RENDERED"):
+                _, frame, total, seconds = line.split()
+                report(f"frame {int(frame) + 1} of {total}: {seconds} s")
+    if process.returncode != 0:
+        raise RuntimeError("Blender failed:\n" + "\n".join(tail))
+    return sorted(folder.glob("frame_*.png"))
+
+
+def encode(pictures: Sequence[Path], path: Path, fps: float) -> None:
+    """An H.264 film of the pictures."""
+    with VideoWriter(path, fps, crf=19) as writer:
+        for picture in pictures:
+            image = cv2.imread(str(picture))
+            if image is None:
+                raise RuntimeError(f"{picture} is not a picture")
+            writer.write(cv2.cvtColor(image, cv2.COLOR_BGR2RGB))
+
+
+def overlay(picture: Path, keypoints: np.ndarray, out: Path) -> None:
+    """Draw the true keypoints (P, 26, 3) on a rendered frame, to look whether they lie on the people."""
+    from closeint_core.halpe import HALPE_BONES
+
+    image = cv2.imread(str(picture))
+    if image is None:
+        raise RuntimeError(f"{picture} is not a picture")
+    for person, colour in zip(keypoints, ((255, 200, 0), (0, 255, 255)), strict=False):
+        # OpenCV draws with pixel centres at whole numbers.
+        spots = [tuple(round(float(v)) for v in point[:2] - 0.5) for point in person]
+        for a, b in HALPE_BONES:
+            cv2.line(image, spots[a], spots[b], colour, 1, cv2.LINE_AA)
+        for spot in spots:
+            cv2.circle(image, spot, 3, colour, -1, cv2.LINE_AA)
+    cv2.imwrite(str(out), image)
+
+
+def varied(motion: Motion, seed: int) -> Motion:
+    """The same motion by other people before another camera; seed 0 is the motion as written."""
+    if seed == 0:
+        return motion
+    random = np.random.default_rng(seed)
+    roles = tuple(
+        replace(role, betas=tuple(np.pad(role.betas, (0, 10 - len(role.betas))) + random.normal(0, 0.35, 10)))
+        for role in motion.roles
+    )
+    angle, rise, far = random.uniform(-0.5, 0.5), random.uniform(-0.2, 0.35), random.uniform(0.95, 1.15)
+    x, y, z = motion.camera.position
+    cos, sin = np.cos(angle), np.sin(angle)
+    position = (far * (cos * x - sin * y), far * (sin * x + cos * y), z + rise)
+    return replace(motion, roles=(roles[0], roles[1]), camera=replace(motion.camera, position=position))
