@@ -48,10 +48,10 @@ def anchors(rig: Rig) -> dict[str, Patch]:
     for name, left, up, front in (
         ("chest", 0.0, 0.68, True), ("chest_left", 0.4, 0.68, True), ("chest_right", -0.4, 0.68, True),
         ("belly", 0.0, 0.3, True),
-        ("upper_back", 0.0, 0.8, False), ("upper_back_left", 0.42, 0.78, False),
-        ("upper_back_right", -0.42, 0.78, False), ("mid_back", 0.0, 0.55, False),
+        ("upper_back", 0.0, 0.8, False), ("upper_back_left", 0.22, 0.76, False),
+        ("upper_back_right", -0.22, 0.76, False), ("mid_back", 0.0, 0.55, False),
         ("mid_back_left", 0.35, 0.52, False), ("mid_back_right", -0.35, 0.52, False),
-        ("lower_back_left", 0.3, 0.3, False), ("lower_back_right", -0.3, 0.3, False),
+        ("lower_back_left", 0.3, 0.4, False), ("lower_back_right", -0.3, 0.38, False),
     ):  # fmt: skip
         places[name] = torso(rig, left, up, front)
     for side, sign in (("left", 1.0), ("right", -1.0)):

@@ -123,7 +123,15 @@ def varied(motion: Motion, seed: int) -> Motion:
         return motion
     random = np.random.default_rng(seed)
     roles = tuple(
-        replace(role, betas=tuple(np.pad(role.betas, (0, 10 - len(role.betas))) + random.normal(0, 0.35, 10)))
+        replace(
+            role,
+            build=replace(
+                role.build,
+                stature=role.build.stature + random.uniform(-0.06, 0.06),
+                bmi=role.build.bmi + random.uniform(-3, 4),
+                taper=role.build.taper + random.uniform(-0.1, 0.1),
+            ),
+        )
         for role in motion.roles
     )
     angle, rise, far = random.uniform(-0.5, 0.5), random.uniform(-0.2, 0.35), random.uniform(0.95, 1.15)

@@ -97,7 +97,22 @@ def foot_path(
     ankle_path = torch.from_numpy(place).float() + torch.einsum("tij,tj->ti", heading, offset) + height
     # The toes stay flat on the floor while the heel is up, and straighten in the air.
     toes = -torch.relu(pitch) * torch.from_numpy(flat_toes).float()
+    ankle_path[:, 2] += clearance(rig, side, ankle_path, heading @ roll, toes)
     return FootPath(place, yaw, ankle_path, heading @ roll, toes, planted)
+
+
+def clearance(rig: Rig, side: Side, ankle: Tensor, turn: Tensor, toes: Tensor) -> Tensor:
+    """How far (T,) the foot has to be lifted so that no part of it is below the floor, metres."""
+    joints = [JOINT[f"{side}_ankle"], JOINT[f"{side}_foot"]]
+    weights = torch.zeros(len(rig.rest), 24).scatter_add_(1, rig.skin_joints, rig.skin_weights)[:, joints]
+    ids = torch.nonzero((weights.sum(1) > 0.9) & (rig.rest[:, 1] < rig.sole + 0.06))[:, 0]
+    weights = weights[ids] / weights[ids].sum(1, keepdim=True)
+    toe_turn = turn @ axis_rotation(0, toes)
+    ball = ankle + turn @ (rig.joints[joints[1]] - rig.joints[joints[0]])
+    as_foot = (rig.rest[ids] - rig.joints[joints[0]]) @ turn.transpose(-1, -2) + ankle[:, None]
+    as_toes = (rig.rest[ids] - rig.joints[joints[1]]) @ toe_turn.transpose(-1, -2) + ball[:, None]
+    height = (weights[:, :1] * as_foot + weights[:, 1:] * as_toes)[..., 2]
+    return torch.relu(-height.amin(1))
 
 
 def pelvis_path(rig: Rig, role: Role, feet: tuple[FootPath, FootPath], times: np.ndarray, fps: float) -> np.ndarray:
@@ -116,5 +131,5 @@ def pelvis_path(rig: Rig, role: Role, feet: tuple[FootPath, FootPath], times: np
     forward = float(rig.joints[0, 2] - ankles[2])
     standing = float(rig.joints[0, 1]) - rig.sole
     return np.column_stack(
-        (path[:, 0] + forward + extra[:, 0], path[:, 1] + extra[:, 1], 0.985 * standing + extra[:, 2])
+        (path[:, 0] + forward + extra[:, 0], path[:, 1] + extra[:, 1], 0.995 * standing + extra[:, 2])
     )

@@ -48,6 +48,21 @@ class Step:
 
 
 @dataclass(frozen=True)
+class Build:
+    """What a body is like, whatever the shape coefficients of the body model mean.
+
+    Attributes:
+        stature: metres.
+        bmi: body mass index, with 1,000 kg a cubic metre.
+        taper: width between the shoulder joints over that between the hip joints; about 1.9 on average.
+    """
+
+    stature: float
+    bmi: float
+    taper: float
+
+
+@dataclass(frozen=True)
 class Role:
     """What one person does.
 
@@ -55,7 +70,7 @@ class Role:
     partner and ``left`` to the person's left; the partner's is the same turned by 180 degrees.
 
     Attributes:
-        betas: shape coefficients, at most 10; missing ones are 0.
+        build: the body.
         stand: where the left and the right foot stand at the start: (forward, left, yaw in degrees).
         steps: footsteps in order of time.
         pelvis: (t, forward, left, up) metres added to the path that follows from the feet.
@@ -66,7 +81,7 @@ class Role:
         gaze: (t, weight) of looking at the partner's eyes.
     """
 
-    betas: tuple[float, ...]
+    build: Build
     stand: tuple[tuple[float, float, float], tuple[float, float, float]]
     steps: Sequence[Step]
     pelvis: Keys = ((0, 0, 0, 0),)

@@ -10,6 +10,7 @@ import torch
 from torch import Tensor
 
 from closeint_core.body.data import load_body
+from sample.keys import Build
 
 JOINTS = (
     "pelvis", "left_hip", "right_hip", "spine1", "left_knee", "right_knee", "spine2", "left_ankle", "right_ankle",
@@ -109,17 +110,19 @@ class Rig:
             centres=(weights[..., None] * local).sum(0),
             normals=weights.T @ self.normals[vertices],
             shares=weights.sum(0),
+            cover=float(self.cover[vertices].mean()),
         )
 
 
 @dataclass(frozen=True)
 class Patch:
-    """A piece of surface, summed up by bone: bones (K,), centres and normals (K, 3), shares (K,)."""
+    """A piece of surface, summed up by bone: bones (K,), centres and normals (K, 3), shares (K,); see ``Rig.cover``."""
 
     bones: Tensor
     centres: Tensor
     normals: Tensor
     shares: Tensor
+    cover: float
 
 
 def load_rig(betas: np.ndarray) -> Rig:
@@ -142,6 +145,33 @@ def load_rig(betas: np.ndarray) -> Rig:
         sole=float(vertices[:, 1].min()),
         cover=torch.tensor(COVER)[torch.from_numpy(np.asarray(body.regions).astype(np.int64))],
     )
+
+
+def shape_of(build: Build) -> np.ndarray:
+    """Betas (10,) of the smallest norm, nearly, whose body has that build (Gauss-Newton on three measures)."""
+    body = load_body("default")
+    faces = np.asarray(body.faces)
+
+    def measure(betas: np.ndarray) -> np.ndarray:
+        vertices, joints = body.rest(betas.astype(np.float32))
+        corners = vertices[faces].astype(np.float64)
+        volume = np.einsum("fi,fi->", corners[:, 0], np.cross(corners[:, 1], corners[:, 2])) / 6
+        stature = float(np.ptp(vertices[:, 1]))
+        taper = (joints[JOINT["left_shoulder"], 0] - joints[JOINT["right_shoulder"], 0]) / (
+            joints[JOINT["left_hip"], 0] - joints[JOINT["right_hip"], 0]
+        )
+        return np.array([stature, 1000 * volume / stature**2 / 20, float(taper)])
+
+    wanted = np.array([build.stature, build.bmi / 20, build.taper])
+    betas = np.zeros(10)
+    for _ in range(8):
+        here = measure(betas)
+        slope = np.stack([(measure(betas + 0.1 * unit) - here) / 0.1 for unit in np.eye(10)], 1)
+        # Ridge: many shapes have these measures; take the most ordinary one.
+        goal = slope @ betas + wanted - here
+        betas = slope.T @ np.linalg.solve(slope @ slope.T + 1e-6 * np.eye(3), goal)
+        betas = np.clip(betas, -2.5, 2.5)
+    return betas.astype(np.float32)
 
 
 def vertex_normals(vertices: np.ndarray, faces: np.ndarray) -> np.ndarray:

@@ -15,12 +15,12 @@ from sample.anchors import anchors
 from sample.collide import ContactPairs, find_pairs
 from sample.gait import FootPath, foot_path, pelvis_path
 from sample.keys import Motion, Role, sample_keys
-from sample.rig import BASE, JOINT, JOINTS, Rig, axis_rotation, load_rig, solve_leg
+from sample.rig import BASE, JOINT, JOINTS, Rig, axis_rotation, load_rig, shape_of, solve_leg
 
 # How far (degrees) a joint readily leaves its keyed pose: the optimisation's standard deviations.
 LOOSENESS = {
     "pelvis": 6.0, "spine1": 5.0, "spine2": 5.0, "spine3": 5.0, "neck": 10.0, "head": 10.0, "collar": 7.0,
-    "shoulder": 28.0, "elbow": 30.0, "wrist": 16.0, "hand": 8.0, "hip": 0.0, "knee": 0.0, "ankle": 0.0, "foot": 0.0,
+    "shoulder": 28.0, "elbow": 30.0, "wrist": 24.0, "hand": 14.0, "hip": 0.0, "knee": 0.0, "ankle": 0.0, "foot": 0.0,
 }  # fmt: skip
 # Hard ranges (degrees) of axis-angle components (x, y, z) for a LEFT joint; the right one mirrors y and z.
 LIMITS = {
@@ -33,6 +33,8 @@ LIMITS = {
 }
 TOUCH_FAR, TOUCH_NEAR = 0.25, 0.004
 JERK = 130.0
+RESERVE = (0.07, 0.045, 0.02)
+"""Metres by which touches stay open in the first rounds of solving."""
 
 
 @dataclass
@@ -50,10 +52,9 @@ class Actor:
     """One person's unknowns and the way from them to a pose."""
 
     def __init__(self, role: Role, motion: Motion, index: int) -> None:
-        betas = np.zeros(10, np.float32)
-        betas[: len(role.betas)] = role.betas
-        self.role, self.betas = role, betas
-        self.rig: Rig = load_rig(betas)
+        self.role = role
+        self.betas = shape_of(role.build)
+        self.rig: Rig = load_rig(self.betas)
         self.anchors = anchors(self.rig)
         times = motion.times
         steps = sorted(role.steps, key=lambda step: step.lift_off)
@@ -87,7 +88,7 @@ class Actor:
         frames = len(times)
         self.turn_unknown = torch.zeros(frames, 24, 3, requires_grad=True)
         self.shift_unknown = torch.zeros(frames, 3, requires_grad=True)
-        self.smooth = smoothing(frames, 1.5)
+        self.smooth = smoothing(frames, 0.055 * motion.fps)
 
     def pose(self) -> Pose:
         """The pose that the unknowns stand for."""
@@ -185,6 +186,8 @@ class Scene:
         times = motion.times
         self.touch_keys = [torch.from_numpy(sample_keys(t.keys, times)).float() for t in motion.touches]
         self.via_keys = [torch.from_numpy(sample_keys(v.keys, times)).float() for v in motion.vias]
+        self.reserve = 0.0  # metres kept from every touch for now, so that hands arrive from outside
+        self.push = 0.02  # weight of the collisions
         self.gaze = [torch.from_numpy(sample_keys(a.role.gaze, times)[:, 0]).float() for a in self.actors]
 
     def energy(self, poses: list[Pose], pairs: ContactPairs | None) -> dict[str, Tensor]:
@@ -216,11 +219,12 @@ class Scene:
             add("gaze", (gaze * (1 - (head[:, :, 2] * to).sum(-1)) * 60).mean())
         for touch, keys in zip(self.motion.touches, self.touch_keys, strict=True):
             me, them = self.actors[touch.who], self.actors[1 - touch.who]
-            mine, my_normal = me.rig.surface(poses[touch.who].world, poses[touch.who].places, me.anchors[touch.point])
+            my_patch, their_patch = me.anchors[touch.point], them.anchors[touch.on]
+            mine, my_normal = me.rig.surface(poses[touch.who].world, poses[touch.who].places, my_patch)
             theirs, their_normal = them.rig.surface(
-                poses[1 - touch.who].world, poses[1 - touch.who].places, them.anchors[touch.on]
+                poses[1 - touch.who].world, poses[1 - touch.who].places, their_patch
             )
-            weight, gap = keys[:, 0], keys[:, 1:2]
+            weight, gap = keys[:, 0], keys[:, 1:2] + my_patch.cover + their_patch.cover + self.reserve
             sigma = TOUCH_FAR ** (1 - weight) * TOUCH_NEAR**weight
             miss = (mine - theirs - gap * their_normal).norm(dim=-1)
             # Far away a touch pulls evenly, near it holds: a quadratic alone would tear arms off early.
@@ -245,18 +249,21 @@ class Scene:
             add("via", (keys[:, 0] * (miss / 0.04).square().sum(-1)).mean())
         if pairs is not None:
             depth = pairs.depth(self.actors, poses)
-            add("collision", (depth / 0.002).square().sum() / len(self.motion.times) * 0.02)
+            add("collision", self.push * (depth / 0.002).square().sum() / len(self.motion.times))
         return terms
 
     def solve(self, rounds: int, steps: int, report: Callable[[str], None]) -> list[Pose]:
         """Minimise the energy; contacts are looked up anew at the start of every round.
 
-        The first two rounds know no collisions: the arms find their way first, then make room.
+        The first round knows no collisions, and touches close over several: hands find their way, then arrive from
+        outside, instead of having to be pushed out again.
         """
         unknowns = [u for actor in self.actors for u in (actor.turn_unknown, actor.shift_unknown)]
         pairs: ContactPairs | None = None
         for number in range(rounds):
             rate = 0.08 if number < rounds // 2 else 0.03
+            self.push = 0.02 if number < rounds // 2 else 0.08
+            self.reserve = RESERVE[number] if number < len(RESERVE) else 0.0
             optimizer = torch.optim.Adam(unknowns, lr=rate, betas=(0.9, 0.98))
             count = steps * 3 if number == 0 else steps
             schedule = torch.optim.lr_scheduler.CosineAnnealingLR(optimizer, count, eta_min=rate * 0.1)
@@ -268,7 +275,7 @@ class Scene:
                 schedule.step()
             with torch.no_grad():
                 poses = [actor.pose() for actor in self.actors]
-                pairs = find_pairs(self.actors, poses) if number > 0 or rounds == 1 else None
+                pairs = find_pairs(self.actors, poses)
             values = "  ".join(f"{name} {value.item():.2f}" for name, value in terms.items())
             report(f"round {number + 1}/{rounds}: {values}")
         with torch.no_grad():
