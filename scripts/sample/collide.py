@@ -89,15 +89,19 @@ def find_pairs(actors: Sequence[Actor], poses: Sequence[Pose], stride: int = 2) 
         frames, chosen, partners = [], [], []
         for frame in range(len(meshes[a])):
             mesh_a, mesh_b = meshes[a][frame][points], meshes[b][frame]
-            low, high = mesh_b[planes].min(0) - 0.02, mesh_b[planes].max(0) + 0.02
+            # Only where the two boxes overlap can anything touch.
+            mesh_b = mesh_b[planes]
+            low = np.maximum(mesh_a.min(0), mesh_b.min(0)) - 0.03
+            high = np.minimum(mesh_a.max(0), mesh_b.max(0)) + 0.03
             inside = np.nonzero(((mesh_a > low) & (mesh_a < high)).all(1))[0]
-            if not len(inside):
+            against = np.nonzero(((mesh_b > low - LOST) & (mesh_b < high + LOST)).all(1))[0]
+            if not len(inside) or not len(against):
                 continue
-            normals = vertex_normals(mesh_b, actors[b].rig.faces)[planes]
-            far, near = cKDTree(mesh_b[planes]).query(mesh_a[inside], distance_upper_bound=LOST)
+            normals = vertex_normals(meshes[b][frame], actors[b].rig.faces)[planes]
+            far, near = cKDTree(mesh_b[against]).query(mesh_a[inside], distance_upper_bound=LOST)
             found = np.isfinite(far)
-            inside, near = inside[found], near[found]
-            signed = ((mesh_a[inside] - mesh_b[planes][near]) * normals[near]).sum(1)
+            inside, near = inside[found], against[near[found]]
+            signed = ((mesh_a[inside] - mesh_b[near]) * normals[near]).sum(1)
             close = signed < NEAR
             frames.append(np.full(close.sum(), frame))
             chosen.append(points[inside[close]])

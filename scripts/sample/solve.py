@@ -261,8 +261,8 @@ class Scene:
         unknowns = [u for actor in self.actors for u in (actor.turn_unknown, actor.shift_unknown)]
         pairs: ContactPairs | None = None
         for number in range(rounds):
-            rate = 0.08 if number < rounds // 2 else 0.03
-            self.push = 0.02 if number < rounds // 2 else 0.08
+            rate = 0.08 if number == 0 else (0.03 if number < rounds - 2 else 0.015)
+            self.push = 0.02 if number < rounds // 2 else 0.04
             self.reserve = RESERVE[number] if number < len(RESERVE) else 0.0
             optimizer = torch.optim.Adam(unknowns, lr=rate, betas=(0.9, 0.98))
             count = steps * 3 if number == 0 else steps
