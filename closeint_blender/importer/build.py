@@ -94,7 +94,8 @@ def _prepare(clip: InteractionClip, body: BodyData, person: int) -> _Person:
     betas[: clip.betas.shape[1]] = clip.betas[person]
     vertices, joints = body.rest(betas)
     # The rest pose stands on the floor.
-    return _Person(betas, np.asarray(joints[0]), lay_out_bones(joints, JOINT_NAMES, -float(vertices[:, 1].min())))
+    layout = lay_out_bones(joints, JOINT_NAMES, body.parents, lift=-float(vertices[:, 1].min()))
+    return _Person(betas, np.asarray(joints[0]), layout)
 
 
 def _body_warnings(clip: InteractionClip, body: BodyData) -> list[str]:

@@ -54,12 +54,19 @@ def make_camera(collection: Any, name: str, values: BlenderCamera, frames: np.nd
 
 def add_background(camera: Any, footage: Footage, start_frame: int, length: int, image_size: np.ndarray) -> str | None:
     """Show the footage behind the camera, in step with the clip; returns a warning or None."""
+    unreadable = f"Blender cannot read the footage {footage.path}, so the camera has no background."
     try:
-        image = bpy.data.images.load(str(footage.path), check_existing=True)
+        # A sequence gets an image of its own: its first frame may be in use as a still.
+        image = bpy.data.images.load(str(footage.path), check_existing=not footage.is_sequence)
     except RuntimeError:
-        return f"Blender cannot read the footage {footage.path}, so the camera has no background."
+        return unreadable
+    size = tuple(image.size)
+    if 0 in size:
+        if image.users == 0:
+            bpy.data.images.remove(image)
+        return unreadable
     if footage.is_sequence:
-        image.source = "SEQUENCE"
+        image.source = "SEQUENCE"  # from here on its size is unknown until a frame is drawn
     background = camera.data.background_images.new()
     background.image = image
     background.frame_method = "FIT"
@@ -71,12 +78,10 @@ def add_background(camera: Any, footage: Footage, start_frame: int, length: int,
     user.frame_offset = footage.offset
     user.use_auto_refresh = True
     camera.data.show_background_images = True
-    return _size_warning(tuple(image.size), (int(image_size[0]), int(image_size[1])), footage)
+    return _size_warning(size, (int(image_size[0]), int(image_size[1])), footage)
 
 
 def _size_warning(size: tuple[int, ...], expected: tuple[int, int], footage: Footage) -> str | None:
-    if 0 in size:
-        return f"Blender cannot read the footage {footage.path}; the background stays empty."
     width, height = size
     if (width, height) == (expected[1], expected[0]) and width != height:
         return f"This Blender shows {footage.path.name} without its rotation; turn the background image by 90 degrees."

@@ -142,7 +142,7 @@ def _set_weights(mesh: Any, joints: np.ndarray, weights: np.ndarray) -> None:
         deform = vertex[layer]
         for group, value in zip(groups, values, strict=True):
             if value > 0.0:
-                deform[group] = value
+                deform[group] = deform.get(group, 0.0) + value
     scratch.to_mesh(mesh)
     scratch.free()
 

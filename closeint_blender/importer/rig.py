@@ -19,6 +19,10 @@ UPRIGHT: np.ndarray = np.array([[1.0, 0.0, 0.0], [0.0, 0.0, -1.0], [0.0, 1.0, 0.
 SHORTEST_BONE = 0.01
 """Metres; Blender deletes bones of no length."""
 
+_FOLDED = -0.99
+"""Cosine of the angle between a bone and its child below which Blender approximates the child's rest matrix: it is
+then off by up to 4e-5, which adds up to 0.1 mm at the feet. Blender's own threshold is -0.9939."""
+
 _AIM = {
     "pelvis": "spine1",
     "spine1": "spine2",
@@ -89,7 +93,9 @@ def stand_up(points: np.ndarray) -> np.ndarray:
     return points @ UPRIGHT.T
 
 
-def lay_out_bones(joints: np.ndarray, names: Sequence[str], lift: float = 0.0) -> BoneLayout:
+def lay_out_bones(
+    joints: np.ndarray, names: Sequence[str], parents: Sequence[int] | np.ndarray, lift: float = 0.0
+) -> BoneLayout:
     """Bones that start at the joints and point along the limbs.
 
     A bone's X axis is the flexion axis of its joint (positive bends an elbow, a knee's positive swings the shank
@@ -98,6 +104,7 @@ def lay_out_bones(joints: np.ndarray, names: Sequence[str], lift: float = 0.0) -
     Args:
         joints: (J, 3) of the rest pose, body's frame.
         names: the J joints' names; unknown ones get a short bone upwards.
+        parents: (J,) index of each joint's parent; the root's is negative.
         lift: metres to raise the rest pose by.
     """
     joints = np.asarray(joints, np.float64)
@@ -114,13 +121,33 @@ def lay_out_bones(joints: np.ndarray, names: Sequence[str], lift: float = 0.0) -
             # The arms lie along X, so they bend about the vertical.
             flexion[i] = (0.0, -1.0, 0.0) if side == "left" else (0.0, 1.0, 0.0)
     along = tails - joints
-    along /= np.linalg.norm(along, axis=1, keepdims=True)
+    lengths = np.linalg.norm(along, axis=1, keepdims=True)
+    along = _unfold(along / lengths, parents)
+    tails = joints + lengths * along
     z_axes = np.cross(flexion, along)
     lengths = np.linalg.norm(z_axes, axis=1, keepdims=True)
     # A bone along its own flexion axis has no use for it; any direction across the bone serves.
     z_axes = np.where(lengths > 1e-3, z_axes / np.maximum(lengths, 1e-3), np.roll(along, 1, axis=1))
     up = (0.0, 0.0, lift)
     return BoneLayout(stand_up(joints) + up, stand_up(tails) + up, stand_up(z_axes), float(lift))
+
+
+def _unfold(along: np.ndarray, parents: Sequence[int] | np.ndarray) -> np.ndarray:
+    """Directions (J, 3) with parents leant back as far as needed for no child to fold straight back on them.
+
+    In practice that is the pelvis, which points up while the thighs point down.
+    """
+    along = along.copy()
+    for joint in range(len(along)):
+        children = along[[j for j, parent in enumerate(parents) if parent == joint]]
+        direction = along[joint]
+        for lean in np.radians(np.arange(0, 45, 3)):
+            sine, cosine = np.sin(lean), np.cos(lean)
+            leant = direction @ np.array([[1, 0, 0], [0, cosine, -sine], [0, sine, cosine]])
+            if (children @ leant).min(initial=0.0) > _FOLDED:
+                along[joint] = leant
+                break
+    return along
 
 
 def rotvec_to_quaternion(rotvec: np.ndarray) -> np.ndarray:

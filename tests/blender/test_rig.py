@@ -13,9 +13,7 @@ from hypothesis import given, settings  # noqa: E402
 from hypothesis import strategies as st  # noqa: E402
 
 from closeint_blender.importer import rig  # noqa: E402
-from closeint_core.body.data import JOINT_NAMES  # noqa: E402
-
-PARENTS = np.array([-1, 0, 0, 0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 9, 9, 12, 13, 14, 16, 17, 18, 19, 20, 21])
+from closeint_core.body.data import JOINT_NAMES, PARENTS  # noqa: E402
 
 # A plain T-pose, metres, body's frame.
 JOINTS = np.array(
@@ -80,7 +78,7 @@ def test_channels_reproduce_forward_kinematics(seed: int) -> None:
     joints = JOINTS + rng.normal(0, 0.01, JOINTS.shape)
     poses = rng.normal(0, 1.5, (4, 24, 3))
     transl = rng.normal(0, 2, (4, 3))
-    layout = rig.lay_out_bones(joints, JOINT_NAMES, lift=0.95)
+    layout = rig.lay_out_bones(joints, JOINT_NAMES, PARENTS, lift=0.95)
     rest = rest_of(layout)
     channels = rig.pose_channels(poses, transl, joints[0], rest)
     pose = evaluate(rest, channels.rotations, channels.root_location)
@@ -95,13 +93,13 @@ def test_the_rest_pose_stands_up_and_faces_blender_s_front() -> None:
     head, toe = rig.stand_up(JOINTS[15] - JOINTS[0]), rig.stand_up(JOINTS[10] - JOINTS[7])
     assert head[2] > 0.5
     assert toe[1] < -0.1
-    layout = rig.lay_out_bones(JOINTS, JOINT_NAMES, lift=1.0)
+    layout = rig.lay_out_bones(JOINTS, JOINT_NAMES, PARENTS, lift=1.0)
     np.testing.assert_allclose(layout.heads, JOINTS @ rig.UPRIGHT.T + [0, 0, 1.0])
 
 
 def test_bones_point_to_their_children_and_mirror() -> None:
     joints = JOINTS
-    layout = rig.lay_out_bones(joints, JOINT_NAMES)
+    layout = rig.lay_out_bones(joints, JOINT_NAMES, PARENTS)
     names = list(JOINT_NAMES)
     for bone, child in (("left_hip", "left_knee"), ("spine3", "neck"), ("right_elbow", "right_wrist")):
         np.testing.assert_allclose(layout.tails[names.index(bone)], layout.heads[names.index(child)])
@@ -126,7 +124,7 @@ def test_bones_point_to_their_children_and_mirror() -> None:
 )
 def test_turning_a_bone_about_its_x_axis_flexes_the_joint(joint: str, end: str, expected: tuple) -> None:
     names = list(JOINT_NAMES)
-    rest = rest_of(rig.lay_out_bones(JOINTS, JOINT_NAMES))
+    rest = rest_of(rig.lay_out_bones(JOINTS, JOINT_NAMES, PARENTS))
     rotations = np.zeros((1, 24, 4))
     rotations[..., 0] = 1
     rotations[0, names.index(joint)] = (np.cos(0.3), np.sin(0.3), 0, 0)
@@ -134,8 +132,20 @@ def test_turning_a_bone_about_its_x_axis_flexes_the_joint(joint: str, end: str, 
     assert moved @ expected > 0.5 * np.linalg.norm(moved) > 0.01
 
 
+def test_no_bone_folds_straight_back_on_its_parent() -> None:
+    joints = JOINTS.copy()
+    joints[3] = (0, 0.11, 0)
+    joints[[4, 5], 0] = joints[[1, 2], 0]  # the spine straight up, the thighs straight down
+    layout = rig.lay_out_bones(joints, JOINT_NAMES, PARENTS)
+    along = layout.tails - layout.heads
+    along /= np.linalg.norm(along, axis=1, keepdims=True)
+    cosines = [along[j] @ along[parent] for j, parent in enumerate(PARENTS) if parent >= 0]
+    assert min(cosines) > -0.9935  # beyond -0.9939 Blender's rest matrices are approximate
+    assert along[0, 2] > 0.9
+
+
 def test_coincident_joints_still_make_bones() -> None:
-    layout = rig.lay_out_bones(np.zeros((24, 3)), JOINT_NAMES)
+    layout = rig.lay_out_bones(np.zeros((24, 3)), JOINT_NAMES, PARENTS)
     assert (np.linalg.norm(layout.tails - layout.heads, axis=1) >= rig.SHORTEST_BONE - 1e-12).all()
     np.testing.assert_allclose(np.linalg.norm(layout.z_axes, axis=1), 1)
     assert (np.abs(np.sum(layout.z_axes * (layout.tails - layout.heads), axis=1)) < 1e-9).all()
@@ -174,6 +184,6 @@ def test_a_turn_beyond_180_degrees_stays_continuous() -> None:
     rotvec = np.zeros((60, 24, 3))
     wrapped = (angle + np.pi) % (2 * np.pi) - np.pi  # axis-angle as networks give it: it jumps at 180 degrees
     rotvec[:, 0, 1] = wrapped
-    rest = rest_of(rig.lay_out_bones(JOINTS, JOINT_NAMES))
+    rest = rest_of(rig.lay_out_bones(JOINTS, JOINT_NAMES, PARENTS))
     rotations = rig.pose_channels(rotvec, np.zeros((60, 3)), JOINTS[0], rest).rotations
     assert np.abs(np.diff(rotations[:, 0], axis=0)).max() < 0.12

@@ -8,7 +8,9 @@ at scene frame START_FRAME. What is right is decided outside, where the referenc
 """
 
 import json
+import os
 import sys
+import traceback
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[3]
@@ -22,7 +24,7 @@ from mathutils import Vector
 import closeint_blender
 
 START_FRAME = 5
-POINTS = np.random.default_rng(0).normal(0, 0.5, (20, 3)) + (0, 0, 1)
+POINTS = np.random.default_rng(0).normal(0, 0.5, (20, 3)) + np.array([0, 0, 1])
 
 
 def collection_facts(collection):
@@ -119,9 +121,14 @@ def scene_facts(scene, collection, armatures, meshes, camera):
         "actions": [ob.animation_data.action.name for ob in armatures],
         "curves": [curve_facts(ob) for ob in armatures],
         "camera_curves": curve_facts(camera) if camera else None,
+        "lens_curves": curve_facts(camera.data) if camera else None,
         "meshes": [mesh_facts(ob) for ob in meshes],
         "properties": [
-            {key: (list(ob[key]) if key == "closeint_betas" else ob[key]) for key in ob.keys() if key != "closeint_mesh"}
+            {
+                key: (list(ob[key]) if key == "closeint_betas" else ob[key])
+                for key in ob.keys()  # noqa: SIM118 (not a dict)
+                if key != "closeint_mesh"
+            }
             for ob in armatures
         ],
         "background": background
@@ -143,6 +150,11 @@ def user_state():
         "selected": sorted(ob.name for ob in bpy.context.view_layer.objects if ob.select_get()),
         "frame": bpy.context.scene.frame_current,
     }
+
+
+def counts():
+    data = bpy.data
+    return [len(part) for part in (data.objects, data.collections, data.actions, data.meshes, data.armatures)]
 
 
 def main(clip, folder, frames):
@@ -167,6 +179,17 @@ def main(clip, folder, frames):
     facts["scene"] = scene_facts(scene, collection, armatures, meshes, camera)
     arrays = measure(scene, armatures, meshes, camera, frames)
 
+    facts["undo"] = []
+    bpy.ops.ed.undo_push(message="before")
+    names = counts()
+    # True: push an undo step as a click in the menu does.
+    bpy.ops.closeint.import_clip("EXEC_DEFAULT", True, filepath=str(clip), camera=False, set_scene=False)
+    for step in (bpy.ops.ed.undo, bpy.ops.ed.redo, bpy.ops.ed.undo):
+        facts["undo"].append(counts() == names)
+        step()
+    facts["undo"].append(counts() == names)
+
+    scene = bpy.context.scene
     facts["errors"] = []
     for wrong in (folder / "missing.closeint.npz", Path(__file__)):
         count = len(bpy.data.objects)
@@ -195,4 +218,10 @@ def main(clip, folder, frames):
 
 if __name__ == "__main__":
     own = sys.argv[sys.argv.index("--") + 1 :] if "--" in sys.argv else sys.argv[1:]
-    main(Path(own[0]), Path(own[1]), [int(frame) for frame in own[2].split(",")])
+    try:
+        main(Path(own[0]), Path(own[1]), [int(frame) for frame in own[2].split(",")])
+    except BaseException:
+        traceback.print_exc()
+        os._exit(1)
+    sys.stdout.flush()
+    os._exit(0)  # bpy 4.5 now and then hangs at exit after an undo

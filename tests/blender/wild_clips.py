@@ -35,7 +35,7 @@ def random_clip(
     angle = np.linalg.norm(poses, axis=-1, keepdims=True)
     turned = poses * (1 - 2 * np.pi / np.maximum(angle, 1e-6))  # the same rotation, the other way round
     poses = np.where(rng.random((people, frames, 24, 1)) < 0.2, turned, poses)
-    transl = np.cumsum(rng.normal(0, 0.03, (people, frames, 3)), axis=1) + (0, 0, 1)
+    transl = np.cumsum(rng.normal(0, 0.03, (people, frames, 3)), axis=1) + np.array([0, 0, 1])
     transl[..., 0] += np.linspace(-0.4, 0.4, people)[:, None]
     count = frames if moving_camera else 1
     phase = np.linspace(0, 1, count)

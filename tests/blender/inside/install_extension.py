@@ -1,0 +1,46 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Runs in a Blender whose user folder is empty: installs the extension and imports a clip with it.
+
+install_extension.py EXTENSION.zip CLIP OUT.json
+"""
+
+import json
+import os
+import sys
+import traceback
+from pathlib import Path
+
+import bpy  # isort: skip (makes addon_utils importable)
+import addon_utils
+
+MODULE = "bl_ext.user_default.closeint"
+
+
+def main(archive, clip, out):
+    facts = {"installed": sorted(bpy.ops.extensions.package_install_files(
+        repo="user_default", filepath=archive, enable_on_install=True
+    ))}  # fmt: skip
+    import closeint_core
+
+    facts["core"] = closeint_core.__file__
+    facts["imported"] = sorted(bpy.ops.closeint.import_clip(filepath=clip))
+    facts["people"] = len([ob for ob in bpy.data.objects if ob.type == "ARMATURE" and "closeint_person" in ob])
+    facts["policy_warnings"] = [str(w) for w in addon_utils._extensions_warnings_get()]
+    for _ in range(2):
+        bpy.ops.preferences.addon_disable(module=MODULE)
+        facts["gone"] = not hasattr(bpy.types, "CLOSEINT_OT_import_clip")
+        bpy.ops.preferences.addon_enable(module=MODULE)
+    facts["back"] = hasattr(bpy.types, "CLOSEINT_OT_import_clip")
+    facts["torch"] = "torch" in sys.modules
+    Path(out).write_text(json.dumps(facts))
+
+
+if __name__ == "__main__":
+    own = sys.argv[sys.argv.index("--") + 1 :] if "--" in sys.argv else sys.argv[1:]
+    try:
+        main(*own[:3])
+    except BaseException:
+        traceback.print_exc()
+        os._exit(1)
+    sys.stdout.flush()
+    os._exit(0)

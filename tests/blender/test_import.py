@@ -1,0 +1,245 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The importer in every Blender of this machine, against numpy's forward kinematics, skinning and projection."""
+
+from __future__ import annotations
+
+import functools
+import json
+import subprocess
+import tempfile
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from blender_runtimes import BlenderRuntime
+from wild_clips import random_clip
+
+from closeint_core.body.data import DEFAULT_BODY_FILE, JOINT_NAMES, load_body
+from closeint_core.body.skinning import lbs
+from closeint_core.clip import InteractionClip
+
+INSIDE = Path(__file__).parent / "inside"
+START_FRAME = 5
+FRAMES = (5, 6, 13, 27, 44)
+
+needs_body = pytest.mark.skipif(not DEFAULT_BODY_FILE.is_file(), reason="the default body is not built")
+
+
+@dataclass(frozen=True)
+class Measured:
+    clip: InteractionClip
+    facts: dict[str, Any]
+    arrays: dict[str, np.ndarray]
+
+
+def run_inside(runtime: BlenderRuntime, script: str, arguments: Sequence[str]) -> str:
+    done = subprocess.run(
+        runtime.python_command(INSIDE / script, arguments),
+        capture_output=True, text=True, timeout=300, stdin=subprocess.DEVNULL,
+    )  # fmt: skip
+    assert done.returncode == 0, f"{runtime.label}: {script}\n{done.stdout[-4000:]}\n{done.stderr[-4000:]}"
+    return done.stdout
+
+
+CLIPS = {
+    "still": {"seed": 1},
+    "moving": {"seed": 2, "moving_camera": True, "beta_scale": 4.0, "fps": 25.0, "size": (1080, 1920)},
+}
+
+
+@functools.cache
+def measured(runtime: BlenderRuntime, kind: str) -> Measured:
+    """Import the clip once in that Blender and measure everything."""
+    clip = random_clip(**CLIPS[kind])
+    if kind == "moving":
+        clip.betas[1, 3] = 12.5  # beyond what a shape key's value may be
+    with tempfile.TemporaryDirectory(prefix="closeint-test-") as name:
+        folder = Path(name)
+        clip.save(folder / "take 1.closeint.npz")
+        arguments = [str(folder / "take 1.closeint.npz"), name, ",".join(map(str, FRAMES))]
+        run_inside(runtime, "measure_import.py", arguments)
+        facts = json.loads((folder / "facts.json").read_text())
+        with np.load(folder / "arrays.npz") as archive:
+            arrays = {key: archive[key] for key in archive.files}
+    return Measured(clip, facts, arrays)
+
+
+@functools.cache
+def reference(kind: str) -> tuple[np.ndarray, np.ndarray]:
+    """Vertices (F, P, V, 3) and joints (F, P, 24, 3) of FRAMES."""
+    clip = random_clip(**CLIPS[kind])
+    if kind == "moving":
+        clip.betas[1, 3] = 12.5
+    at = np.array(FRAMES) - START_FRAME
+    vertices, joints = lbs(load_body(clip.body), clip.poses[:, at], clip.betas[:, None], clip.transl[:, at])
+    return vertices.swapaxes(0, 1), joints.swapaxes(0, 1)
+
+
+@pytest.fixture(params=sorted(CLIPS))
+def kind(request: pytest.FixtureRequest) -> str:
+    return str(request.param)
+
+
+@needs_body
+def test_bones_and_vertices(runtime: BlenderRuntime, kind: str) -> None:
+    arrays = measured(runtime, kind).arrays
+    vertices, joints = reference(kind)
+    assert np.linalg.norm(arrays["heads"] - joints, axis=-1).max() < 1e-4
+    assert np.linalg.norm(arrays["vertices"] - vertices, axis=-1).max() < 5e-4
+
+
+@needs_body
+def test_saved_and_opened_again(runtime: BlenderRuntime, kind: str) -> None:
+    result = measured(runtime, kind)
+    for name in ("heads", "vertices", "pixels"):
+        np.testing.assert_allclose(result.arrays[f"reopened_{name}"], result.arrays[name][:1], atol=1e-5)
+    assert result.facts["reopened"] == result.facts["scene"]
+
+
+@needs_body
+def test_camera(runtime: BlenderRuntime, kind: str) -> None:
+    result = measured(runtime, kind)
+    clip, points = result.clip, result.arrays["points"]
+    still = len(clip.camera_K) == 1
+    at = np.zeros(len(FRAMES), int) if still else np.array(FRAMES) - START_FRAME
+    seen = np.einsum("fij,nj->fni", clip.camera_R[at].astype(float), points) + clip.camera_t[at, None]
+    image = np.einsum("fij,fnj->fni", clip.camera_K[at].astype(float), seen)
+    np.testing.assert_allclose(result.arrays["pixels"], image[..., :2] / image[..., 2:], atol=0.1)
+    scene = result.facts["scene"]
+    assert scene["scene_camera"] == "take 1 Camera"
+    assert scene["resolution"] == clip.image_size.tolist()
+    assert scene["camera_curves"]["curves"] == (0 if still else 7)
+    assert scene["lens_curves"]["curves"] == (0 if still else 3)
+    assert scene["background"] is None
+
+
+@needs_body
+def test_scene(runtime: BlenderRuntime, kind: str) -> None:
+    result = measured(runtime, kind)
+    scene = result.facts["scene"]
+    assert scene["fps"] == pytest.approx(result.clip.fps, rel=1e-6)
+    assert scene["range"] == [START_FRAME, START_FRAME + result.clip.frames - 1]
+    people = [f"take 1 Person {n}" for n in (1, 2)]
+    assert scene["collection"] == "take 1"
+    assert scene["objects"] == sorted(["take 1 Camera", *people, *(f"{name} Body" for name in people)])
+    assert scene["actions"] == people
+    assert result.facts["collections_after_second"][-2:] == ["take 1", "take 1.001"]
+
+
+@needs_body
+def test_curves(runtime: BlenderRuntime, kind: str) -> None:
+    result = measured(runtime, kind)
+    for curves in result.facts["scene"]["curves"]:
+        assert curves["curves"] == 24 * 4 + 3
+        assert curves["interpolation"] == ["LINEAR"]
+        assert curves["keys"] == [[START_FRAME, START_FRAME + result.clip.frames - 1, result.clip.frames]]
+        assert curves["rotations"] == 24
+        assert curves["smallest_dot"] > 0.5  # the motion turns by far less than 120 degrees a frame
+        assert curves["groups"] == sorted(JOINT_NAMES)
+
+
+@needs_body
+def test_mesh(runtime: BlenderRuntime, kind: str) -> None:
+    result = measured(runtime, kind)
+    body = load_body(result.clip.body)
+    for person, mesh in enumerate(result.facts["scene"]["meshes"]):
+        assert (mesh["vertices"], mesh["faces"]) == (len(body.template), len(body.faces))
+        assert mesh["valid"]
+        assert mesh["smooth"]
+        assert mesh["groups"] == list(JOINT_NAMES)
+        assert mesh["groups_most"] <= 4
+        np.testing.assert_allclose(mesh["weight_sum"], 1, atol=1e-4)
+        assert mesh["keys"] == ["Basis", *(f"Shape{i:03d}" for i in range(10))]
+        np.testing.assert_allclose(mesh["key_values"], result.clip.betas[person].clip(-10, 10), rtol=1e-6)
+        assert len(mesh["materials"]) == 5
+        assert len(mesh["material_indices"]) >= 4
+        assert mesh["uv_layers"] == (body.uv is not None)
+    first, second = (set(mesh["materials"]) for mesh in result.facts["scene"]["meshes"])
+    assert not first & second
+
+
+@needs_body
+def test_properties(runtime: BlenderRuntime, kind: str) -> None:
+    result = measured(runtime, kind)
+    for person, properties in enumerate(result.facts["scene"]["properties"]):
+        assert properties["closeint_person"] == person
+        assert properties["closeint_body"] == "closeint-default/1"
+        assert properties["closeint_start_frame"] == START_FRAME
+        assert Path(properties["closeint_clip"]).name == "take 1.closeint.npz"
+        np.testing.assert_allclose(properties["closeint_betas"], result.clip.betas[person], rtol=1e-6)
+
+
+@needs_body
+def test_the_user_s_place_is_kept(runtime: BlenderRuntime, kind: str) -> None:
+    before, after = measured(runtime, kind).facts["state"]
+    assert before["mode"] == "EDIT"
+    assert after == before
+
+
+@needs_body
+def test_one_undo_step(runtime: BlenderRuntime, kind: str) -> None:
+    # after the import, undo, redo, undo
+    assert measured(runtime, kind).facts["undo"] == [False, True, False, True]
+
+
+@needs_body
+def test_bad_files_are_reported_and_change_nothing(runtime: BlenderRuntime, kind: str) -> None:
+    (missing, made), (text, made_too) = measured(runtime, kind).facts["errors"]
+    assert "There is no clip file at" in missing
+    assert "is not a readable clip file" in text
+    assert made == made_too == 0
+
+
+@needs_body
+def test_unregistered(runtime: BlenderRuntime) -> None:
+    facts = measured(runtime, "still").facts
+    assert facts["operator_gone"]
+    assert facts["returned"] == ["FINISHED"]
+
+
+@needs_body
+def test_image_folder_is_in_step(runtime: BlenderRuntime, tmp_path: Path) -> None:
+    cv2 = pytest.importorskip("cv2")
+    (tmp_path / "images").mkdir()
+    for number in range(62, 82):
+        grey = np.full((72, 128, 3), 3 * number, np.uint8)
+        cv2.imwrite(str(tmp_path / "images" / f"frame_{number:06d}.png"), grey)
+    report = footage_report(runtime, tmp_path, "images", frame_start=4)
+    assert report["warnings"] == []
+    # scene frames 5 and 10 are clip frames 0 and 5: images 66 and 71
+    np.testing.assert_allclose(report["brightness"], [3 * 66 / 255, 3 * 71 / 255], atol=0.003)
+
+
+@needs_body
+def test_video_is_in_step(runtime: BlenderRuntime, tmp_path: Path) -> None:
+    av = pytest.importorskip("av")
+    with av.open(str(tmp_path / "shot.mp4"), "w") as container:
+        stream = container.add_stream("libx264", rate=25, options={"crf": "4"})
+        stream.width, stream.height, stream.pix_fmt = 128, 72, "yuv420p"
+        for number in range(30):
+            grey = np.full((72, 128, 3), 60 + 5 * number, np.uint8)
+            container.mux(stream.encode(av.VideoFrame.from_ndarray(grey, format="rgb24")))
+        container.mux(stream.encode())
+    report = footage_report(runtime, tmp_path, "shot.mp4", frame_start=7)
+    assert report["warnings"] == []
+    # clip frames 0 and 5 are video frames 7 and 12; steps of 5 tell neighbours apart
+    np.testing.assert_allclose(report["brightness"], [95 / 255, 120 / 255], atol=2 / 255)
+
+
+@needs_body
+@pytest.mark.parametrize(("video", "part"), [("gone.mp4", "was not found"), ("text.mp4", "cannot read")])
+def test_bad_footage_is_a_warning(runtime: BlenderRuntime, tmp_path: Path, video: str, part: str) -> None:
+    (tmp_path / "text.mp4").write_text("not a video")
+    report = footage_report(runtime, tmp_path, video, frame_start=0)
+    assert len(report["warnings"]) == 1
+    assert part in report["warnings"][0]
+
+
+def footage_report(runtime: BlenderRuntime, folder: Path, video: str, frame_start: int) -> dict[str, Any]:
+    clip = random_clip(7, frames=10, people=1, video=video, frame_start=frame_start, fps=25.0, size=(128, 72))
+    clip.save(folder / "a.closeint.npz")
+    run_inside(runtime, "measure_footage.py", [str(folder / "a.closeint.npz"), str(folder / "report.json"), "5,10"])
+    return json.loads((folder / "report.json").read_text())
