@@ -136,7 +136,7 @@ def load_body(spec: str | Path = "default", data_dir: Path | None = None) -> Bod
     text = str(spec)
     if text in ("default", DEFAULT_BODY_NAME):
         return read_default_body(DEFAULT_BODY_FILE)
-    from closeint_core.body import smpl_files  # imports BodyData from here
+    from closeint_core.body.smpl_files import load_smpl  # here, because it imports BodyData from this module
 
     if text in SMPL_NAMES:
         stem = f"SMPL_{text.removeprefix('smpl-').upper()}"
@@ -150,7 +150,7 @@ def load_body(spec: str | Path = "default", data_dir: Path | None = None) -> Bod
                 "or use --body default.",
                 exit_code=3,
             )
-        return smpl_files.load_smpl(path, text)
+        return load_smpl(path, text)
     path = Path(spec).expanduser()
     if not path.is_file():
         raise CloseintError(
@@ -160,7 +160,7 @@ def load_body(spec: str | Path = "default", data_dir: Path | None = None) -> Bod
         )
     if path.suffix.lower() == ".npz" and _format_of(path) == DEFAULT_BODY_NAME:
         return read_default_body(path)
-    return smpl_files.load_smpl(path)
+    return load_smpl(path)
 
 
 def _format_of(path: Path) -> str | None:

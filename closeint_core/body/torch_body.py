@@ -52,6 +52,7 @@ class TorchBody(nn.Module):
     joint_shapedirs: Tensor
     joint_regressor: Tensor
     faces: Tensor
+    _tree_order: Tensor
 
     def __init__(self, data: BodyData, dtype: torch.dtype = torch.float32) -> None:
         super().__init__()

@@ -1,0 +1,355 @@
+# SPDX-License-Identifier: Apache-2.0
+"""A restricted unpickler for files that hold numpy arrays, chumpy arrays and scipy sparse matrices.
+
+Unpickling freely runs whatever the file names, so here every global that a file may name is replaced by an inert
+stand-in of this module, which only records data; any other is refused by name. Not one function of numpy or scipy is
+called with arguments from the file, except ``dtype``, ``frombuffer`` and ``reshape`` with checked ones.
+"""
+
+from __future__ import annotations
+
+import io
+import pickle
+import pickletools
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+
+_MAX_OPCODES = 2_000_000  # the official files have a few thousand
+_MAX_DENSE = 100_000_000  # elements of a sparse matrix made dense; SMPL's joint regressor has 165,360
+
+
+class Refused(pickle.UnpicklingError):
+    """A pickle names a global outside of the list; the message is that name."""
+
+
+class Unusable(ValueError):
+    """The file is damaged or is not what is expected; the message says what."""
+
+
+class _Inert:
+    """A stand-in that takes no state: BUILD must not be able to set attributes on what this module shares."""
+
+    __slots__ = ()
+
+    def __setstate__(self, state: object) -> None:
+        raise Unusable("a damaged pickle")
+
+
+class _Function(_Inert):
+    """A callable stand-in (an instance without attributes, so that a pickle cannot alter it)."""
+
+    __slots__ = ("_call",)
+    _call: Callable[..., object]
+
+    def __init__(self, call: Callable[..., object]) -> None:
+        object.__setattr__(self, "_call", call)
+
+    def __call__(self, *arguments: object) -> object:
+        return self._call(*arguments)
+
+    def __setattr__(self, name: str, value: object) -> None:
+        raise Unusable("a damaged pickle")
+
+
+class _Dtype:
+    """numpy.dtype: numbers only, no objects and no records."""
+
+    __slots__ = ("dtype",)
+
+    def __init__(self, spec: object = None, *_flags: object) -> None:
+        text = spec.decode("latin-1") if isinstance(spec, bytes) else spec
+        # A short plain code such as f8 or <u4: longer texts are a little language of numpy's own.
+        if not isinstance(text, str) or len(text) > 4 or text.lstrip("<>=|")[:1] not in tuple("biufcSU"):
+            raise Unusable(f"it holds an array of type {str(text)[:40]!r}")
+        try:
+            self.dtype = np.dtype(text)
+        except TypeError:
+            raise Unusable(f"it holds an array of type {text!r}") from None
+
+    def __setstate__(self, state: object) -> None:
+        # (version, byte order, subarray, names, fields, item size, alignment, flags, ...)
+        if not isinstance(state, tuple) or len(state) < 5 or any(part is not None for part in state[2:5]):
+            raise Unusable("it holds an array of records")
+        order = state[1].decode("latin-1") if isinstance(state[1], bytes) else state[1]
+        if order not in ("<", ">", "=", "|"):
+            raise Unusable("a damaged pickle")
+        if self.dtype.kind in "SU" and isinstance(state[5], int) and 0 < state[5] < 1 << 20:
+            size = state[5] // (4 if self.dtype.kind == "U" else 1)
+            self.dtype = np.dtype(f"{self.dtype.kind}{size}")
+        self.dtype = self.dtype.newbyteorder(order)  # type: ignore[arg-type]
+
+
+class _Array:
+    """numpy.ndarray; ``value`` is set by BUILD."""
+
+    __slots__ = ("value",)
+
+    def __init__(self, *_arguments: object) -> None:
+        self.value = np.zeros(0, np.float32)
+
+    def __setstate__(self, state: object) -> None:
+        if not isinstance(state, tuple) or len(state) != 5:
+            raise Unusable("a damaged pickle")
+        _version, shape, dtype, fortran, data = state
+        self.value = _array_from(data, dtype, shape, "F" if fortran else "C")
+
+
+def _array_from(data: object, dtype: object, shape: object, order: Any = "C") -> np.ndarray:
+    """An array over bytes that are in the file: its size can never exceed the file's."""
+    if not isinstance(dtype, _Dtype):
+        raise Unusable("a damaged pickle")
+    if isinstance(data, str):  # Python 2 strings arrive as latin-1 text
+        try:
+            data = data.encode("latin-1")
+        except UnicodeEncodeError:
+            raise Unusable("a damaged pickle") from None
+    if not isinstance(data, bytes | bytearray | memoryview | pickle.PickleBuffer):
+        raise Unusable("it holds an array of objects")
+    if not isinstance(shape, tuple) or not all(isinstance(n, int) and n >= 0 for n in shape) or len(shape) > 8:
+        raise Unusable("a damaged pickle")
+    count = 1
+    for extent in shape:
+        count *= extent
+    if count * dtype.dtype.itemsize != memoryview(data).nbytes or order not in ("C", "F"):
+        raise Unusable("an array's size does not fit its shape")
+    return np.frombuffer(memoryview(data), dtype.dtype).reshape(shape, order=order)
+
+
+def _scalar(dtype: object = None, data: object = b"") -> object:
+    return _array_from(data, dtype, ())[()]
+
+
+def _reconstruct(kind: object = None, *_arguments: object) -> _Array:
+    if kind is not _Array:
+        raise Unusable("a damaged pickle")
+    return _Array()
+
+
+def _from_buffer(data: object = b"", dtype: object = None, shape: object = (), order: object = "C") -> _Array:
+    array = _Array()
+    array.value = _array_from(data, dtype, shape, order)
+    return array
+
+
+def _encode(text: object = "", encoding: object = "latin1", *_rest: object) -> bytes:
+    """_codecs.encode, by which Python 3 writes bytes into protocol 2."""
+    if not isinstance(text, str) or encoding not in ("latin1", "latin-1"):
+        raise Unusable("a damaged pickle")
+    try:
+        return text.encode("latin-1")
+    except UnicodeEncodeError:
+        raise Unusable("a damaged pickle") from None
+
+
+class _Object(_Inert):
+    """``object``, as the base class that copy_reg names."""
+
+    __slots__ = ()
+
+
+class _State:
+    """Base of the stand-ins that only keep their state dictionary."""
+
+    __slots__ = ("state",)
+
+    def __init__(self, *_arguments: object) -> None:
+        self.state: dict[str, Any] = {}
+
+    def __setstate__(self, state: object) -> None:
+        if isinstance(state, tuple) and len(state) == 2 and state[0] is None:
+            state = state[1]
+        if not isinstance(state, dict):
+            raise Unusable("a damaged pickle")
+        self.state = state
+
+
+class _Chumpy(_State):
+    """chumpy.ch.Ch: its value is ``x``."""
+
+    __slots__ = ()
+
+
+class _ChumpySelect(_State):
+    """chumpy.reordering.Select: elements ``idxs`` of ``a``."""
+
+    __slots__ = ()
+
+
+class _Sparse(_State):
+    """A scipy sparse matrix."""
+
+    __slots__ = ("layout",)
+    layout: str
+
+
+class _Csc(_Sparse):
+    __slots__ = ()
+    layout = "csc"
+
+
+class _Csr(_Sparse):
+    __slots__ = ()
+    layout = "csr"
+
+
+class _Coo(_Sparse):
+    __slots__ = ()
+    layout = "coo"
+
+
+def _reconstructor(kind: object = None, _base: object = None, _state: object = None) -> object:
+    """copy_reg._reconstructor: an empty object of one of the classes above."""
+    if not isinstance(kind, type) or not issubclass(kind, _State):
+        raise Unusable("a damaged pickle")
+    return kind()
+
+
+def _allowed() -> dict[tuple[str, str], Any]:
+    table: dict[tuple[str, str], Any] = {
+        ("numpy", "ndarray"): _Array,
+        ("numpy", "dtype"): _Dtype,
+        ("_codecs", "encode"): _Function(_encode),
+        ("chumpy.ch", "Ch"): _Chumpy,
+        ("chumpy", "Ch"): _Chumpy,
+        ("chumpy.reordering", "Select"): _ChumpySelect,
+    }
+    for core in ("numpy.core", "numpy._core"):
+        table[f"{core}.multiarray", "_reconstruct"] = _Function(_reconstruct)
+        table[f"{core}.multiarray", "scalar"] = _Function(_scalar)
+        table[f"{core}.numeric", "_frombuffer"] = _Function(_from_buffer)
+    for module, builtins in (("copy_reg", "__builtin__"), ("copyreg", "builtins")):
+        table[module, "_reconstructor"] = _Function(_reconstructor)
+        table[builtins, "object"] = _Object
+    for layout, kind in (("csc", _Csc), ("csr", _Csr), ("coo", _Coo)):
+        for module in (f"scipy.sparse.{layout}", f"scipy.sparse._{layout}"):
+            table[module, f"{layout}_matrix"] = kind
+            table[module, f"{layout}_array"] = kind
+    return table
+
+
+_ALLOWED = _allowed()
+
+
+class _Unpickler(pickle.Unpickler):
+    def find_class(self, module: str, name: str) -> Any:
+        found = _ALLOWED.get((module, name))
+        if found is None:
+            raise Refused(f"{module}.{name}"[:200])
+        return found
+
+    def persistent_load(self, pid: object) -> Any:
+        raise Refused("a persistent object")
+
+
+def _survey(data: bytes) -> None:
+    """Walk the opcodes without executing one: refuse by name before anything is built.
+
+    Also bounds what a tiny file could make the unpickler allocate (its memo grows with the largest index written).
+    """
+    opcodes = 0
+    try:
+        for opcode, argument, _ in pickletools.genops(io.BytesIO(data)):
+            opcodes += 1
+            if opcodes > _MAX_OPCODES:
+                raise Unusable("it has too many parts")
+            if opcode.name in ("GLOBAL", "INST"):
+                module, _, name = str(argument).partition(" ")
+                if (module, name) not in _ALLOWED:
+                    raise Refused(f"{module}.{name}"[:200])
+            elif opcode.name in ("EXT1", "EXT2", "EXT4"):
+                raise Refused("an extension code")
+            elif opcode.name in ("PERSID", "BINPERSID"):
+                raise Refused("a persistent object")
+            elif opcode.name in ("PUT", "BINPUT", "LONG_BINPUT") and not 0 <= int(argument or 0) <= _MAX_OPCODES:
+                raise Unusable("a damaged pickle")
+    except (Refused, Unusable):
+        raise
+    except Exception as error:
+        # genops raises whatever the malformed argument provokes (ValueError, UnicodeDecodeError, ...).
+        raise Unusable("it is not a pickle, or a truncated one") from error
+
+
+def loads(data: bytes) -> Any:
+    """Unpickle with stand-ins only; chumpy and sparse objects in a top dictionary arrive as plain arrays.
+
+    Raises:
+        Refused: the pickle names another global.
+        Unusable: damaged.
+    """
+    _survey(data)
+    try:
+        return _plain(_Unpickler(io.BytesIO(data), encoding="latin-1").load())
+    except (Refused, Unusable):
+        raise
+    except Exception as error:
+        # A malformed pickle makes the unpickler raise nearly anything (IndexError, TypeError, ...); none is a bug here.
+        raise Unusable("a damaged pickle") from error
+
+
+def _plain(value: Any, depth: int = 0) -> Any:
+    """Stand-ins replaced by numpy arrays, in a value and (for dictionaries) one level below."""
+    if isinstance(value, _Array):
+        return value.value
+    if isinstance(value, _Chumpy):
+        return _plain(value.state.get("x"), depth + 1) if depth < 8 else None
+    if isinstance(value, _ChumpySelect):
+        return _select(value.state, depth)
+    if isinstance(value, _Sparse):
+        return _dense(value)
+    if isinstance(value, dict) and depth < 1:
+        return {str(key): _plain(entry, depth + 1) for key, entry in value.items()}
+    return value
+
+
+def _select(state: dict[str, Any], depth: int) -> np.ndarray:
+    if depth > 8:
+        raise Unusable("a damaged pickle")
+    source, indices = _plain(state.get("a"), depth + 1), _plain(state.get("idxs"), depth + 1)
+    shape = state.get("preferred_shape")
+    if not isinstance(source, np.ndarray) or not isinstance(indices, np.ndarray) or indices.dtype.kind not in "iu":
+        raise Unusable("a damaged pickle")
+    try:
+        chosen = source.ravel()[indices.ravel()]
+        return chosen.reshape(tuple(int(n) for n in shape)) if shape is not None else chosen
+    except (IndexError, ValueError, TypeError):
+        raise Unusable("a damaged pickle") from None
+
+
+def _dense(matrix: _Sparse) -> np.ndarray:
+    state = matrix.state
+    shape = state.get("_shape", state.get("shape"))
+    if not isinstance(shape, tuple) or len(shape) != 2 or not all(isinstance(n, int) and n >= 0 for n in shape):
+        raise Unusable("a sparse matrix without a shape")
+    rows, columns = shape
+    if rows * columns > _MAX_DENSE:
+        raise Unusable(f"a sparse matrix of {rows} x {columns}")
+
+    def vector(*keys: str, kinds: str = "iu") -> np.ndarray:
+        for key in keys:
+            value = _plain(state.get(key), 1)
+            if isinstance(value, np.ndarray) and value.ndim == 1 and value.dtype.kind in kinds:
+                return value
+        raise Unusable(f"a sparse matrix without {keys[0]}")
+
+    data = vector("data", kinds="iufb")
+    if matrix.layout == "coo":
+        coords = state.get("coords")
+        if isinstance(coords, tuple) and len(coords) == 2:
+            state = {**state, "row": coords[0], "col": coords[1]}
+        major, minor = vector("row"), vector("col")
+    else:
+        pointers, inner = vector("indptr").astype(np.int64), vector("indices")
+        outer = columns if matrix.layout == "csc" else rows
+        if len(pointers) != outer + 1 or pointers[0] != 0 or pointers[-1] != len(data) or np.any(np.diff(pointers) < 0):
+            raise Unusable("a sparse matrix with damaged pointers")
+        lines = np.repeat(np.arange(outer), np.diff(pointers))
+        major, minor = (inner, lines) if matrix.layout == "csc" else (lines, inner)
+    if not len(major) == len(minor) == len(data):
+        raise Unusable("a sparse matrix with lists of different lengths")
+    if len(data) and (major.min() < 0 or minor.min() < 0 or major.max() >= rows or minor.max() >= columns):
+        raise Unusable("a sparse matrix with an index outside of it")
+    dense = np.zeros((rows, columns), np.float64)
+    np.add.at(dense, (major, minor), data)
+    return dense
