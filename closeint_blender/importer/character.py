@@ -41,7 +41,7 @@ def make_armature(
     data.display_type = "STICK"
     context.view_layer.objects.active = ob
     bpy.ops.object.mode_set(mode="EDIT")
-    bones = []
+    bones: list[Any] = []
     for i, bone_name in enumerate(names):
         bone = data.edit_bones.new(bone_name)
         bone.head = layout.heads[i]

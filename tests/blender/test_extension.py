@@ -11,16 +11,21 @@ from pathlib import Path
 
 import pytest
 from blender_runtimes import ROOT, BlenderRuntime
-from build_extension import build_extension
+from build_extension import BuildError, build_extension
 from wild_clips import random_clip
 
 from closeint_core.body.data import DEFAULT_BODY_FILE
 
 
 @pytest.fixture(scope="session")
-def extension(runtime: BlenderRuntime, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The zip, built and validated by that Blender's own tool."""
-    return build_extension(tmp_path_factory.mktemp("dist"), runtime)
+def extension(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The zip, built and validated by the newest Blender's own tool."""
+    try:
+        return build_extension(tmp_path_factory.mktemp("dist"))
+    except BuildError as error:
+        if "No Blender" in str(error):
+            pytest.skip(str(error))
+        raise
 
 
 def test_content(extension: Path) -> None:

@@ -201,45 +201,43 @@ def test_unregistered(runtime: BlenderRuntime) -> None:
 
 
 @needs_body
-def test_image_folder_is_in_step(runtime: BlenderRuntime, tmp_path: Path) -> None:
+def test_footage(runtime: BlenderRuntime, tmp_path: Path) -> None:
+    write_images(tmp_path / "images", range(62, 82))
+    write_video(tmp_path / "shot.mp4", 30)
+    (tmp_path / "text.mp4").write_text("not a video")
+    cases = {"images": 4, "shot.mp4": 7, "gone.mp4": 0, "text.mp4": 0}
+    paths = []
+    for number, (video, frame_start) in enumerate(cases.items()):
+        clip = random_clip(7, frames=10, people=1, video=video, frame_start=frame_start, fps=25.0, size=(128, 72))
+        paths.append(str(clip.save(tmp_path / f"{number}.closeint.npz")))
+    run_inside(runtime, "measure_footage.py", [str(tmp_path / "report.json"), "5,10", *paths])
+    images, shot, gone, text = json.loads((tmp_path / "report.json").read_text())
+    # Scene frames 5 and 10 are clip frames 0 and 5: images 66 and 71, video frames 7 and 12. Neighbours differ by more
+    # than the tolerance.
+    assert images["warnings"] == shot["warnings"] == []
+    np.testing.assert_allclose(images["brightness"], [3 * 66 / 255, 3 * 71 / 255], atol=0.003)
+    np.testing.assert_allclose(shot["brightness"], [95 / 255, 120 / 255], atol=2 / 255)
+    for report, part in ((gone, "was not found"), (text, "cannot read")):
+        assert len(report["warnings"]) == 1
+        assert part in report["warnings"][0]
+        assert report["backgrounds"] == 0
+
+
+def write_images(folder: Path, numbers: Sequence[int]) -> None:
+    """Grey images; the level is three times the number in the name."""
     cv2 = pytest.importorskip("cv2")
-    (tmp_path / "images").mkdir()
-    for number in range(62, 82):
-        grey = np.full((72, 128, 3), 3 * number, np.uint8)
-        cv2.imwrite(str(tmp_path / "images" / f"frame_{number:06d}.png"), grey)
-    report = footage_report(runtime, tmp_path, "images", frame_start=4)
-    assert report["warnings"] == []
-    # scene frames 5 and 10 are clip frames 0 and 5: images 66 and 71
-    np.testing.assert_allclose(report["brightness"], [3 * 66 / 255, 3 * 71 / 255], atol=0.003)
+    folder.mkdir()
+    for number in numbers:
+        cv2.imwrite(str(folder / f"frame_{number:06d}.png"), np.full((72, 128, 3), 3 * number, np.uint8))
 
 
-@needs_body
-def test_video_is_in_step(runtime: BlenderRuntime, tmp_path: Path) -> None:
+def write_video(path: Path, frames: int) -> None:
+    """A grey video; the level of frame n is 60 + 5 n."""
     av = pytest.importorskip("av")
-    with av.open(str(tmp_path / "shot.mp4"), "w") as container:
+    with av.open(str(path), "w") as container:
         stream = container.add_stream("libx264", rate=25, options={"crf": "4"})
         stream.width, stream.height, stream.pix_fmt = 128, 72, "yuv420p"
-        for number in range(30):
+        for number in range(frames):
             grey = np.full((72, 128, 3), 60 + 5 * number, np.uint8)
             container.mux(stream.encode(av.VideoFrame.from_ndarray(grey, format="rgb24")))
         container.mux(stream.encode())
-    report = footage_report(runtime, tmp_path, "shot.mp4", frame_start=7)
-    assert report["warnings"] == []
-    # clip frames 0 and 5 are video frames 7 and 12; steps of 5 tell neighbours apart
-    np.testing.assert_allclose(report["brightness"], [95 / 255, 120 / 255], atol=2 / 255)
-
-
-@needs_body
-@pytest.mark.parametrize(("video", "part"), [("gone.mp4", "was not found"), ("text.mp4", "cannot read")])
-def test_bad_footage_is_a_warning(runtime: BlenderRuntime, tmp_path: Path, video: str, part: str) -> None:
-    (tmp_path / "text.mp4").write_text("not a video")
-    report = footage_report(runtime, tmp_path, video, frame_start=0)
-    assert len(report["warnings"]) == 1
-    assert part in report["warnings"][0]
-
-
-def footage_report(runtime: BlenderRuntime, folder: Path, video: str, frame_start: int) -> dict[str, Any]:
-    clip = random_clip(7, frames=10, people=1, video=video, frame_start=frame_start, fps=25.0, size=(128, 72))
-    clip.save(folder / "a.closeint.npz")
-    run_inside(runtime, "measure_footage.py", [str(folder / "a.closeint.npz"), str(folder / "report.json"), "5,10"])
-    return json.loads((folder / "report.json").read_text())

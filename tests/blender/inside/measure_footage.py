@@ -1,10 +1,11 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """Runs in a Blender: which footage frame does the camera's background show?
 
-    measure_footage.py CLIP OUT.json FRAMES
+    measure_footage.py OUT.json FRAMES CLIP...
 
 A background has no pixels of its own in a render, so a plane in front of a second camera shows the same image with
-the same image user; the mean brightness (0 to 1, unmanaged) at each scene frame of FRAMES is written to OUT.json.
+the same image user; the mean brightness (0 to 1, unmanaged) at each scene frame of FRAMES is written to OUT.json,
+a report a clip.
 """
 
 import json
@@ -15,11 +16,11 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parents[3]
 sys.path.insert(0, str(ROOT))
 
-import bpy
-import numpy as np
+import bpy  # noqa: E402
+import numpy as np  # noqa: E402
 
-from closeint_blender.importer.build import import_clip
-from closeint_blender.importer.options import ImportOptions
+from closeint_blender.importer.build import import_clip  # noqa: E402
+from closeint_blender.importer.options import ImportOptions  # noqa: E402
 
 START_FRAME = 5
 
@@ -60,7 +61,7 @@ def brightness(scene, frame, folder):
     return float(pixels[:, :3].mean())
 
 
-def main(clip, out, frames):
+def report_of(clip, frames):
     bpy.ops.wm.read_factory_settings(use_empty=True)
     result = import_clip(bpy.context, clip, ImportOptions(start_frame=START_FRAME))
     camera = bpy.data.objects[result.camera]
@@ -72,13 +73,15 @@ def main(clip, out, frames):
         scene.camera = show(camera.data.background_images[0])
         scene.render.engine = "CYCLES"
         scene.cycles.samples = 1
+        scene.cycles.use_denoising = False  # Debian's Blender has no denoiser
         scene.render.resolution_x = scene.render.resolution_y = 8
         scene.view_settings.view_transform = "Raw"
         with tempfile.TemporaryDirectory() as folder:
             report["brightness"] = [brightness(scene, frame, folder) for frame in frames]
-    Path(out).write_text(json.dumps(report))
+    return report
 
 
 if __name__ == "__main__":
     own = sys.argv[sys.argv.index("--") + 1 :] if "--" in sys.argv else sys.argv[1:]
-    main(own[0], own[1], [int(frame) for frame in own[2].split(",")])
+    wanted = [int(frame) for frame in own[1].split(",")]
+    Path(own[0]).write_text(json.dumps([report_of(clip, wanted) for clip in own[2:]]))

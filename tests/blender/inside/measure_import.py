@@ -16,12 +16,12 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parents[3]
 sys.path.insert(0, str(ROOT))
 
-import bpy
-import numpy as np
-from bpy_extras.object_utils import world_to_camera_view
-from mathutils import Vector
+import bpy  # noqa: E402
+import numpy as np  # noqa: E402
+from bpy_extras.object_utils import world_to_camera_view  # noqa: E402
+from mathutils import Vector  # noqa: E402
 
-import closeint_blender
+import closeint_blender  # noqa: E402
 
 START_FRAME = 5
 POINTS = np.random.default_rng(0).normal(0, 0.5, (20, 3)) + np.array([0, 0, 1])
