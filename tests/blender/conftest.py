@@ -28,10 +28,21 @@ def runtimes() -> list[BlenderRuntime]:
     return find_runtimes()
 
 
+NO_BLENDER = "no Blender: set CLOSEINT_BPY_PYTHONS, make .envs/bpy-*, or put blender on PATH"
+
+
+@pytest.fixture(scope="session")
+def newest_runtime() -> BlenderRuntime:
+    """For what does not depend on the version."""
+    found = runtimes()
+    if not found:
+        pytest.skip(NO_BLENDER)
+    return found[-1]
+
+
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
     if "runtime" in metafunc.fixturenames:
         found: list[object] = [pytest.param(runtime, id=runtime.label) for runtime in runtimes()]
-        reason = "no Blender: set CLOSEINT_BPY_PYTHONS, make .envs/bpy-*, or put blender on PATH"
         metafunc.parametrize(
-            "runtime", found or [pytest.param(None, marks=pytest.mark.skip(reason=reason))], scope="session"
+            "runtime", found or [pytest.param(None, marks=pytest.mark.skip(reason=NO_BLENDER))], scope="session"
         )

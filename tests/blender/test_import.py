@@ -5,10 +5,11 @@ from __future__ import annotations
 
 import functools
 import json
+import os
 import subprocess
 import tempfile
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -35,9 +36,9 @@ class Measured:
     arrays: dict[str, np.ndarray]
 
 
-def run_inside(runtime: BlenderRuntime, script: str, arguments: Sequence[str]) -> str:
+def run_inside(runtime: BlenderRuntime, script: str, arguments: Sequence[str], **environment: str) -> str:
     done = subprocess.run(
-        runtime.python_command(INSIDE / script, arguments),
+        runtime.python_command(INSIDE / script, arguments), env={**os.environ, **environment},
         capture_output=True, text=True, timeout=300, stdin=subprocess.DEVNULL,
     )  # fmt: skip
     assert done.returncode == 0, f"{runtime.label}: {script}\n{done.stdout[-4000:]}\n{done.stderr[-4000:]}"
@@ -191,6 +192,30 @@ def test_bad_files_are_reported_and_change_nothing(runtime: BlenderRuntime, kind
     assert "There is no clip file at" in missing
     assert "is not a readable clip file" in text
     assert made == made_too == 0
+
+
+@needs_body
+def test_licensed_body(newest_runtime: BlenderRuntime, tmp_path: Path) -> None:
+    """A body in the layout of the official files: skinned without its pose correctives, which is said."""
+    body = load_body()
+    np.savez(
+        tmp_path / "SMPL_NEUTRAL.npz", v_template=body.template, shapedirs=body.shapedirs,
+        posedirs=np.random.default_rng(0).normal(0, 0.01, (body.num_vertices, 3, 207)).astype(np.float32),
+        J_regressor=body.joint_regressor, weights=body.dense_weights, f=body.faces.astype(np.uint32),
+        kintree_table=np.array([np.array(body.parents, np.int64) % 2**32, np.arange(24)], np.uint32),
+    )  # fmt: skip
+    clip = random_clip(9, frames=4).copy(body="smpl-neutral")
+    clip.save(tmp_path / "a.closeint.npz")
+    arguments = [str(tmp_path / "a.closeint.npz"), str(tmp_path), "5,8"]
+    said = run_inside(newest_runtime, "measure_import.py", arguments, CLOSEINT_DATA=str(tmp_path))
+    assert "pose-dependent corrections of the body smpl-neutral are left out" in said
+    with np.load(tmp_path / "arrays.npz") as arrays:
+        heads, vertices = arrays["heads"], arrays["vertices"]
+    at = [0, 3]
+    plain = replace(body, posedirs=None)
+    expected, joints = lbs(plain, clip.poses[:, at], clip.betas[:, None], clip.transl[:, at])
+    assert np.linalg.norm(heads - joints.swapaxes(0, 1), axis=-1).max() < 1e-4
+    assert np.linalg.norm(vertices - expected.swapaxes(0, 1), axis=-1).max() < 5e-4
 
 
 @needs_body

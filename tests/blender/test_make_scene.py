@@ -43,6 +43,14 @@ def test_bad_clip_is_one_sentence(runtime: BlenderRuntime, tmp_path: Path) -> No
     assert not (tmp_path / "s.blend").exists()
 
 
+def test_missing_licensed_body(newest_runtime: BlenderRuntime, tmp_path: Path) -> None:
+    random_clip(5, frames=3).copy(body="smpl-female").save(tmp_path / "a.closeint.npz")
+    done = run(newest_runtime, "a.closeint.npz", "--blend", "s.blend", cwd=tmp_path)
+    assert done.returncode == 3
+    assert "SMPL_FEMALE" in done.stderr
+    assert "Traceback" not in done.stderr
+
+
 def test_runs_as_a_module(runtime: BlenderRuntime, tmp_path: Path) -> None:
     if not runtime.is_module:
         pytest.skip("a whole Blender runs files, not modules")
