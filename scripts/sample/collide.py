@@ -58,6 +58,40 @@ class ContactPairs:
         return torch.cat(depths) if depths else torch.zeros(1)
 
 
+LIMBS = tuple(
+    (f"{side}_{a}", f"{side}_{b}") for side in ("left", "right") for a, b in (("shoulder", "elbow"), ("elbow", "wrist"))
+)
+
+
+def limb_radii(rig: Rig) -> Tensor:
+    """(4,) thickness of the ``LIMBS``, metres: the median distance of their skin from their bone, clothes included."""
+    radii = []
+    bone = rig.skin_joints[torch.arange(len(rig.rest)), rig.skin_weights.argmax(1)]
+    for upper, lower in LIMBS:
+        start, end = rig.joints[JOINT[upper]], rig.joints[JOINT[lower]]
+        axis = end - start
+        local = rig.rest[bone == JOINT[upper]] - start
+        along = (local @ axis / axis.square().sum()).clamp(0, 1)
+        radii.append((local - along[:, None] * axis).norm(dim=1).median() + rig.cover[bone == JOINT[upper]].max())
+    return torch.stack(radii)
+
+
+def limb_overlap(places: Sequence[Tensor], radii: Sequence[Tensor]) -> Tensor:
+    """Overlap (T, 4, 4, 7, 7), metres, of balls strung along the arms of two people with joints (T, 24, 3).
+
+    Nearest surface points cannot tell which way out is shorter when a limb is deep in a limb; the bones can.
+    """
+    steps = torch.linspace(0, 1, 7)[:, None]
+    strings = []
+    for joints in places:
+        start = joints[:, [JOINT[a] for a, _ in LIMBS], None]
+        end = joints[:, [JOINT[b] for _, b in LIMBS], None]
+        strings.append(start + steps * (end - start))  # (T, 4, 7, 3)
+    apart = (strings[0][:, :, None, :, None] - strings[1][:, None, :, None, :]).norm(dim=-1)
+    wanted = radii[0][:, None] + radii[1][None]
+    return torch.relu(wanted[..., None, None] - apart)
+
+
 def skin(rig: Rig, pose: Pose) -> np.ndarray:
     """Vertices (T, V, 3) of a whole clip, frame by frame to bound memory."""
     out = np.empty((len(pose.places), len(rig.rest), 3), np.float32)

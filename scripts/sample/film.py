@@ -28,7 +28,7 @@ def write_scene(path: Path, scene: Scene, clip: InteractionClip, vertices: Seque
     halpe = load_body("default").halpe_regressor
     arrays: dict[str, np.ndarray] = {
         "image_size": clip.image_size,
-        "camera_K": clip.camera_K[0].astype(np.float64)[None],
+        "camera_K": clip.camera_K[0].astype(np.float64),
         "camera_R": clip.camera_R[0].astype(np.float64),
         "camera_t": clip.camera_t[0].astype(np.float64),
         "wall": np.asarray(scene.motion.wall),

@@ -23,7 +23,7 @@ BASE = torch.tensor([[0.0, 0.0, 1.0], [1.0, 0.0, 0.0], [0.0, 1.0, 0.0]])
 """The rest frame (x left, y up, z forward) turned to the world: forward is +X, left +Y, up +Z."""
 
 
-COVER = (0.0, 0.005, 0.005, 0.003, 0.008)
+COVER = (0.0, 0.005, 0.005, 0.003, 0.005)
 """How far (metres) skin, shirt, trousers, shoes and hair stand off the body where something presses on them."""
 
 

@@ -12,7 +12,7 @@ import torch
 from torch import Tensor
 
 from sample.anchors import anchors
-from sample.collide import ContactPairs, find_pairs
+from sample.collide import ContactPairs, find_pairs, limb_overlap, limb_radii
 from sample.gait import FootPath, foot_path, pelvis_path
 from sample.keys import Motion, Role, sample_keys
 from sample.rig import BASE, JOINT, JOINTS, Rig, axis_rotation, load_rig, shape_of, solve_leg
@@ -33,6 +33,8 @@ LIMITS = {
 }
 TOUCH_FAR, TOUCH_NEAR = 0.25, 0.004
 JERK = 130.0
+HEADS_APART = 0.195
+"""Metres between the middles of two heads that touch cheek to cheek."""
 RESERVE = (0.07, 0.045, 0.02)
 """Metres by which touches stay open in the first rounds of solving."""
 
@@ -188,6 +190,7 @@ class Scene:
         self.via_keys = [torch.from_numpy(sample_keys(v.keys, times)).float() for v in motion.vias]
         self.reserve = 0.0  # metres kept from every touch for now, so that hands arrive from outside
         self.push = 0.02  # weight of the collisions
+        self.radii = [limb_radii(actor.rig) for actor in self.actors]
         self.gaze = [torch.from_numpy(sample_keys(a.role.gaze, times)[:, 0]).float() for a in self.actors]
 
     def energy(self, poses: list[Pose], pairs: ContactPairs | None) -> dict[str, Tensor]:
@@ -247,6 +250,13 @@ class Scene:
             )
             miss = poses[via.who].places[:, JOINT[via.joint]] - goal
             add("via", (keys[:, 0] * (miss / 0.04).square().sum(-1)).mean())
+        overlap = limb_overlap([pose.places for pose in poses], self.radii)
+        centres = [
+            pose.places[:, JOINT["head"]] + 0.07 * pose.world[:, JOINT["head"], :, 1] for pose in poses
+        ]  # of the skulls, above their joints
+        close = torch.relu(HEADS_APART - (centres[0] - centres[1]).norm(dim=-1))
+        add("limbs", (close / 0.004).square().mean())
+        add("limbs", (overlap / 0.004).square().sum() / len(self.motion.times) * 0.15)
         if pairs is not None:
             depth = pairs.depth(self.actors, poses)
             add("collision", self.push * (depth / 0.002).square().sum() / len(self.motion.times))
@@ -262,7 +272,7 @@ class Scene:
         pairs: ContactPairs | None = None
         for number in range(rounds):
             rate = 0.08 if number == 0 else (0.03 if number < rounds - 2 else 0.015)
-            self.push = 0.02 if number < rounds // 2 else 0.04
+            self.push = 0.02 if number < rounds // 2 else (0.05 if number < rounds - 2 else 0.15)
             self.reserve = RESERVE[number] if number < len(RESERVE) else 0.0
             optimizer = torch.optim.Adam(unknowns, lr=rate, betas=(0.9, 0.98))
             count = steps * 3 if number == 0 else steps

@@ -102,7 +102,7 @@ def make_clip(
     figures = {
         "max_penetration_mm": round(1000 * float(depth.max()), 2),
         "frames_in_contact": int((contacts.sum((0, 2)) > 0).sum()),
-        "max_foot_slide_mm_per_frame": round(1000 * foot_slide(joints, planted), 3),
+        "max_foot_slide_mm_per_frame": round(1000 * foot_slide(vertices, body.parts, planted), 3),
         "lowest_vertex_mm": round(1000 * min(float(mesh[..., 2].min()) for mesh in vertices), 2),
     }
     return InteractionClip(
@@ -124,12 +124,21 @@ def make_clip(
     ).validate()
 
 
-def foot_slide(joints: Sequence[np.ndarray], planted: np.ndarray) -> float:
-    """Greatest move (metres) of a planted foot's ball between two frames, both people and feet."""
+def foot_slide(meshes: Sequence[np.ndarray], parts: np.ndarray, planted: np.ndarray) -> float:
+    """Greatest mean slide (metres a frame) of the sole's points that lie on the floor (below 3 mm) of a planted foot.
+
+    Args:
+        meshes: (T, V, 3) of each person.
+        parts: (V,) body part of every vertex.
+        planted: (P, T, 2) of the left, right foot.
+    """
     worst = 0.0
-    for person, places in enumerate(joints):
-        for column, name in enumerate(("left_foot", "right_foot")):
-            moved = np.linalg.norm(np.diff(places[:, JOINT[name], :2], axis=0), axis=-1)
+    for person, mesh in enumerate(meshes):
+        for column, side in enumerate(("left", "right")):
+            foot = mesh[:, np.isin(parts, [JOINT[f"{side}_ankle"], JOINT[f"{side}_foot"]])]
+            moved = np.linalg.norm(np.diff(foot[..., :2], axis=0), axis=-1)
+            down = (foot[1:, :, 2] < 0.003) & (foot[:-1, :, 2] < 0.003)
             both = (planted[person, 1:, column] > 0) & (planted[person, :-1, column] > 0)
-            worst = max(worst, float(moved[both].max(initial=0)))
+            mean = (moved * down).sum(1) / np.maximum(down.sum(1), 1)
+            worst = max(worst, float(mean[both].max(initial=0)))
     return worst
