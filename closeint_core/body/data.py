@@ -8,6 +8,7 @@ is that of SMPL (Loper et al., "SMPL: A Skinned Multi-Person Linear Model", SIGG
 from __future__ import annotations
 
 import zipfile
+import zlib
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -34,6 +35,10 @@ DEFAULT_BODY_NAME = "closeint-default/1"
 DEFAULT_BODY_FILE = Path(__file__).with_name("default_body.npz")
 SMPL_NAMES: tuple[str, ...] = ("smpl-neutral", "smpl-male", "smpl-female")
 SMPL_OWNER = "https://smpl.is.tue.mpg.de"
+
+
+_DAMAGED = (OSError, EOFError, ValueError, KeyError, IndexError, NotImplementedError, zipfile.BadZipFile, zlib.error)
+"""What numpy raises for a file that is not, or no longer, an npz."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -168,7 +173,7 @@ def _format_of(path: Path) -> str | None:
     try:
         with np.load(path, allow_pickle=False) as archive:
             return str(archive["format"]) if "format" in archive.files else None
-    except (OSError, ValueError, zipfile.BadZipFile):
+    except _DAMAGED:
         return None
 
 
@@ -189,7 +194,7 @@ def read_default_body(path: Path) -> BodyData:
         raise CloseintError(
             f"The bundled body model {path} is missing.", "Install closeint again.", exit_code=3
         ) from None
-    except (OSError, ValueError, KeyError, IndexError, zipfile.BadZipFile) as error:
+    except _DAMAGED as error:
         raise CloseintError(
             f"The body model {path} is damaged ({error}).", "Install closeint again.", exit_code=3
         ) from error

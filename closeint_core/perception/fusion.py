@@ -25,6 +25,9 @@ _ANKLES = {15: 27, 16: 28}
 
 # how far the two networks' idea of one joint may differ, in body sizes: half the confidence is left there
 _AGREEMENT = 0.045
+# two people's landmarks of the same name closer than this, in body sizes, are probably one joint
+_CLAIMED = 0.04
+_MASK_COST = 0.4  # of a peak outside of the person's mask; low, as hidden joints are outside
 _SKULL = 0.13  # metres from the ears to the top of the head
 _FOREFOOT = 0.07  # metres from the big to the small toe's joint
 
@@ -45,7 +48,14 @@ class Fused:
 
 
 def untangle(
-    peaks: np.ndarray, keypoints: np.ndarray, scale: np.ndarray, fps: float, *, rounds: int = 3
+    peaks: np.ndarray,
+    keypoints: np.ndarray,
+    scale: np.ndarray,
+    fps: float,
+    *,
+    limits: np.ndarray | None = None,
+    evidence: np.ndarray | None = None,
+    rounds: int = 3,
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Regroup the peaks of a first look by each person's motion.
 
@@ -53,15 +63,16 @@ def untangle(
         peaks: (T, 17, M, 3).
         keypoints: (P, T, 17, 3) as the network grouped them, NaN where missing.
         scale: (P, T) body sizes.
+        limits, evidence: see ``assignment.reassign``; the limits come from ``keypoints`` if not given.
 
     Returns:
         keypoints (P, T, 17, 3), and what motion predicts from them: positions (P, T, 17, 2) and standard deviations.
     """
     current = keypoints
     predicted, sigma = predict(current, scale, fps)
-    limits = limb_limits(keypoints, scale)
+    limits = limb_limits(keypoints, scale) if limits is None else limits
     for _ in range(rounds):
-        given = reassign(peaks, predicted, sigma, limb_limit=limits)
+        given = reassign(peaks, predicted, sigma, limb_limit=limits, evidence=evidence)
         current = _peak_keypoints(given)
         predicted, sigma = predict(current, scale, fps)
     return current, predicted, sigma
@@ -78,7 +89,7 @@ def fuse(closeup: Closeup, keypoints: np.ndarray, scale: np.ndarray, fps: float,
     limits = limb_limits(keypoints, scale)
     landmark, reliable = _landmark_quality(closeup, keypoints, scale)
     evidence = _mask_cost(closeup)
-    current = keypoints
+    current, _, _ = untangle(closeup.peaks, keypoints, scale, fps, limits=limits, evidence=evidence)
     given: Assignment | None = None
     for _ in range(rounds):
         motion, motion_sigma = predict(current, scale, fps, self_weight=0.5)
@@ -117,6 +128,10 @@ def _landmark_quality(closeup: Closeup, keypoints: np.ndarray, scale: np.ndarray
         for person in range(2):
             loser = same & (misfit[person] > misfit[1 - person])
             reliable[person, loser] = 0.0
+        # both crops see the same limb: at contact the network follows whichever arm it finds, and is sure of it
+        with np.errstate(invalid="ignore"):
+            claimed_twice = apart < _CLAIMED * np.fmin(*scale)[:, None]
+        reliable *= np.where(claimed_twice, 0.3, 1.0)
     return landmark, reliable
 
 
@@ -125,9 +140,9 @@ def _mask_cost(closeup: Closeup) -> np.ndarray:
     frames, joints, count = closeup.peaks.shape[:3]
     covered = sample_masks(closeup, closeup.peaks[..., :2].reshape(frames, -1, 2))
     own = np.nan_to_num(covered, nan=0.5).reshape(-1, frames, joints, count)
-    cost = 0.8 * (1.0 - own)
+    cost = _MASK_COST * (1.0 - own)
     if len(own) == 2:
-        cost = cost + 0.8 * np.maximum(own[::-1] - own, 0.0)
+        cost = cost + _MASK_COST * np.maximum(own[::-1] - own, 0.0)
     return cost
 
 

@@ -11,6 +11,7 @@ import igl
 import numpy as np
 import scipy.optimize
 import torch
+from scipy.spatial import cKDTree
 from torch import Tensor
 
 from closeint_core.body.data import BodyData
@@ -23,17 +24,15 @@ class BodySpheres:
     Args:
         body: the body they belong to.
         spacing: metres between the candidate centres.
-        smallest: radius in metres below which no sphere is placed.
     """
 
-    def __init__(self, body: TorchBody, spacing: float = 0.02, smallest: float = 0.012) -> None:
-        centres, self.rest_radii = inscribe_spheres(body.data, spacing, smallest)
+    def __init__(self, body: TorchBody, spacing: float = 0.02) -> None:
+        centres, self.rest_radii = inscribe_spheres(body.data, spacing)
         regressor = ride_on_vertices(body.data, centres)
         self._template = torch.as_tensor(body.data.template)
         self._shapedirs = torch.as_tensor(body.data.shapedirs)
         self._regressor = torch.as_tensor(regressor, dtype=torch.float32)
         self._points = body.points(regressor)
-        # How much of the body one sphere stands for matters less than that deep parts count: all weigh alike.
         self.count = len(centres)
 
     def centres(self, skeleton: Skeleton, betas: Tensor) -> Tensor:
@@ -47,29 +46,26 @@ class BodySpheres:
         return torch.cdist(centres, vertices).amin(-1)
 
 
-def inscribe_spheres(data: BodyData, spacing: float, smallest: float) -> tuple[np.ndarray, np.ndarray]:
+def inscribe_spheres(data: BodyData, spacing: float, thickness: float = 0.6) -> tuple[np.ndarray, np.ndarray]:
     """Centres (S, 3) and radii (S,) of spheres inside the rest mesh, greedily from the largest.
 
-    A candidate is skipped when its centre lies well inside a chosen sphere.
+    Only spheres of at least ``thickness`` times the largest of their body part are taken: they sit
+    deep in every limb instead of lining the skin. A candidate inside a chosen sphere is skipped.
     """
     vertices, faces = data.template.astype(np.float64), data.faces.astype(np.int64)
-    low, high = vertices.min(0), vertices.max(0)
-    axes = [np.arange(a + spacing / 2, b, spacing) for a, b in zip(low, high, strict=True)]
+    axes = [np.arange(a + spacing / 2, b, spacing) for a, b in zip(vertices.min(0), vertices.max(0), strict=True)]
     grid = np.stack(np.meshgrid(*axes, indexing="ij"), -1).reshape(-1, 3)
-    # Vertices, not triangles, bound the search: only points near the skin's height range can be inside.
-    inside = igl.fast_winding_number(vertices, faces, grid) > 0.5
-    grid = grid[inside]
-    squared, _, _ = igl.point_mesh_squared_distance(grid, vertices, faces)
-    radius = np.sqrt(squared)
-    order = np.argsort(-radius)
-    order = order[radius[order] >= smallest]
+    grid = grid[igl.fast_winding_number(vertices, faces, grid) > 0.5]
+    radius = np.sqrt(igl.point_mesh_squared_distance(grid, vertices, faces)[0])
+    part = data.parts[cKDTree(vertices).query(grid)[1]]
+    largest = np.zeros(24)
+    np.maximum.at(largest, part, radius)
+    free = radius >= thickness * largest[part]
     kept: list[int] = []
-    for candidate in order:
-        if kept:
-            gap = np.linalg.norm(grid[kept] - grid[candidate], axis=1)
-            if (gap < 0.75 * radius[kept]).any():
-                continue
-        kept.append(int(candidate))
+    for candidate in np.argsort(-radius):
+        if free[candidate]:
+            kept.append(int(candidate))
+            free &= np.linalg.norm(grid - grid[candidate], axis=1) > 0.8 * radius[candidate]
     return grid[kept], radius[kept]
 
 

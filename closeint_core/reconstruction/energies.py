@@ -135,18 +135,19 @@ def heights(points: Tensor, normal: Tensor, offset: Tensor) -> Tensor:
     return points @ normal + offset
 
 
-def floor_contact(foot_heights: Tensor, standing: Tensor) -> tuple[Tensor, Tensor]:
+def floor_contact(foot_heights: Tensor, standing: Tensor, scale: float) -> tuple[Tensor, Tensor]:
     """Two floor terms: the lower foot stands on it, and nothing lies under it.
 
     Args:
         foot_heights: (P, T, 6) metres over the floor, in the order of ``FOOT_POINTS``.
         standing: (P, T) weight of the belief that the person stands on the floor.
+        scale: metres beyond which the lower foot counts as lifted, as in a jump.
 
     Returns:
-        Standing and sinking term. A jump is an outlier to the first.
+        Standing and sinking term.
     """
     lowest = -torch.logsumexp(-foot_heights / 0.01, -1) * 0.01
-    stand = (standing * geman_mcclure(lowest.square(), 0.12)).mean() / 0.02**2
+    stand = (standing * geman_mcclure(lowest.square(), scale)).mean() / 0.02**2
     sink = foot_heights.clamp(max=0).square().sum(-1).mean() / 0.01**2
     return stand, sink
 

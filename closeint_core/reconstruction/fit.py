@@ -91,19 +91,21 @@ class Weights:
 
 @dataclass
 class Stage:
-    """One run of the optimiser: its length, first step size and the scale beyond which a keypoint is an outlier."""
+    """One run of the optimiser: its length, first step size, and the scales (metres) beyond which a keypoint
+    or a standing foot's height counts as an outlier."""
 
     name: str
     iterations: int
     rate: float
     outlier_scale: float
+    floor_scale: float = 0.15
     weights: Weights = field(default_factory=Weights)
     shape_is_free: bool = True
 
 
 STAGES = (
-    Stage("placing", 60, 0.03, 0.5, Weights(smooth=0.05, turn=0.01, skate=0.0, overlap=0.05)),
-    Stage("fitting", 220, 0.025, 0.15),
+    Stage("placing", 80, 0.03, 0.5, 2.0, Weights(smooth=0.05, turn=0.01, skate=0.0, overlap=0.05)),
+    Stage("fitting", 200, 0.025, 0.15, 0.5),
 )
 
 
@@ -238,7 +240,7 @@ class PairFit:
         floor = self.floor()
         feet = keypoints[:, :, energies.FOOT_POINTS]
         foot_heights = energies.heights(feet, floor.normal, floor.offset) - self.sole
-        stand, sink = energies.floor_contact(foot_heights, self.standing)
+        stand, sink = energies.floor_contact(foot_heights, self.standing, stage.floor_scale)
         rate = 30.0 / e.fps
         vectors = torch.cat([self.root[:, :, None], self.pose], 2)
         body_up = normalize(keypoints[:, :, 18] - keypoints[:, :, 15:17].mean(2), dim=-1)

@@ -124,9 +124,11 @@ class Separation:
             springs = Springs(*(getattr(springs, name)[top] for name in Springs.__dataclass_fields__))
         self.springs, self.margin, self.spread = springs, margin, spread
         # One deep contact has thousands of vertices inside: each frame counts once, not once a vertex.
-        key = springs.frame * 2 + springs.person
-        _, inverse, counts = torch.unique(key, return_inverse=True, return_counts=True)
-        self.weight = 1.0 / counts[inverse].float().clamp(min=20)
+        _, cluster, counts = torch.unique(
+            springs.frame * 2 + springs.person, return_inverse=True, return_counts=True
+        )
+        self.weight = 1.0 / counts[cluster].float().clamp(min=20)
+        self.cluster, self.clusters = cluster, len(counts)
 
     def __call__(self, fit: PairFit, rotations: Tensor) -> EnergyTerms:
         """The push of every spring: squared distance still to go to the other's surface."""
@@ -142,9 +144,13 @@ class Separation:
         normal = normalize(
             torch.linalg.cross(corners[:, 1] - corners[:, 0], corners[:, 2] - corners[:, 0]).detach(), dim=-1
         )
+        # Where a limb sticks right through another, its vertices are nearest to opposite sides and their pushes
+        # cancel: leaning every push towards the common one makes the whole limb leave by one side.
+        common = normal.new_zeros(self.clusters, 3).index_add(0, self.cluster, s.depth[:, None] * normal)
+        normal = normalize(normal + normalize(common, dim=-1)[self.cluster], dim=-1)
         inside = (self.margin - ((point - surface) * normal).sum(-1)).clamp(min=0)
         frames_total = rotations.shape[0] * rotations.shape[1]
-        return {"separation": (self.weight * inside.square()).sum() / frames_total / self.spread**2 * 8}
+        return {"separation": (self.weight * inside.square()).sum() / frames_total / self.spread**2 * 30}
 
 
 def separate(fit: PairFit, stage: Stage, progress: Progress, rounds: int = 4, tolerance: float = 0.004) -> None:

@@ -37,7 +37,7 @@ LONGEST = 300  # frames solved at once
 OVERLAP = 30
 
 REFIT = Stage("refitting", 120, 0.012, 0.10)
-SEPARATE = Stage("separating", 40, 0.006, 0.10, Weights(overlap=0.3), shape_is_free=False)
+SEPARATE = Stage("separating", 40, 0.006, 0.10, weights=Weights(overlap=0.3), shape_is_free=False)
 
 
 @dataclass
