@@ -19,9 +19,9 @@ UPRIGHT: np.ndarray = np.array([[1.0, 0.0, 0.0], [0.0, 0.0, -1.0], [0.0, 1.0, 0.
 SHORTEST_BONE = 0.01
 """Metres; Blender deletes bones of no length."""
 
-_FOLDED = -0.99
-"""Cosine of the angle between a bone and its child below which Blender approximates the child's rest matrix: it is
-then off by up to 4e-5, which adds up to 0.1 mm at the feet. Blender's own threshold is -0.9939."""
+_FOLDED = -0.95
+"""Cosine of the angle between a bone and its child below which the parent is leant aside. Towards -1, Blender loses
+the digits of the child's rest matrix, and beyond -0.9939 it approximates it: up to 0.1 mm at the feet."""
 
 _AIM = {
     "pelvis": "spine1",

@@ -140,7 +140,7 @@ def test_no_bone_folds_straight_back_on_its_parent() -> None:
     along = layout.tails - layout.heads
     along /= np.linalg.norm(along, axis=1, keepdims=True)
     cosines = [along[j] @ along[parent] for j, parent in enumerate(PARENTS) if parent >= 0]
-    assert min(cosines) > -0.9935  # beyond -0.9939 Blender's rest matrices are approximate
+    assert min(cosines) > -0.96  # towards -1 Blender's rest matrices lose their digits
     assert along[0, 2] > 0.9
 
 
