@@ -57,7 +57,7 @@ def population_weights(stature: np.ndarray, root_bmi: np.ndarray) -> np.ndarray:
 
 def fit(
     vertices: np.ndarray, faces: np.ndarray, count: int = 10
-) -> tuple[np.ndarray, np.ndarray, dict[str, np.ndarray | float]]:
+) -> tuple[np.ndarray, np.ndarray, dict[str, object]]:
     """Mean (V, 3) and directions (V, 3, count) from T-posed bodies (N, V, 3) with the pelvis at the origin.
 
     Stature and root BMI are regressed out (so that the other betas leave stature alone exactly and, on average,
@@ -91,7 +91,7 @@ def fit(
     mean = 0.5 * (mean + mean[mirror] * flip)
     directions = 0.5 * (directions + directions[mirror] * flip[:, None])
     kept = float(values[: count - 2].sum() / values.sum())
-    report: dict[str, np.ndarray | float] = {
+    report: dict[str, object] = {
         "residual_variance_kept": kept,
         "total_variance_kept": 1.0
         - float(values[count - 2 :].sum() / np.sum((root * (flat - flat.mean(0)) * metric) ** 2)),
