@@ -4,7 +4,7 @@
 The published TFLite files hold float16 weights. ``tf2onnx`` (1.17, opset 17) turns them into ONNX with float32
 weights:
 
-    python -m tf2onnx.convert --opset 17 --tflite pose_landmark_heavy.tflite --output blazepose_heavy.onnx
+    python -m tf2onnx.convert --opset 17 --tflite pose_landmark_full.tflite --output blazepose_full.onnx
     python -m tf2onnx.convert --opset 17 --saved-model movenet_multipose_lightning_1 --output movenet_multipose.onnx
 
 and for MoveNet the tensors of its heads are made outputs too (``--outputs`` with the names listed in the model card).
@@ -23,7 +23,7 @@ from pathlib import Path
 
 import numpy as np
 
-MODELS = ("movenet_multipose", "blazepose_heavy")
+MODELS = ("movenet_multipose", "blazepose_full")
 DEFAULT_OUT = Path(__file__).resolve().parent.parent / "closeint_core" / "perception" / "weights"
 
 

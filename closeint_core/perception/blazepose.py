@@ -81,7 +81,7 @@ class BlazePose:
         variant: name of the bundled weights.
     """
 
-    def __init__(self, device: str = "auto", *, variant: str = "blazepose_heavy") -> None:
+    def __init__(self, device: str = "auto", *, variant: str = "blazepose_full") -> None:
         self._session = open_session(variant, device)
         self._input = self._session.get_inputs()[0].name
         self._outputs = ["Identity", "Identity_1", "Identity_2", "Identity_3", "Identity_4"]
