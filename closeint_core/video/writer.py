@@ -42,8 +42,10 @@ class VideoWriter:
         import av
 
         try:
+            # FFmpeg opens its file with the first packet; find out now
+            self._temporary.touch()
             self._container = av.open(str(self._temporary), "w", options={"movflags": "+faststart"})
-        except (OSError, av.error.FFmpegError) as error:
+        except OSError as error:
             raise CloseintError(
                 f"The video {self.path} cannot be written: {error.strerror}.", "Choose a folder that can be written to."
             ) from error
