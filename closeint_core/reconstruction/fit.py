@@ -154,7 +154,7 @@ class PairFit:
         up = normalize(e.landmarks[:, :, 18] - e.landmarks[:, :, 15:17].mean(2), dim=-1)
         level = up.reshape(-1, 3)[e.visible.reshape(-1)].median(0).values if e.visible.any() else up.reshape(-1, 3)[0]
         # Cameras are held level far more often than not, and pitched as they please.
-        level = torch.stack([0.3 * level[0], level[1].clamp(max=-0.3), level[2]])
+        level = torch.stack([0.6 * level[0], level[1].clamp(max=-0.3), level[2]])
         self.normal_start = normalize(level, dim=0)
         self.tilt = torch.zeros(2)
         feet = (self._keypoints(self.betas)[0] + 0.0)[:, :, energies.FOOT_POINTS] @ self.normal_start - self.sole
@@ -263,7 +263,7 @@ class PairFit:
             * (
                 energies.geman_mcclure(upright, 0.4).mean() / 0.15**2
                 + (self.tilt[0] / 0.1) ** 2
-                + (self.tilt[1] / 0.4) ** 2
+                + (self.tilt[1] / 0.1) ** 2
             ),
         }
         if self.spheres is not None and w.overlap > 0:
