@@ -45,13 +45,25 @@ def neighbours(count: int, faces: np.ndarray) -> sparse.csr_matrix:
     return matrix
 
 
+def neighbours_of_edges(count: int, edges: np.ndarray) -> sparse.csr_matrix:
+    """(N, N) symmetric 0/1 matrix of the ends of ``edges`` (E, 2)."""
+    i, j = np.concatenate([edges[:, 0], edges[:, 1]]), np.concatenate([edges[:, 1], edges[:, 0]])
+    return sparse.coo_matrix((np.ones(len(i)), (i, j)), shape=(count, count)).tocsr()
+
+
+def near_region(rig: Rig, region: int, rings: int) -> np.ndarray:
+    """(V,) whether a vertex is in a region or within so many edges of it."""
+    linked = neighbours(len(rig.rest), rig.faces)
+    inside = rig.regions == region
+    for _ in range(rings):
+        inside = inside | (linked @ inside.astype(float) > 0)
+    return inside
+
+
 def layer(rig: Rig, name: str, region: int, thickness: float, edge: float, grow: int, rounds: int) -> Layer:
     """Cut the region (grown by ``grow`` rings) out of the mesh; ``edge`` is the lift at its rim, metres."""
     count = len(rig.rest)
-    linked = neighbours(count, rig.faces)
-    inside = rig.regions == region
-    for _ in range(grow):
-        inside = inside | (linked @ inside.astype(float) > 0)
+    inside = near_region(rig, region, grow)
     faces = rig.faces[inside[rig.faces].all(1)]
     vertices = np.unique(faces)
     index = np.full(count, -1)
@@ -69,17 +81,21 @@ def layer(rig: Rig, name: str, region: int, thickness: float, edge: float, grow:
         rings[reached] = ring
     lift = edge + (thickness - edge) * np.minimum(rings / 5.0, 1.0)
     blend = sparse.diags(1 / np.maximum(np.asarray(own.sum(1)).ravel(), 1)) @ own
-    hold = sparse.diags(np.where(rim, 1.0, 0.4)) + sparse.diags(np.where(rim, 0.0, 0.6)) @ blend
+    # The rim follows mesh edges in a zigzag: averaged along itself it becomes a hem.
+    along = neighbours_of_edges(len(vertices), unique[uses == 1])
+    hem = sparse.diags(1 / np.maximum(np.asarray(along.sum(1)).ravel(), 1)) @ along
+    hold = sparse.diags(np.full(len(vertices), 0.4)) + sparse.diags(np.where(rim, 0.0, 0.6)) @ blend
+    hold = hold + sparse.diags(np.where(rim, 0.6, 0.0)) @ hem
     return Layer(name, vertices, faces, lift.astype(np.float32), hold.tocsr(), rounds)
 
 
 def wardrobe(rig: Rig) -> list[Layer]:
     """Shirt, trousers, shoes and hair."""
     return [
-        layer(rig, "trousers", TROUSERS, 0.009, 0.007, 1, 10),
-        layer(rig, "shirt", SHIRT, 0.010, 0.009, 2, 14),
+        layer(rig, "trousers", TROUSERS, 0.008, 0.004, 1, 10),
+        layer(rig, "shirt", SHIRT, 0.010, 0.010, 2, 14),
         layer(rig, "shoes", SHOES, 0.006, 0.004, 0, 4),
-        layer(rig, "hair", HAIR, 0.018, 0.002, 0, 4),
+        layer(rig, "hair", HAIR, 0.016, 0.003, 1, 6),
     ]
 
 
@@ -98,6 +114,26 @@ def worn(layers: list[Layer], vertices: np.ndarray, faces: np.ndarray) -> list[n
         cloth[:, 2] = np.maximum(cloth[:, 2], 0.001)
         out.append(cloth.astype(np.float32))
     return out
+
+
+def weave(rig: Rig, rest: np.ndarray) -> np.ndarray:
+    """Place (N, 3) in the cloth of rest positions (N, 3): y runs down the trunk and, as a sleeve, down the arm."""
+    seam = float(rig.joints[JOINT["left_shoulder"], 0]) + 0.02
+    sleeve = np.abs(rest[:, 0]) > seam
+    across, down = np.where(sleeve, rest[:, 1], rest[:, 0]), np.where(sleeve, np.abs(rest[:, 0]), rest[:, 1])
+    return np.column_stack((across, down, rest[:, 2])).astype(np.float32)
+
+
+def folds(rest: np.ndarray) -> np.ndarray:
+    """(N,) 0 to 1: smooth irregular light and dark over rest positions (N, 3), like soft creases."""
+    random = np.random.default_rng(7)
+    tone = np.zeros(len(rest))
+    for scale in (9.0, 16.0, 28.0, 45.0):
+        for _ in range(4):
+            direction = random.normal(size=3)
+            wave = rest @ (scale * direction / np.linalg.norm(direction)) + random.uniform(0, 2 * np.pi)
+            tone += np.sin(wave + 1.5 * np.sin(0.37 * wave)) / 4
+    return np.clip(0.6 + 0.35 * tone, 0, 1).astype(np.float32)
 
 
 def face_box(rig: Rig, halpe: np.ndarray) -> tuple[np.ndarray, float]:

@@ -15,12 +15,14 @@ from blender_runtimes import BlenderRuntime
 from closeint_core.body.data import load_body
 from closeint_core.clip import InteractionClip
 from closeint_core.video.writer import VideoWriter
-from sample.dress import SKIN, face_box, face_picture, head_mask, wardrobe, worn
+from sample.dress import SKIN, face_box, face_picture, folds, head_mask, near_region, wardrobe, weave, worn
 from sample.keys import Motion
 from sample.solve import Scene
 
-SAMPLES = 14
+SAMPLES = 6
 """Light paths a pixel; the denoiser does the rest."""
+BLEND = 32
+"""Pixels over which the rendered part passes into the empty room."""
 
 
 def write_scene(path: Path, scene: Scene, clip: InteractionClip, vertices: Sequence[np.ndarray]) -> None:
@@ -43,8 +45,8 @@ def write_scene(path: Path, scene: Scene, clip: InteractionClip, vertices: Seque
         skin, hair = np.asarray(look.skin), np.asarray(look.hair)
         centre, side = face_box(rig, halpe)
         dressed = [worn(layers, frame, faces) for frame in moving]
-        # Skin that lies wholly under cloth cannot poke through it when it is not there.
-        bare = (rig.regions[faces] == SKIN).any(1)
+        # Skin deep under cloth cannot poke through it when it is not there; at cuffs and collars one sees in.
+        bare = near_region(rig, SKIN, 4)[faces].any(1)
         arrays |= {
             f"{key}skin_faces": faces[bare],
             f"{key}skin_rest": rest,
@@ -60,6 +62,8 @@ def write_scene(path: Path, scene: Scene, clip: InteractionClip, vertices: Seque
             arrays |= {
                 f"{key}{item.name}_faces": item.faces,
                 f"{key}{item.name}_rest": rest_worn[number],
+                f"{key}{item.name}_weave": weave(rig, rest_worn[number]),
+                f"{key}{item.name}_tone": folds(rest_worn[number]),
                 f"{key}{item.name}_vertices": np.stack([frame[number] for frame in dressed]),
                 f"{key}{item.name}_colour": np.asarray(getattr(look, item.name)),
             }
@@ -69,7 +73,9 @@ def write_scene(path: Path, scene: Scene, clip: InteractionClip, vertices: Seque
 def render(
     runtime: BlenderRuntime, scene_file: Path, folder: Path, frames: str, report: Callable[[str], None]
 ) -> list[Path]:
-    """Run Blender over a scene file; returns the pictures in order. ``frames`` is a slice such as ``::10``.
+    """Run Blender over a scene file; returns the pictures in order. The still room is rendered once.
+
+    ``frames`` is a slice such as ``::10``.
 
     Raises:
         RuntimeError: Blender ended with an error; its last lines are in the message.
@@ -87,7 +93,33 @@ def render(
                 report(f"frame {int(frame) + 1} of {total}: {seconds} s")
     if process.returncode != 0:
         raise RuntimeError("Blender failed:\n" + "\n".join(tail))
-    return sorted(folder.glob("frame_*.png"))
+    return [paste(folder, part) for part in sorted(folder.glob("part_*.png"))]
+
+
+def paste(folder: Path, part: Path) -> Path:
+    """Put a rendered part into the picture of the empty room, its edges blended; returns the frame's path."""
+    frame = int(part.stem.split("_")[1])
+    left, top, right, bottom = (int(v) for v in np.load(folder / "boxes.npy")[frame])
+    plate, crop = cv2.imread(str(folder / "plate.png")), cv2.imread(str(part))
+    if plate is None or crop is None or crop.shape[:2] != (bottom - top, right - left):
+        raise RuntimeError(f"{part} does not fit its place in the picture")
+    height, width = crop.shape[:2]
+    cover = np.ones((height, width), np.float32)
+    ramp = np.linspace(0, 1, BLEND + 2, dtype=np.float32)[1:-1]
+    if left > 0:
+        cover[:, :BLEND] *= ramp
+    if right < plate.shape[1]:
+        cover[:, -BLEND:] *= ramp[::-1]
+    if top > 0:
+        cover[:BLEND] *= ramp[:, None]
+    if bottom < plate.shape[0]:
+        cover[-BLEND:] *= ramp[::-1, None]
+    under = plate[top:bottom, left:right].astype(np.float32)
+    mixed = under + (crop.astype(np.float32) - under) * cover[..., None]
+    plate[top:bottom, left:right] = np.rint(mixed).astype(np.uint8)
+    out = folder / f"frame_{frame:04d}.png"
+    cv2.imwrite(str(out), plate)
+    return out
 
 
 def encode(pictures: Sequence[Path], path: Path, fps: float) -> None:

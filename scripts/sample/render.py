@@ -72,10 +72,9 @@ def scaled(colour: np.ndarray, factor: float) -> tuple[float, ...]:
 
 
 def skin_material(name: str, colour: np.ndarray, picture: np.ndarray) -> Any:
-    """Skin with a little blotchiness and the painted face."""
+    """Skin with the painted face."""
     made, tree, shader = material(name, 0.5)
-    blotch = noise(tree, attribute(tree, "rest").outputs["Vector"], 25.0, 2.0)
-    plain = mixed(tree, blotch, scaled(colour, 0.9), scaled(colour, 1.1))
+    plain = scaled(colour, 1.0)
     image = bpy.data.images.new(name, picture.shape[1], picture.shape[0], alpha=True, float_buffer=True)
     image.colorspace_settings.name = "Non-Color"
     image.alpha_mode = "CHANNEL_PACKED"
@@ -95,23 +94,20 @@ def skin_material(name: str, colour: np.ndarray, picture: np.ndarray) -> Any:
 
 
 def cloth_material(name: str, colour: np.ndarray, pattern: str) -> Any:
-    """Woven cloth with soft folds; optionally striped or checked."""
+    """Cloth, darker in its folds; optionally striped or checked."""
     made, tree, shader = material(name, 0.9)
-    rest = attribute(tree, "rest").outputs["Vector"]
     base: Any = scaled(colour, 1.0)
     directions = {"stripes": ("Y",), "checks": ("Y", "X")}.get(pattern, ())
     for direction in directions:
         wave = node(tree, "ShaderNodeTexWave", Scale=9.0)
         wave.bands_direction = direction
-        tree.links.new(rest, wave.inputs["Vector"])
+        tree.links.new(attribute(tree, "weave").outputs["Vector"], wave.inputs["Vector"])
         ramp = tree.nodes.new("ShaderNodeValToRGB")
         ramp.color_ramp.elements[0].position, ramp.color_ramp.elements[1].position = 0.74, 0.78
         tree.links.new(wave.outputs["Fac"], ramp.inputs[0])
         base = mixed(tree, ramp.outputs[0], base, scaled(colour * 0.25 + 0.45, 1.0))
-    tone = noise(tree, rest, 7.0, 3.0)
-    dark = mixed(tree, 0.3, base, (0.0, 0.0, 0.0))
-    tree.links.new(mixed(tree, tone, dark, base), shader.inputs["Base Color"])
-    bump(tree, shader, noise(tree, rest, 11.0, 2.0), 0.5, 0.02)
+    dark = mixed(tree, 0.45, base, (0.0, 0.0, 0.0))
+    tree.links.new(mixed(tree, attribute(tree, "tone").outputs["Fac"], dark, base), shader.inputs["Base Color"])
     return made
 
 
@@ -161,6 +157,10 @@ def add_person(scene: Scene, index: int) -> list[tuple[Any, np.ndarray]]:
         pattern = str(scene[f"{key}pattern"]) if name == "shirt" else "plain"
         made = hair_material(key + name, colour) if name == "hair" else cloth_material(key + name, colour, pattern)
         thing = add_mesh(key + name, scene[f"{key}{name}_faces"], scene[f"{key}{name}_rest"], made)
+        weave = thing.data.attributes.new("weave", "FLOAT_VECTOR", "POINT")
+        weave.data.foreach_set("vector", scene[f"{key}{name}_weave"].ravel())
+        tone = thing.data.attributes.new("tone", "FLOAT", "POINT")
+        tone.data.foreach_set("value", scene[f"{key}{name}_tone"])
         moving.append((thing, scene[f"{key}{name}_vertices"]))
     return moving
 
@@ -264,11 +264,10 @@ def set_renderer(samples: int) -> None:
     scene = bpy.context.scene
     scene.render.engine = "CYCLES"
     cycles = scene.cycles
-    cycles.device, cycles.samples, cycles.use_adaptive_sampling = "CPU", samples, True
-    cycles.adaptive_threshold, cycles.adaptive_min_samples = 0.06, max(4, samples // 3)
+    cycles.device, cycles.samples, cycles.use_adaptive_sampling = "CPU", samples, False
     cycles.use_denoising, cycles.denoiser = True, "OPENIMAGEDENOISE"
     cycles.denoising_input_passes, cycles.denoising_prefilter = "RGB_ALBEDO_NORMAL", "FAST"
-    cycles.max_bounces, cycles.diffuse_bounces, cycles.glossy_bounces = 3, 2, 1
+    cycles.max_bounces, cycles.diffuse_bounces, cycles.glossy_bounces = 2, 2, 1
     cycles.caustics_reflective = cycles.caustics_refractive = False
     cycles.seed = 0
     scene.render.use_persistent_data = True
@@ -277,11 +276,37 @@ def set_renderer(samples: int) -> None:
     scene.render.image_settings.compression = 30
     scene.view_settings.view_transform = "AgX"
     scene.view_settings.look = "AgX - Medium High Contrast"
-    scene.view_settings.exposure = 0.55
+    scene.view_settings.exposure = 0.35
+
+
+def people_box(scene: Scene, moving: list[tuple[Any, np.ndarray]], frame: int) -> tuple[int, int, int, int]:
+    """Left, top, right, bottom pixels round the people of a frame and their shadows."""
+    width, height = (int(v) for v in scene["image_size"])
+    points = np.concatenate([vertices[frame] for _, vertices in moving])
+    ground = points * np.array([1.0, 1.0, 0.0], np.float32)
+    seen = np.concatenate((points, ground)) @ scene["camera_R"].T + scene["camera_t"]
+    image = (seen @ scene["camera_K"].T)[:, :2] / seen[:, 2:]
+    low, high = image.min(0) - np.array((70, 50)), image.max(0) + np.array((70, 60))
+    left, top = np.maximum(np.floor(low), 0).astype(int)
+    right, bottom = np.minimum(np.ceil(high), (width, height)).astype(int)
+    return int(left), int(top), int(right), int(bottom)
+
+
+def shoot(path: Path, box: tuple[int, int, int, int] | None) -> None:
+    """Render the picture, or the part of it in ``box``."""
+    render = bpy.context.scene.render
+    render.use_border = render.use_crop_to_border = box is not None
+    if box is not None:
+        width, height = render.resolution_x, render.resolution_y
+        # Blender cuts the fractions of pixels off; the half keeps rounding out of it.
+        render.border_min_x, render.border_max_x = (box[0] + 0.5) / width, (box[2] + 0.5) / width
+        render.border_min_y, render.border_max_y = (height - box[3] + 0.5) / height, (height - box[1] + 0.5) / height
+    render.filepath = str(path)
+    bpy.ops.render.render(write_still=True)
 
 
 def main(arguments: list[str]) -> None:
-    """Build the scene and write frame_0000.png ... into the folder."""
+    """Write plate.png, the empty room, and part_0000.png ..., the people, with their boxes in boxes.npy (T, 4)."""
     path, folder = Path(arguments[0]), Path(arguments[1])
     with np.load(path, allow_pickle=False) as archive:
         scene = {name: archive[name] for name in archive.files}
@@ -290,17 +315,21 @@ def main(arguments: list[str]) -> None:
     turn = float(np.arctan2(scene["camera_R"][2, 0], -scene["camera_R"][2, 1]) + np.pi)
     add_room(turn, scene["wall"], scene["floor"])
     add_lights(turn)
-    set_renderer(int(scene["samples"]))
+    samples = int(scene["samples"])
+    set_renderer(4 * samples)
+    shoot(folder / "plate.png", None)
+    set_renderer(samples)
     moving = [pair for index in (0, 1) for pair in add_person(scene, index)]
     total = len(moving[0][1])
+    boxes = [people_box(scene, moving, frame) for frame in range(total)]
+    np.save(folder / "boxes.npy", np.array(boxes))
     picked = slice(*(int(v) if v else None for v in arguments[2].split(":"))) if len(arguments) > 2 else slice(None)
     for frame in range(total)[picked]:
         start = time.perf_counter()
         for thing, vertices in moving:
             thing.data.vertices.foreach_set("co", np.ascontiguousarray(vertices[frame]).ravel())
             thing.data.update()
-        bpy.context.scene.render.filepath = str(folder / f"frame_{frame:04d}.png")
-        bpy.ops.render.render(write_still=True)
+        shoot(folder / f"part_{frame:04d}.png", boxes[frame])
         print(f"RENDERED {frame} {total} {time.perf_counter() - start:.2f}", flush=True)
 
 

@@ -234,6 +234,15 @@ class Scene:
             scaled = torch.where(miss < 0.05, miss.square(), 0.1 * miss - 0.0025)
             add("touch", (weight * scaled / sigma.square()).mean() * 0.5)
             add("facing", (touch.normal * weight.square() * (1 + (my_normal * their_normal).sum(-1)) * 12).mean())
+            if touch.on.endswith("palm"):
+                # A clasp is one grip: the hands do not slide in each other while it lasts.
+                held = JOINT[touch.on.replace("palm", "wrist")]
+                hand = [JOINT[touch.point.replace("palm", name)] for name in ("wrist", "hand")]
+                other = poses[1 - touch.who]
+                offset = poses[touch.who].places[:, hand] - other.places[:, held, None]
+                grip = torch.einsum("tji,tkj->tki", other.world[:, held], offset)
+                both = (weight[1:] * weight[:-1]) ** 4
+                add("grip", (both * ((grip[1:] - grip[:-1]) / 0.002).square().sum((1, 2))).mean())
             if touch.along is not None:
                 side = touch.point.split("_")[0]
                 places = poses[touch.who].places
