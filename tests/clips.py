@@ -8,7 +8,9 @@ import numpy as np
 from closeint_core.clip import InteractionClip
 
 
-def random_clip(people: int = 2, frames: int = 5, *, seed: int = 0, body: str = "closeint-default/1") -> InteractionClip:
+def random_clip(
+    people: int = 2, frames: int = 5, *, seed: int = 0, body: str = "closeint-default/1"
+) -> InteractionClip:
     """A valid clip of random poses before a level camera three metres away."""
     rng = np.random.default_rng(seed)
     rotation = np.array([[1, 0, 0], [0, 0, -1], [0, 1, 0]], np.float32)

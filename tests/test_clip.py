@@ -44,7 +44,17 @@ def test_the_file_is_as_documented(tmp_path):
     with np.load(tmp_path / "a.closeint.npz", allow_pickle=False) as data:
         assert str(data["format"]) == FORMAT == "closeint-clip/1"
         kinds = {key: data[key].dtype.kind + str(data[key].dtype.itemsize) for key in data.files}
-    for key in ("poses", "transl", "betas", "camera_K", "camera_R", "camera_t", "keypoints2d", "contacts", "foot_contacts"):
+    for key in (
+        "poses",
+        "transl",
+        "betas",
+        "camera_K",
+        "camera_R",
+        "camera_t",
+        "keypoints2d",
+        "contacts",
+        "foot_contacts",
+    ):
         assert kinds[key] == "f4"
     assert (kinds["fps"], kinds["frame_start"], kinds["image_size"], kinds["visible"]) == ("f8", "i8", "i8", "b1")
     assert all(kinds[key].startswith("U") for key in ("format", "body", "video", "metadata"))

@@ -157,8 +157,29 @@ class PairFit:
         level = torch.stack([0.6 * level[0], level[1].clamp(max=-0.3), level[2]])
         self.normal_start = normalize(level, dim=0)
         self.tilt = torch.zeros(2)
-        feet = (self._keypoints(self.betas)[0] + 0.0)[:, :, energies.FOOT_POINTS] @ self.normal_start - self.sole
-        self.offset = -feet.min(-1).values.median()
+        self._match_sizes()
+        self.offset = self._clearance().log().mean().exp()
+
+    def _clearance(self) -> Tensor:
+        """(P,) how far the camera is above the soles each person stands on."""
+        feet = self._keypoints(self.betas)[0][:, :, energies.FOOT_POINTS] @ self.normal_start - self.sole
+        return -feet.amin(-1).median(1).values.clamp(max=-0.2)
+
+    def _match_sizes(self) -> None:
+        """Shapes that put everybody's feet on one floor.
+
+        A person scaled about the camera looks the same, so the distance of the feet below the camera
+        tells the sizes apart: they share one height, and the people's mean size stays average.
+        """
+        if len(self.betas) < 2:
+            return
+        vertices = self.body.rest_vertices(torch.eye(1, self.betas.shape[1]))[0]
+        tall = float(vertices[:, 1].max() - vertices[:, 1].min())
+        mean = float(self.body.template[:, 1].max() - self.body.template[:, 1].min())
+        clearance = self._clearance().log()
+        size = (clearance.mean() - clearance).exp()
+        self.betas[:, 0] = ((size - 1) * mean / (tall - mean)).clamp(-2.5, 2.5)
+        self._place()
 
     def _place(self) -> None:
         """Translations by linear least squares, at the present pose and shape."""
@@ -262,8 +283,8 @@ class PairFit:
             "gravity": w.gravity
             * (
                 energies.geman_mcclure(upright, 0.4).mean() / 0.15**2
-                + (self.tilt[0] / 0.1) ** 2
-                + (self.tilt[1] / 0.1) ** 2
+                + (self.tilt[0] / 0.05) ** 2
+                + (self.tilt[1] / 0.05) ** 2
             ),
         }
         if self.spheres is not None and w.overlap > 0:
@@ -284,7 +305,8 @@ class PairFit:
             {"params": [self.transl], "lr": rate},
         ]
         if stage.shape_is_free and not self.shape_is_fixed:
-            groups += [{"params": [self.betas], "lr": 2 * rate}, {"params": [self.tilt, self.offset], "lr": 0.5 * rate}]
+            groups += [{"params": [self.betas], "lr": 2 * rate}, {"params": [self.offset], "lr": rate}]
+            groups += [{"params": [self.tilt], "lr": 0.1 * rate}]
         variables = [v for group in groups for v in group["params"]]  # type: ignore[attr-defined]
         for v in variables:
             v.requires_grad_(True)

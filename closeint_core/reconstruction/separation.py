@@ -124,9 +124,7 @@ class Separation:
             springs = Springs(*(getattr(springs, name)[top] for name in Springs.__dataclass_fields__))
         self.springs, self.margin, self.spread = springs, margin, spread
         # One deep contact has thousands of vertices inside: each frame counts once, not once a vertex.
-        _, cluster, counts = torch.unique(
-            springs.frame * 2 + springs.person, return_inverse=True, return_counts=True
-        )
+        _, cluster, counts = torch.unique(springs.frame * 2 + springs.person, return_inverse=True, return_counts=True)
         self.weight = 1.0 / counts[cluster].float().clamp(min=20)
         self.cluster, self.clusters = cluster, len(counts)
 

@@ -55,9 +55,7 @@ def population_weights(stature: np.ndarray, root_bmi: np.ndarray) -> np.ndarray:
     return weights / weights.sum()
 
 
-def fit(
-    vertices: np.ndarray, faces: np.ndarray, count: int = 10
-) -> tuple[np.ndarray, np.ndarray, dict[str, object]]:
+def fit(vertices: np.ndarray, faces: np.ndarray, count: int = 10) -> tuple[np.ndarray, np.ndarray, dict[str, object]]:
     """Mean (V, 3) and directions (V, 3, count) from T-posed bodies (N, V, 3) with the pelvis at the origin.
 
     Stature and root BMI are regressed out (so that the other betas leave stature alone exactly and, on average,
