@@ -51,7 +51,8 @@ class Weights:
         presence: gain of explaining a joint by any peak at all.
         score: further gain for each unit of the peak's score.
         mirrored: cost of taking a peak that the network gave to the other side.
-        shared: cost of one peak standing for two people's joints.
+        shared: cost of one place standing for two people's joints; half of it where the heatmaps of both sides
+            have a peak there.
         shared_side: cost of one peak standing for both sides of one person.
         limb: relative standard deviation by which a limb may be longer than its limit.
         candidates: peaks looked at for each joint of each person.
@@ -184,21 +185,28 @@ def _assign_group(
     total = np.zeros((frames, len(combinations)))
     for slot in range(len(slots)):
         total += cost[:, slot, combinations[:, slot]]
+    # what each candidate is: its index among all places (none is unlike any), and whether its side is the slot's own
+    nothing = np.full((frames, len(slots), 1), -1)
+    index = np.concatenate([order, nothing], axis=2)
+    is_own = np.stack([side[order[:, s]] == group.index(joint) for s, (_, joint) in enumerate(slots)], axis=1)
+    is_own = np.concatenate([is_own, nothing < 0], axis=2)
     clash: dict[tuple[int, int], np.ndarray] = {}
     for a, b in itertools.combinations(range(len(slots)), 2):
         apart = np.linalg.norm(place[:, a, :, None] - place[:, b, None, :], axis=-1)
         with np.errstate(invalid="ignore"):
             same = apart < reach[:, None, None]
-        same_person = slots[a][0] == slots[b][0]
-        if same_person:
+        first, second = index[:, a, :, None], index[:, b, None, :]
+        # two peaks of one heatmap are two joints, however close
+        same &= (first == second) | (first // count != second // count)
+        both_own = is_own[:, a, :, None] & is_own[:, b, None, :] & (first != second)
+        if slots[a][0] == slots[b][0]:
             # crossing legs do coincide, each side with a peak of its own
-            own_a = np.append(side == group.index(slots[a][1]), False)
-            own_b = np.append(side == group.index(slots[b][1]), False)
-            padded = np.concatenate([order, np.full((frames, len(slots), 1), len(side))], axis=2)
-            same = same & ~(own_a[padded[:, a]][:, :, None] & own_b[padded[:, b]][:, None, :])
+            same &= ~both_own
+            penalty = np.where(same, weights.shared_side, 0.0)
+        else:
+            penalty = np.where(same, np.where(both_own, 0.5, 1.0) * weights.shared, 0.0)
         clash[a, b] = same
-        penalty = weights.shared_side if same_person else weights.shared
-        total += penalty * same[:, combinations[:, a], combinations[:, b]]
+        total += penalty[:, combinations[:, a], combinations[:, b]]
     best = combinations[np.argmin(total, axis=1)]  # (T, slots)
 
     rows = np.arange(frames)

@@ -25,7 +25,7 @@ def hug(frames: int = 12) -> tuple[np.ndarray, np.ndarray]:
 
 
 @given(st.integers(0, 10_000), st.floats(0.0, 4.0))
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=12, deadline=None)
 def test_both_people_get_their_own_joints_in_a_hug(seed: int, noise: float) -> None:
     rng = np.random.default_rng(seed)
     people = hug()
@@ -35,8 +35,9 @@ def test_both_people_get_their_own_joints_in_a_hug(seed: int, noise: float) -> N
     error = np.linalg.norm(found.keypoints[..., :2] - np.stack(people), axis=-1)
     assert (error < 1e-3).mean() > (0.999 if noise == 0 else 0.9)
     assert not np.isnan(error).any()
-    # a peak is never given to both
-    assert (found.contested | (np.linalg.norm(np.diff(found.keypoints[..., :2], axis=0), axis=-1) > 0)).all()
+    # a peak is never given to both without saying so
+    together = np.linalg.norm(found.keypoints[0, ..., :2] - found.keypoints[1, ..., :2], axis=-1) == 0
+    assert found.contested[:, together].all()
 
 
 def test_the_order_of_peaks_does_not_matter() -> None:
@@ -150,9 +151,12 @@ def test_equals_trying_every_combination(seed: int) -> None:
         for (i, a), (j, b) in itertools.combinations(enumerate(choice), 2):
             if a < 0 or b < 0 or np.hypot(places[a][1] - places[b][1], places[a][2] - places[b][2]) >= 0.025 * size:
                 continue
+            if a != b and places[a][0] == places[b][0]:
+                continue
+            own = a != b and places[a][0] == slots[i][1] and places[b][0] == slots[j][1]
             if slots[i][0] != slots[j][0]:
-                total += weights.shared
-            elif not (places[a][0] == slots[i][1] and places[b][0] == slots[j][1]):
+                total += weights.shared * (0.5 if own else 1.0)
+            elif not own:
                 total += weights.shared_side
         return total
 

@@ -76,7 +76,7 @@ def test_a_turn_back_behind_the_partner_is_told_by_the_clothes() -> None:
 
 def test_the_same_skeleton_twice_is_one_person() -> None:
     person = with_score(walk(100, 100, 1)[0])
-    twice = np.stack([person, person + [2.0, -1.0, -0.1], with_score(walk(180, 180, 1)[0])])
+    twice = np.stack([person, person + np.array([2.0, -1.0, -0.1]), with_score(walk(180, 180, 1)[0])])
     assert keep_distinct(twice, np.array([0.6, 0.5, 0.6])).tolist() == [True, False, True]
 
 
