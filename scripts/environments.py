@@ -123,7 +123,7 @@ def _install_torch(python: Path) -> None:
         if '"version": "' in found.stdout and "+cpu" not in found.stdout:
             _run([python, "-m", "pip", "install", "--quiet", "uv>=0.5"], "fetching uv")
             try:
-                uv = [
+                uv: list[str | Path] = [
                     python,
                     "-m",
                     "uv",

@@ -7,6 +7,7 @@ import io
 import pickle
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -45,9 +46,9 @@ def export_clip(clip: InteractionClip, path: str | Path, kind: str, progress: Pr
     return writers[kind](clip.validate(), Path(path), progress or Progress())
 
 
-def _save_npz(path: Path, arrays: dict[str, object]) -> Path:
+def _save_npz(path: Path, arrays: dict[str, Any]) -> Path:
     with atomic_path(path) as temporary, open(temporary, "wb") as file:
-        np.savez_compressed(file, **{key: np.asarray(value) for key, value in arrays.items()})
+        np.savez_compressed(file, **arrays)
     return path
 
 

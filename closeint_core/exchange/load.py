@@ -10,9 +10,9 @@ from typing import Any
 
 import numpy as np
 
+from closeint_core.body import restricted_pickle
 from closeint_core.body.data import BodyData, load_body
 from closeint_core.body.skinning import lbs
-from closeint_core.body.smpl_files import read_pickle
 from closeint_core.clip import InteractionClip
 from closeint_core.errors import CloseintError
 from closeint_core.exchange.rotation import compose
@@ -99,7 +99,10 @@ def _from_pickles(folder: Path, body: str | None, fps: float) -> InteractionClip
         raise CloseintError(f"{folder} holds no params/<frame>/0000.pkl.", "Give the folder of one result.")
     records = []
     for file in files:
-        record = read_pickle(file)
+        try:
+            record = restricted_pickle.loads(file.read_bytes())
+        except (restricted_pickle.Refused, restricted_pickle.Unusable, OSError) as problem:
+            raise CloseintError(f"{file} is not read: {problem}.", "Give the folder of one result.") from None
         if not isinstance(record, dict) or not {"pose", "betas", "trans"} <= set(record):
             raise CloseintError(f"{file} does not hold pose, betas and trans.", "Give the folder of one result.")
         pose = np.asarray(record["pose"], np.float32)
@@ -109,7 +112,7 @@ def _from_pickles(folder: Path, body: str | None, fps: float) -> InteractionClip
     people = min(len(pose) for pose, _, _ in records)
     poses = np.stack([pose[:people].reshape(people, 24, 3) for pose, _, _ in records], 1)
     transl = np.stack([trans[:people] for _, _, trans in records], 1)
-    betas = np.mean([betas[:people] for _, betas, _ in records], 0)
+    shapes = np.mean([betas[:people] for _, betas, _ in records], 0).astype(np.float32)
     name = body or "smpl-neutral"
     data = load_body(name)
     k = _read_camera(folder, files[0].parent.name)
@@ -118,13 +121,13 @@ def _from_pickles(folder: Path, body: str | None, fps: float) -> InteractionClip
         k = intrinsics(size)
     # Without a floor in the file, the camera is taken as level and the lowest foot stands on the ground.
     world = np.array([[1, 0, 0], [0, 0, 1], [0, -1, 0]], np.float32)
-    rest = data.rest(betas)[1][:, None, 0]
+    rest = data.rest(shapes)[1][:, None, 0]
     roots = (rest + transl) @ world.T
     poses[:, :, 0] = compose(world, poses[:, :, 0])
-    lowest = lbs(data, poses, betas[:, None], roots - rest)[0][..., 2].min()
+    lowest = lbs(data, poses, shapes[:, None], roots - rest)[0][..., 2].min()
     shift = np.array([*roots[:, 0, :2].mean(0), lowest], np.float32)
-    clip = _still_clip(poses, roots - rest - shift, betas, name, fps, data)
-    clip.camera_K, clip.image_size = k[None].astype(np.float32), np.asarray(size)
+    clip = _still_clip(poses, roots - rest - shift, shapes, name, fps, data)
+    clip.camera_K, clip.image_size = k.astype(np.float32)[None], np.asarray(size)
     clip.camera_R = world.T[None].astype(np.float32)
     clip.camera_t = (world.T @ shift)[None].astype(np.float32)
     first = files[0].parent.name
@@ -141,7 +144,7 @@ def _read_camera(folder: Path, frame: str) -> np.ndarray | None:
     try:
         k = np.array([[float(v) for v in row] for row in rows[1:4]], np.float32)
     except ValueError:
-        k = np.zeros(0)
+        k = np.zeros((0, 3), np.float32)
     if k.shape != (3, 3):
         raise CloseintError(f"{file} does not hold a 3 x 3 camera matrix.", "Remove it or export the result again.")
     return k

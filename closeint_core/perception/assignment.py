@@ -77,6 +77,8 @@ class Assignment:
         mirrored: bool (P, T, 17), the peak is one of the joint on the other side.
         contested: bool (P, T, 17), another joint was given the same place.
         cost: f4 (P, T, 17), half the squared distance from the prediction in standard deviations.
+        margin: f4 (P, T, 17), by how much it would cost more if the other person had this peak and this person the
+            other's (or none): near 0 it is anybody's guess; infinite without a rival.
     """
 
     keypoints: np.ndarray
@@ -84,6 +86,7 @@ class Assignment:
     mirrored: np.ndarray
     contested: np.ndarray
     cost: np.ndarray
+    margin: np.ndarray
 
 
 def reassign(
@@ -121,6 +124,7 @@ def reassign(
         mirrored=np.zeros((people, frames, 17), bool),
         contested=np.zeros((people, frames, 17), bool),
         cost=np.full((people, frames, 17), np.nan, np.float32),
+        margin=np.full((people, frames, 17), np.inf, np.float32),
     )
     for begin in range(0, frames, _CHUNK):
         part = slice(begin, min(begin + _CHUNK, frames))
@@ -215,6 +219,17 @@ def _assign_group(
         hit = same[rows, best[:, a], best[:, b]]
         contested[:, a] |= hit
         contested[:, b] |= hit
+    full = np.concatenate([unary, np.zeros((frames, len(slots), 1))], axis=2)
+    chosen_of = np.take_along_axis(index, best[..., None], axis=2)[..., 0]  # (T, slots), -1 none
+    paid = full[rows[:, None], np.arange(len(slots)), chosen_of]
+    for a, b in itertools.combinations(range(len(slots)), 2):
+        if slots[a][0] == slots[b][0]:
+            continue
+        exchanged = full[rows, a, chosen_of[:, b]] + full[rows, b, chosen_of[:, a]]
+        margin = np.maximum(exchanged - paid[:, a] - paid[:, b], 0.0)
+        margin = np.where((chosen_of[:, a] == chosen_of[:, b]) | (margin > _FAR / 2), np.inf, margin)
+        for person, joint in (slots[a], slots[b]):
+            result.margin[person, part, joint] = np.minimum(result.margin[person, part, joint], margin)
     for slot, (person, joint) in enumerate(slots):
         given = best[:, slot] < keep
         chosen = order[rows, slot, np.minimum(best[:, slot], keep - 1)]

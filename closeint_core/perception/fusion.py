@@ -28,6 +28,7 @@ _AGREEMENT = 0.045
 # two people's landmarks of the same name closer than this, in body sizes, are probably one joint
 _CLAIMED = 0.04
 _MASK_COST = 0.4  # of a peak outside of the person's mask; low, as hidden joints are outside
+_EXCHANGEABLE = 0.6  # of the confidence is lost where the other person could as well have the peak
 _SKULL = 0.13  # metres from the ears to the top of the head
 _FOREFOOT = 0.07  # metres from the big to the small toe's joint
 
@@ -102,9 +103,10 @@ def fuse(closeup: Closeup, keypoints: np.ndarray, scale: np.ndarray, fps: float,
 
 
 def _peak_keypoints(given: Assignment) -> np.ndarray:
-    """Assigned peaks as keypoints whose confidence knows about contested and side-swapped peaks."""
+    """Assigned peaks as keypoints whose confidence knows about contested, side-swapped and exchangeable peaks."""
     keypoints = given.keypoints.copy()
     keypoints[..., 2] *= np.where(given.contested, 0.4, 1.0) * np.where(given.mirrored, 0.8, 1.0)
+    keypoints[..., 2] *= 1.0 - _EXCHANGEABLE * np.exp(-given.margin)
     return keypoints
 
 

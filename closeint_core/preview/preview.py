@@ -106,11 +106,12 @@ def panels(
     for part, vertices, _ in clip_vertices(clip, body):
         for offset in range(vertices.shape[1]):
             frame = part.start + offset
-            picture = np.full((height, width, 3), 128, np.uint8)
-            if images is not None:
-                found = next(images, None)
-                if found is not None:
-                    picture = cv2.resize(found[1], size, interpolation=cv2.INTER_AREA)
+            found = next(images, None) if images is not None else None
+            picture = (
+                np.full((height, width, 3), 128, np.uint8)
+                if found is None
+                else np.asarray(cv2.resize(found[1], size, interpolation=cv2.INTER_AREA), np.uint8)
+            )
             c = frame if len(clip.camera_K) > 1 else 0
             camera = Camera(
                 clip.camera_K[c].astype(float), clip.camera_R[c].astype(float), clip.camera_t[c].astype(float)

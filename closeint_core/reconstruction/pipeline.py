@@ -33,7 +33,7 @@ class Settings:
 
     Attributes:
         people: which two people, as numbered by the perception; None chooses.
-        focal: focal length in pixels; None assumes the image diagonal.
+        focal: focal length in pixels; None assumes an ordinary lens.
         body: ``default``, ``smpl-neutral``, ``smpl-male``, ``smpl-female`` or the path of a body file.
         frames: first and last (exclusive) frame of the source; None is open.
         device: ``auto``, ``cpu`` or ``cuda``: where the pose networks run.

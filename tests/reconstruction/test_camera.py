@@ -12,9 +12,10 @@ from closeint_core.reconstruction.camera import intrinsics, project, solve_trans
 CAMERA = torch.as_tensor(intrinsics((1280, 720), 900.0))
 
 
-def test_unknown_focal_is_the_diagonal():
-    k = intrinsics((300, 400))
-    assert (k[0, 0], k[1, 1], k[0, 2], k[1, 2]) == (500, 500, 150, 200)
+@pytest.mark.parametrize("size", [(300, 400), (400, 300)])
+def test_unknown_focal_follows_the_longer_side(size):
+    k = intrinsics(size)
+    assert (k[0, 0], k[1, 1], k[0, 2], k[1, 2]) == (360, 360, size[0] / 2, size[1] / 2)
 
 
 @pytest.mark.parametrize("focal", [0.0, -5.0, float("nan"), float("inf")])
