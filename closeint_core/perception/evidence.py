@@ -159,6 +159,28 @@ def crop_of(keypoints: np.ndarray, scale: float, margin: float = 1.3) -> Crop:
     return Crop((float(hip[0]), float(hip[1])), size, angle)
 
 
+def merge_peaks(close: np.ndarray, first: np.ndarray, scale: np.ndarray, *, discount: float = 0.8) -> np.ndarray:
+    """Add the peaks of the first look that the closer look does not have; each sees hidden joints the other misses.
+
+    Args:
+        close, first: (T, 17, M, 3) x, y, score; NaN padded. The place of a peak that both have is that of ``close``.
+        scale: (P, T) body sizes: peaks closer than a small part of the smaller one are the same.
+        discount: factor on the scores of the first look.
+
+    Returns:
+        f4 (T, 17, M, 3), the M strongest, strongest first.
+    """
+    reach = 0.025 * np.nanmin(scale, axis=0)[:, None, None, None]
+    apart = np.linalg.norm(first[:, :, :, None, :2] - close[:, :, None, :, :2], axis=-1)
+    # comparisons with NaN are false: padding is near nothing, and what is near nothing is new
+    new = ~(apart < reach).any(axis=-1) & np.isfinite(close[..., 0]).any(axis=(1, 2))[:, None, None]
+    extra = np.where(new[..., None], first, np.nan)
+    extra[..., 2] *= discount
+    both = np.concatenate([close, extra], axis=2)
+    order = np.argsort(-np.nan_to_num(both[..., 2], nan=-1.0), axis=2, kind="stable")[:, :, : close.shape[2]]
+    return np.take_along_axis(both, order[..., None], axis=2).astype(np.float32)
+
+
 def sample_masks(closeup: Closeup, points: np.ndarray) -> np.ndarray:
     """How likely each person's mask covers given points of the image.
 

@@ -10,6 +10,7 @@ import numpy as np
 from closeint_core.halpe import HALPE_INDEX as K
 from closeint_core.perception.assignment import Assignment, reassign
 from closeint_core.perception.blazepose import LEFT_HEEL, LEFT_TOE, RIGHT_HEEL, RIGHT_TOE, TO_COCO
+from closeint_core.perception.continuity import follow_peaks
 from closeint_core.perception.evidence import Closeup, sample_masks
 from closeint_core.perception.motion import limb_limits, predict
 
@@ -29,6 +30,7 @@ _AGREEMENT = 0.045
 _CLAIMED = 0.04
 _MASK_COST = 0.4  # of a peak outside of the person's mask; low, as hidden joints are outside
 _EXCHANGEABLE = 0.6  # of the confidence is lost where the other person could as well have the peak
+_CONTINUITY = 1.0  # gain of the peak that lies on a person's path through time
 _SKULL = 0.13  # metres from the ears to the top of the head
 _FOREFOOT = 0.07  # metres from the big to the small toe's joint
 
@@ -90,7 +92,11 @@ def fuse(closeup: Closeup, keypoints: np.ndarray, scale: np.ndarray, fps: float,
     limits = limb_limits(keypoints, scale)
     landmark, reliable = _landmark_quality(closeup, keypoints, scale)
     evidence = _mask_cost(closeup)
-    current, _, _ = untangle(closeup.peaks, keypoints, scale, fps, limits=limits, evidence=evidence)
+    rough, rough_sigma = predict(keypoints, scale, fps)
+    path = follow_peaks(closeup.peaks, rough, rough_sigma, scale, fps, evidence=evidence)
+    on_path = path[..., None] == np.arange(closeup.peaks.shape[2])
+    evidence = evidence - _CONTINUITY * on_path
+    current = _take(closeup.peaks, path)
     given: Assignment | None = None
     for _ in range(rounds):
         motion, motion_sigma = predict(current, scale, fps, self_weight=0.5)
@@ -100,6 +106,12 @@ def fuse(closeup: Closeup, keypoints: np.ndarray, scale: np.ndarray, fps: float,
     assert given is not None
     coco = _with_doubts(closeup, current, scale)
     return _to_halpe(closeup, coco, landmark, reliable, scale)
+
+
+def _take(peaks: np.ndarray, index: np.ndarray) -> np.ndarray:
+    """(P, T, 17, 3) the peaks (T, 17, M, 3) with these indices (P, T, 17); NaN for -1."""
+    frames, joints = np.arange(peaks.shape[0])[:, None], np.arange(peaks.shape[1])
+    return np.where(index[..., None] >= 0, peaks[frames, joints, index], np.nan).astype(np.float64)
 
 
 def _peak_keypoints(given: Assignment) -> np.ndarray:
@@ -190,10 +202,10 @@ def _blend(
     share = np.where(has_peak, weight / np.maximum(weight + score, 1e-9), 1.0)[..., None]
     place = (1 - share) * np.nan_to_num(peak[..., :2]) + share * np.nan_to_num(landmark)
     both = 1.0 - (1.0 - score) * (1.0 - 0.8 * reliable * agree)
-    lone_peak = score * (0.55 + 0.45 * agree)
+    lone_peak = score * (0.75 + 0.25 * agree)
     off = np.linalg.norm(np.nan_to_num(landmark) - np.nan_to_num(expected), axis=-1) / np.nan_to_num(sigma, nan=1.0)
     lone_landmark = 0.5 * reliable / (1.0 + 0.25 * off**2)
-    confidence = np.where(has_peak, np.where(reliable > 0.1, both * (0.5 + 0.5 * agree), lone_peak), lone_landmark)
+    confidence = np.where(has_peak, np.where(reliable > 0.1, both * (0.65 + 0.35 * agree), lone_peak), lone_landmark)
     known = has_peak | (np.isfinite(landmark[..., 0]) & (reliable > 0.02))
     return np.where(known[..., None], np.concatenate([place, confidence[..., None]], axis=-1), np.nan)
 

@@ -11,7 +11,7 @@ import numpy as np
 from closeint_core.errors import CloseintError
 from closeint_core.halpe import HALPE_INDEX as K
 from closeint_core.perception.blazepose import BlazePose
-from closeint_core.perception.evidence import Closeup, Scan, look_closer, scan
+from closeint_core.perception.evidence import Closeup, Scan, look_closer, merge_peaks, scan
 from closeint_core.perception.fusion import fuse, untangle
 from closeint_core.perception.motion import body_scale
 from closeint_core.perception.movenet import MoveNet
@@ -60,6 +60,7 @@ def perceive(
     keypoints, expected, _ = untangle(seen.peaks, grouped, scale, source.fps)
     present = _present(grouped, source.fps) & np.isfinite(expected[..., 0]).any(axis=-1)
     closeup = look_closer(source, movenet, BlazePose(device), expected, scale, present, progress)
+    closeup.peaks = merge_peaks(closeup.peaks, seen.peaks, scale)
     return observe(closeup, keypoints, grouped, scale, source, tuple(chosen))
 
 

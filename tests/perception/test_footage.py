@@ -66,6 +66,15 @@ def test_her_touching_wrist_is_on_her_arm_not_on_his(sparring: Observations) -> 
     assert (wrist[:, 2] < 0.95).all()
 
 
+def test_her_hidden_elbow_is_not_put_on_his(sparring: Observations) -> None:
+    # his elbow's tip, read off frames 000062 to 000066; hers is behind it, to the left
+    truth = np.array([[492, 544], [497, 542], [500, 538], [503, 535], [504, 532]])
+    his, hers = (sparring.keypoints2d[person, 7:12, K["right_elbow"], :2] for person in range(2))
+    assert np.linalg.norm(his - truth, axis=-1).max() < 12.0
+    assert (hers[:, 0] < truth[:, 0] - 15.0).all()
+    assert np.abs(hers - [462.0, 530.0]).max() < 35.0
+
+
 def test_the_mirror_image_gives_the_mirrored_people(shared: Path, sparring: Observations, tmp_path: Path) -> None:
     for index, rgb in open_source(shared / "hi4d_frames", (0, 5)):
         cv2.imwrite(str(tmp_path / f"{index}.png"), rgb[:, ::-1, ::-1])

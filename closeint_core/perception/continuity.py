@@ -1,0 +1,95 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Follows both people's peaks of one joint through the whole video at once (Viterbi, 1967).
+
+Frame by frame, two elbows that pass each other are anybody's guess. Over time they are not: each moves a little from
+frame to frame. The best pair of paths through the peaks is found exactly, for all joints together.
+"""
+
+from __future__ import annotations
+
+import itertools
+
+import numpy as np
+
+from closeint_core.perception.assignment import Weights
+
+_STEP_LIMIT = 5.0  # a jump costs no more than this: fast motion and cuts happen
+_APPEAR = 0.4  # a path that loses or finds its peak
+_EXCLUSIVE = 50.0  # two paths never share a peak: behind it, who is who would be forgotten
+_CANDIDATES = 5
+
+
+def follow_peaks(
+    peaks: np.ndarray,
+    predicted: np.ndarray,
+    sigma: np.ndarray,
+    scale: np.ndarray,
+    fps: float,
+    *,
+    evidence: np.ndarray | None = None,
+    weights: Weights | None = None,
+) -> np.ndarray:
+    """The peak of each joint that belongs to each person, by continuity.
+
+    Args:
+        peaks: (T, 17, M, 3) x, y, score, NaN padded.
+        predicted: (P, T, 17, 2) rough expectation, pixels; NaN: that person gets no peak.
+        sigma: (P, T, 17) its standard deviation; taken at 1.5 times this, as continuity is to decide.
+        scale: (P, T) body sizes, pixels.
+        fps: frames per second.
+        evidence: (P, T, 17, M) further costs.
+        weights: costs shared with ``assignment.reassign``.
+
+    Returns:
+        i8 (P, T, 17) index of the peak, -1 without.
+    """
+    weights = weights or Weights()
+    people, frames, joints = predicted.shape[:3]
+    score = peaks[None, ..., 2]
+    spread = np.maximum(1.5 * sigma, 0.04 * scale[..., None])[..., None]
+    away = ((peaks[None, ..., :2] - predicted[:, :, :, None]) ** 2).sum(axis=-1)
+    unary = 0.5 * away / spread**2 - weights.presence - weights.score * score
+    if evidence is not None:
+        unary = unary + evidence
+    unary = np.where(np.isfinite(unary), unary, 1e6)
+
+    # the candidates that are good for somebody, the same ones for all people; then "none"
+    keep = min(_CANDIDATES, peaks.shape[2])
+    order = np.argsort(unary.min(axis=0), axis=-1, kind="stable")[..., :keep]  # (T, J, K)
+    place = np.take_along_axis(peaks[..., :2], order[..., None], axis=2).astype(np.float64)
+    costs = [np.take_along_axis(unary[p], order, axis=2) for p in range(people)]
+    costs = [np.concatenate([cost, np.zeros((frames, joints, 1))], axis=2) for cost in costs]
+    states = np.array(list(itertools.product(range(keep + 1), repeat=people)))  # (S, P)
+    shared = np.zeros(len(states))
+    if people == 2:
+        shared = _EXCLUSIVE * ((states[:, 0] == states[:, 1]) & (states[:, 0] < keep))
+
+    # how far a joint usually moves between frames, and how much the peaks themselves jitter
+    step = np.nan_to_num(scale, nan=100.0) * (0.012 + 0.3 / fps)
+    total = sum(costs[p][0][:, states[:, p]] for p in range(people)) + shared  # (J, S)
+    came_from = np.zeros((frames, joints, len(states)), np.int32)
+    for t in range(1, frames):
+        moved = place[t - 1][:, :, None] - place[t][:, None]  # (J, K, K, 2)
+        squared = np.nan_to_num((moved**2).sum(axis=-1), nan=1e9)
+        transition = np.zeros((joints, len(states), len(states)))
+        for p in range(people):
+            one = np.full((joints, keep + 1, keep + 1), _APPEAR)
+            one[:, :keep, :keep] = np.minimum(0.5 * squared / step[p, t] ** 2, _STEP_LIMIT)
+            one[:, keep, keep] = 0.0
+            transition += one[:, states[:, p]][:, :, states[:, p]]
+        candidate = total[:, :, None] + transition
+        came_from[t] = candidate.argmin(axis=1)
+        total = np.take_along_axis(candidate, came_from[t][:, None], axis=1)[:, 0]
+        total = total + sum(costs[p][t][:, states[:, p]] for p in range(people)) + shared
+
+    path = np.empty((frames, joints), np.int64)
+    path[-1] = total.argmin(axis=1)
+    every = np.arange(joints)
+    for t in range(frames - 1, 0, -1):
+        path[t - 1] = came_from[t][every, path[t]]
+    result = np.full((people, frames, joints), -1)
+    for p in range(people):
+        choice = states[path, p]
+        index = np.take_along_axis(order, np.minimum(choice, keep - 1)[..., None], axis=2)[..., 0]
+        result[p] = np.where(choice < keep, index, -1)
+    return result
