@@ -10,7 +10,7 @@ import torch
 
 def compose(rotation: np.ndarray, rotation_vectors: np.ndarray) -> np.ndarray:
     """Rotation vectors (..., 3) of ``rotation`` (..., 3, 3) after ``rotation_vectors`` (..., 3), float32."""
-    turned = torch.as_tensor(rotation, dtype=torch.float64) @ roma.rotvec_to_rotmat(
-        torch.as_tensor(rotation_vectors, dtype=torch.float64)
+    turned = torch.tensor(rotation, dtype=torch.float64) @ roma.rotvec_to_rotmat(
+        torch.tensor(rotation_vectors, dtype=torch.float64)
     )
     return roma.rotmat_to_rotvec(turned).numpy().astype(np.float32)

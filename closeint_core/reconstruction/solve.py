@@ -8,6 +8,9 @@ overlap, so memory does not grow with the length and no seam shows.
 
 from __future__ import annotations
 
+import contextlib
+import functools
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 import numpy as np
@@ -76,7 +79,29 @@ def solve(body: TorchBody, observations: Observations, camera: Tensor, progress:
         observations.fps,
     )
     frames = evidence.visible.shape[1]
-    spheres = BodySpheres(body) if evidence.visible.shape[0] == 2 else None
+    with _threads_for(evidence.visible.shape[0] * min(frames, LONGEST)):
+        return _solve(body, observations, evidence, progress)
+
+
+@contextlib.contextmanager
+def _threads_for(person_frames: int) -> Iterator[None]:
+    """Small problems run on one thread: handing tiny tensors to a second one costs more than it gains."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(max(1, min(before, person_frames // 150)))
+    try:
+        yield
+    finally:
+        torch.set_num_threads(before)
+
+
+@functools.lru_cache(maxsize=2)
+def _spheres_of(body: TorchBody) -> BodySpheres:
+    return BodySpheres(body)
+
+
+def _solve(body: TorchBody, observations: Observations, evidence: Evidence, progress: Progress) -> Solution:
+    frames, camera = evidence.visible.shape[1], evidence.camera
+    spheres = _spheres_of(body) if evidence.visible.shape[0] == 2 else None
     windows = window_starts(frames)
     fixed: Motion | None = None
     if len(windows) > 1:
