@@ -1,0 +1,165 @@
+# SPDX-License-Identifier: Apache-2.0
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import roma
+import torch
+
+from closeint_core.body.data import load_body
+from closeint_core.body.torch_body import TorchBody
+from closeint_core.errors import Cancelled
+from closeint_core.evaluation.metrics import interaction_error, mpjpe
+from closeint_core.perception.observations import Observations
+from closeint_core.progress import Progress
+from closeint_core.reconstruction.camera import intrinsics, project
+from closeint_core.reconstruction.fit import Floor, Motion, fill_gaps, relaxed_pose, running_median
+from closeint_core.reconstruction.separation import find_penetration
+from closeint_core.reconstruction.solve import blend, solve, window_starts
+from closeint_core.reconstruction.world import floor_frame, to_world
+
+BODY = TorchBody(load_body())
+CAMERA = torch.as_tensor(intrinsics((1280, 720), 1100.0))
+
+
+def pair(frames: int, gap: float = 0.9) -> Motion:
+    """Two people of different size facing each other, the first nodding an arm; a camera pitched down by 12 degrees."""
+    pose = relaxed_pose().expand(2, frames, 24, 3).clone()
+    pose[0, :, 16, 2] += torch.linspace(0, 1.2, frames)
+    rotations = roma.rotvec_to_rotmat(pose)
+    betas = torch.zeros(2, 10)
+    betas[0, 0], betas[1, 0] = 0.8, -1.2
+    tilt = np.deg2rad(12.0)
+    normal = torch.tensor([0.0, -np.cos(tilt), -np.sin(tilt)], dtype=torch.float32)
+    to_camera, _ = floor_frame(Floor(normal, torch.tensor(1.6)), torch.tensor([0.0, 0.0, 4.0]))
+    to_camera = to_camera.T
+    stand = torch.tensor([[0.0, 0, 1.0], [1.0, 0, 0], [0, 1.0, 0]])  # SMPL's Y up to Z up, facing +X
+    turn = torch.stack([stand, torch.diag(torch.tensor([-1.0, -1.0, 1.0])) @ stand])
+    rotations[:, :, 0] = (to_camera @ turn)[:, None] @ rotations[:, :, 0]
+    rest = BODY.rest_vertices(betas)
+    height = -rest[..., 1].amin(1)
+    place = torch.tensor([[-gap / 2, 4.0, 0.0], [gap / 2, 4.3, 0.0]])
+    place[:, 2] = height - 1.6
+    transl = (place @ to_camera.T)[:, None].expand(2, frames, 3).clone()
+    return Motion(rotations, transl, betas, Floor(normal, torch.tensor(1.6)))
+
+
+def observe(motion: Motion, noise: float = 2.0) -> Observations:
+    """What a perfect detector with ``noise`` pixels of error would say of a motion (synthetic)."""
+    skeleton = BODY.skeleton(motion.rotations, motion.betas[:, None], motion.transl)
+    points = BODY.points("halpe")(skeleton, motion.betas[:, None])
+    generator = torch.Generator().manual_seed(0)
+    pixels = project(points, CAMERA) + noise * torch.randn(*points.shape[:3], 2, generator=generator)
+    people, frames = motion.transl.shape[:2]
+    hips = points[:, :, [11, 12]].mean(2, keepdim=True)
+    landmarks = (points - hips + 0.02 * torch.randn(points.shape, generator=generator)).numpy()
+    keypoints = torch.cat([pixels, torch.full_like(pixels[..., :1], 0.9)], -1).numpy()
+    return Observations(
+        keypoints2d=keypoints,
+        landmarks3d=landmarks,
+        landmarks3d_confidence=np.full((people, frames, 26), 0.9, np.float32),
+        visible=np.ones((people, frames), bool),
+        boxes=np.zeros((people, frames, 4), np.float32),
+        peaks=np.full((frames, 17, 8, 3), np.nan, np.float32),
+        fps=30.0,
+        frame_start=0,
+        image_size=(1280, 720),
+    )
+
+
+def joints(motion: Motion) -> np.ndarray:
+    return BODY.skeleton(motion.rotations, motion.betas[:, None], motion.transl).joints.numpy()
+
+
+def test_a_pair_is_recovered_from_its_synthetic_observations():
+    truth = pair(12)
+    solution = solve(BODY, observe(truth), CAMERA, Progress())
+    assert mpjpe(joints(solution.motion), joints(truth), (0,)).mean() < 45
+    assert interaction_error(joints(solution.motion), joints(truth)).mean() < 60
+    assert float(solution.motion.floor.normal @ truth.floor.normal) > np.cos(np.deg2rad(6))
+    # The short person stays the short one.
+    assert solution.motion.betas[0, 0] > solution.motion.betas[1, 0] + 1
+
+
+def test_frames_without_observation_are_bridged():
+    truth = pair(14)
+    observations = observe(truth)
+    observations.keypoints2d[1, 5:9] = np.nan
+    observations.landmarks3d[1, 5:9] = np.nan
+    observations.landmarks3d_confidence[1, 5:9] = 0
+    observations.visible[1, 5:9] = False
+    solution = solve(BODY, observations, CAMERA, Progress())
+    assert np.isfinite(joints(solution.motion)).all()
+    assert mpjpe(joints(solution.motion), joints(truth), (0,))[1, 5:9].mean() < 70
+
+
+def test_one_person_and_one_frame():
+    truth = pair(1)
+    observations = observe(truth)
+    for name in ("keypoints2d", "landmarks3d", "landmarks3d_confidence", "visible", "boxes"):
+        setattr(observations, name, getattr(observations, name)[:1])
+    motion = solve(BODY, observations, CAMERA, Progress()).motion
+    assert motion.transl.shape == (1, 1, 3)
+    assert np.isfinite(joints(motion)).all()
+
+
+def test_overlapping_bodies_are_taken_apart():
+    truth = pair(3, gap=0.12)
+    deep = find_penetration(BODY, truth.rotations, truth.transl, truth.betas)
+    assert deep.depth.max() > 0.03
+    motion = solve(BODY, observe(truth), CAMERA, Progress()).motion
+    left = find_penetration(BODY, motion.rotations, motion.transl, motion.betas)
+    assert left.depth.max() if len(left.depth) else 0.0 < 0.02
+
+
+def test_cancelling_stops_the_fit():
+    calls = []
+
+    def cancelled() -> bool:
+        calls.append(1)
+        return len(calls) > 5
+
+    with pytest.raises(Cancelled):
+        solve(BODY, observe(pair(4)), CAMERA, Progress(cancelled))
+    assert len(calls) < 10
+
+
+def test_windows_cover_everything_and_overlap():
+    for frames in (1, 300, 301, 3000, 4567):
+        windows = window_starts(frames)
+        assert (windows[0][0], windows[-1][1]) == (0, frames)
+        assert all(a[1] - b[0] >= 30 for a, b in zip(windows, windows[1:], strict=False))
+        assert all(b - a <= 300 for a, b in windows)
+
+
+def test_blending_equal_windows_changes_nothing():
+    whole = pair(40)
+    windows = [(0, 25), (15, 40)]
+    parts = [Motion(whole.rotations[:, a:b], whole.transl[:, a:b], whole.betas, whole.floor) for a, b in windows]
+    both = blend(parts, windows, 40)
+    assert torch.allclose(both.rotations, whole.rotations, atol=1e-5)
+    assert torch.allclose(both.transl, whole.transl, atol=1e-5)
+
+
+def test_world_stands_upright_and_projects_alike():
+    motion = pair(3)
+    world = to_world(motion, BODY)
+    posed = BODY(torch.as_tensor(world.poses), motion.betas[:, None], torch.as_tensor(world.transl))
+    assert abs(float(posed.vertices[..., 2].min())) < 0.02
+    head, pelvis = posed.joints[:, :, 15], posed.joints[:, :, 0]
+    assert (head[..., 2] - pelvis[..., 2] > 0.4).all()
+    seen = posed.joints @ torch.as_tensor(world.camera_R[0]).T + torch.as_tensor(world.camera_t[0])
+    assert np.abs(seen.numpy() - joints(motion)).max() < 1e-4
+    assert torch.allclose(pelvis[:, 0, :2].mean(0), torch.zeros(2), atol=1e-4)
+
+
+def test_gaps_are_filled_linearly_and_medians_reject_outliers():
+    x = torch.arange(10.0).reshape(1, 10, 1).clone()
+    known = torch.ones(1, 10, dtype=torch.bool)
+    known[0, 3:6] = known[0, 0] = False
+    x[0, 3:6] = 99
+    filled = fill_gaps(x, known)
+    assert filled[0, :, 0].tolist() == [1, 1, 2, 3, 4, 5, 6, 7, 8, 9]
+    x = torch.zeros(1, 9, 1)
+    x[0, 4] = 100
+    assert running_median(x, 3).abs().max() == 0
