@@ -6,7 +6,12 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
+import hypothesis
 import pytest
+
+# A busy machine makes any single example slow; tests never judge a time.
+hypothesis.settings.register_profile("closeint", deadline=None)
+hypothesis.settings.load_profile("closeint")
 
 ROOT = Path(__file__).resolve().parents[1]
 

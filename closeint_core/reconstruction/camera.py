@@ -45,23 +45,6 @@ def project(points: Tensor, camera: Tensor) -> Tensor:
     return points[..., :2] / z * torch.stack([camera[0, 0], camera[1, 1]]) + camera[:2, 2]
 
 
-def viewing_rotation(pixels: Tensor, camera: Tensor) -> Tensor:
-    """(..., 3, 3) rotation that turns the optical axis onto the ray through ``pixels`` (..., 2).
-
-    A network that looks at a crop sees the person as if the camera were aimed at it; this rotation
-    brings what it says about directions back into the frame of the real camera.
-    """
-    ray = torch.cat(
-        [(pixels - camera[:2, 2]) / torch.stack([camera[0, 0], camera[1, 1]]), torch.ones_like(pixels[..., :1])], -1
-    )
-    ray = torch.nn.functional.normalize(ray, dim=-1)
-    x, y, z = ray.unbind(-1)
-    # Shortest rotation from (0, 0, 1) to the ray, in closed form (Rodrigues with axis (-y, x, 0)).
-    k = 1.0 / (1.0 + z)
-    rows = [1 - k * x * x, -k * x * y, x, -k * x * y, 1 - k * y * y, y, -x, -y, z]
-    return torch.stack(rows, -1).reshape(*ray.shape[:-1], 3, 3)
-
-
 def solve_translation(points: Tensor, pixels: Tensor, weights: Tensor, camera: Tensor) -> Tensor:
     """Translation that makes 3D points fall on their pixels, by weighted linear least squares.
 

@@ -21,7 +21,7 @@ from closeint_core.body.torch_body import TorchBody
 from closeint_core.physics.spheres import BodySpheres
 from closeint_core.progress import Progress
 from closeint_core.reconstruction import energies
-from closeint_core.reconstruction.camera import project, solve_translation, viewing_rotation
+from closeint_core.reconstruction.camera import project, solve_translation
 from closeint_core.reconstruction.inverse_kinematics import poses_from_landmarks
 
 EnergyTerms = dict[str, Tensor]
@@ -393,13 +393,9 @@ def gather_evidence(
     seen = torch.isfinite(keypoints).all(-1)
     weights = torch.where(seen, keypoints[..., 2].nan_to_num(0.0).clamp(0, 1), torch.zeros(()))
     pixels = torch.where(seen[..., None], keypoints[..., :2], torch.zeros(()))
-    total = weights.sum(-1, keepdim=True)
-    centre = (pixels * weights[..., None]).sum(-2) / total.clamp(min=1e-6)
-    have_centre = total[..., 0] > 0.5
-    centre = fill_gaps(torch.where(have_centre[..., None], centre, camera[:2, 2].expand_as(centre)), have_centre)
-    turn = viewing_rotation(centre, camera)
-    turned = (turn[:, :, None] @ landmarks[..., None])[..., 0]
-    directions, direction_weights = energies.limb_directions(turned, landmark_confidence)
-    complete = torch.isfinite(turned).all(-1)
-    filled = torch.stack([fill_gaps(turned[:, :, k].nan_to_num(0.0), complete[:, :, k]) for k in range(26)], 2)
+    # The landmarks are used as the network gives them. In theory a crop is seen as if the camera were aimed at it, and
+    # its directions should be turned by the viewing ray; measured on calibrated footage that made them worse.
+    directions, direction_weights = energies.limb_directions(landmarks, landmark_confidence)
+    complete = torch.isfinite(landmarks).all(-1)
+    filled = torch.stack([fill_gaps(landmarks[:, :, k].nan_to_num(0.0), complete[:, :, k]) for k in range(26)], 2)
     return Evidence(pixels, weights, filled, directions, direction_weights, visible, camera, fps)

@@ -7,7 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from closeint_core.errors import CloseintError
-from closeint_core.reconstruction.camera import intrinsics, project, solve_translation, viewing_rotation
+from closeint_core.reconstruction.camera import intrinsics, project, solve_translation
 
 CAMERA = torch.as_tensor(intrinsics((1280, 720), 900.0))
 
@@ -36,13 +36,3 @@ def test_translation_is_recovered_from_its_projection(seed):
     pixels[:, 5] = float("nan")
     found = solve_translation(points, pixels, weights, CAMERA)
     assert (found - truth).abs().max() < 2e-3
-
-
-@settings(max_examples=30, deadline=None)
-@given(u=st.floats(-500, 2000), v=st.floats(-500, 2000))
-def test_viewing_rotation_turns_the_axis_onto_the_ray(u, v):
-    pixel = torch.tensor([u, v])
-    rotation = viewing_rotation(pixel, CAMERA)
-    assert torch.allclose(rotation @ rotation.T, torch.eye(3), atol=1e-5)
-    assert torch.linalg.det(rotation) == pytest.approx(1, abs=1e-5)
-    assert torch.allclose(project(4 * rotation[:, 2], CAMERA), pixel, atol=0.05)
