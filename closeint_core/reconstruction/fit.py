@@ -12,6 +12,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 
+import numpy as np
 import roma
 import torch
 from torch import Tensor
@@ -23,6 +24,7 @@ from closeint_core.progress import Progress
 from closeint_core.reconstruction import energies
 from closeint_core.reconstruction.camera import project, solve_translation
 from closeint_core.reconstruction.inverse_kinematics import poses_from_landmarks
+from closeint_core.reconstruction.reassociation import recover_joints
 
 EnergyTerms = dict[str, Tensor]
 
@@ -35,7 +37,7 @@ class Evidence:
         keypoints: (P, T, 26, 2) pixels, 0 where unseen. weights: (P, T, 26), 0 where unseen.
         landmarks: (P, T, 26, 3) metres, camera axes, gaps filled. directions: (P, T, D, 3) limb directions in the
         camera's frame. direction_weights: (P, T, D). visible: (P, T).
-        camera: (3, 3) intrinsics. fps: frames per second.
+        peaks: (T, 17, M, 3) the detector's peaks, whoever's. camera: (3, 3) intrinsics. fps: frames per second.
     """
 
     keypoints: Tensor
@@ -44,13 +46,15 @@ class Evidence:
     directions: Tensor
     direction_weights: Tensor
     visible: Tensor
+    peaks: np.ndarray
     camera: Tensor
     fps: float
 
     def window(self, start: int, stop: int) -> Evidence:
         """The same for frames start to stop."""
         names = ("keypoints", "weights", "landmarks", "directions", "direction_weights", "visible")
-        return replace(self, **{name: getattr(self, name)[:, start:stop] for name in names})
+        parts = {name: getattr(self, name)[:, start:stop] for name in names}
+        return replace(self, peaks=self.peaks[start:stop], **parts)
 
 
 @dataclass
@@ -234,6 +238,14 @@ class PairFit:
             keypoints, _ = self._keypoints(self.betas)
             return keypoints, project(keypoints, self.evidence.camera)
 
+    def recover_joints(self) -> None:
+        """Look for doubtful joints again where the fitted bodies have them; see ``reassociation``."""
+        e = self.evidence
+        _, pixels = self.keypoints_and_pixels()
+        scale = (self.transl[..., 2:] / e.camera[0, 0]).clamp(min=1e-4)
+        keypoints, weights = recover_joints(e.keypoints, e.weights, e.peaks, pixels, scale)
+        self.evidence = replace(e, keypoints=keypoints, weights=weights)
+
     # -- the energies --------------------------------------------------------------------------------------------
 
     def _prepare(self) -> None:
@@ -387,7 +399,13 @@ def planted_feet(evidence: Evidence, metres_per_pixel: Tensor, heights: Tensor) 
 
 
 def gather_evidence(
-    keypoints: Tensor, landmarks: Tensor, landmark_confidence: Tensor, visible: Tensor, camera: Tensor, fps: float
+    keypoints: Tensor,
+    landmarks: Tensor,
+    landmark_confidence: Tensor,
+    visible: Tensor,
+    peaks: np.ndarray,
+    camera: Tensor,
+    fps: float,
 ) -> Evidence:
     """Evidence from observations as they come: (P, T, 26, 3) each, NaN where unseen; see ``Evidence``."""
     seen = torch.isfinite(keypoints).all(-1)
@@ -398,4 +416,4 @@ def gather_evidence(
     directions, direction_weights = energies.limb_directions(landmarks, landmark_confidence)
     complete = torch.isfinite(landmarks).all(-1)
     filled = torch.stack([fill_gaps(landmarks[:, :, k].nan_to_num(0.0), complete[:, :, k]) for k in range(26)], 2)
-    return Evidence(pixels, weights, filled, directions, direction_weights, visible, camera, fps)
+    return Evidence(pixels, weights, filled, directions, direction_weights, visible, peaks, camera, fps)

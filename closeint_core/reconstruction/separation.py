@@ -21,6 +21,7 @@ from closeint_core.physics.penetration import vertices_inside
 from closeint_core.progress import Progress
 from closeint_core.reconstruction.fit import EnergyTerms, PairFit, Stage
 
+_SAME_SIDE = 17  # frames over which a limb is expected to stay on one side
 _CHUNK = 32  # frames whose full meshes are in memory at a time
 
 
@@ -30,6 +31,7 @@ class Springs:
 
     Attributes:
         person, frame, vertex: (N,). triangle: (N, 3) vertex indices. barycentric: (N, 3). depth: (N,) metres.
+        direction: (N, 3) from the middle of the other's limb to the middle of one's own, unit or zero.
     """
 
     person: Tensor
@@ -38,6 +40,7 @@ class Springs:
     triangle: Tensor
     barycentric: Tensor
     depth: Tensor
+    direction: Tensor
 
 
 def posed_vertices(
@@ -77,11 +80,40 @@ def find_penetration(body: TorchBody, rotations: Tensor, transl: Tensor, betas: 
                 )
     if not parts:
         empty = torch.zeros(0, dtype=torch.long)
-        return Springs(empty, empty, empty, torch.zeros(0, 3, dtype=torch.long), torch.zeros(0, 3), torch.zeros(0))
+        return Springs(empty, empty, empty, empty.new_zeros(0, 3), torch.zeros(0, 3), torch.zeros(0), torch.zeros(0, 3))
     columns = [np.concatenate([part[i] for part in parts]) for i in range(6)]
     long, real = torch.long, torch.float32
     dtypes = (long, long, long, long, real, real)
-    return Springs(*(torch.as_tensor(column, dtype=dtype) for column, dtype in zip(columns, dtypes, strict=True)))
+    arrays = [torch.as_tensor(column, dtype=dtype) for column, dtype in zip(columns, dtypes, strict=True)]
+    arrays.append(torch.zeros(len(arrays[0]), 3))
+    return Springs(*arrays)
+
+
+def point_apart(springs: Springs, fit: PairFit) -> Springs:
+    """Springs with their directions, from the spheres nearest to each vertex in either body."""
+    if fit.spheres is None or not len(springs.depth):
+        return springs
+    with torch.no_grad():
+        skeleton = fit.body.skeleton(fit.rotations(), fit.betas[:, None], fit.transl)
+        centres = fit.spheres.centres(skeleton, fit.betas[:, None])  # (2, T, S, 3)
+        rest = fit.body.rest_vertices(fit.betas)
+        out = torch.zeros_like(springs.direction)
+        for start in range(0, len(out), 8192):
+            part = slice(start, start + 8192)
+            person, frame = springs.person[part], springs.frame[part]
+            point = vertices_at(fit.body, skeleton, rest, person, frame, springs.vertex[part])
+            middles = []
+            for whose in (person, 1 - person):
+                near = centres[whose, frame]
+                index = (near - point[:, None]).norm(dim=-1).argmin(1)
+                middles.append(near[torch.arange(len(index)), index])
+            out[part] = normalize(middles[0] - middles[1], dim=-1)
+    # A limb leaves by the same side in neighbouring frames: the side most of them are on.
+    key = springs.person * 24 + torch.as_tensor(fit.body.data.parts, dtype=torch.long)[springs.vertex]
+    frames = fit.transl.shape[1]
+    total = torch.zeros(48 * frames, 3).index_add(0, key * frames + springs.frame, out).reshape(48, frames, 3)
+    total = torch.nn.functional.avg_pool1d(total.mT, _SAME_SIDE, 1, _SAME_SIDE // 2).mT
+    return replace(springs, direction=normalize(total[key, springs.frame], dim=-1))
 
 
 def barycentric_coordinates(points: np.ndarray, triangles: np.ndarray) -> np.ndarray:
@@ -118,15 +150,17 @@ def vertices_at(
 class Separation:
     """The energy of a set of springs, to be added to a fit."""
 
-    def __init__(self, springs: Springs, margin: float = 0.002, spread: float = 0.004, most: int = 20_000) -> None:
+    def __init__(
+        self, springs: Springs, part: Tensor, margin: float = 0.002, spread: float = 0.004, most: int = 20_000
+    ) -> None:
         if len(springs.depth) > most:  # the deepest matter most
             top = springs.depth.topk(most).indices
             springs = Springs(*(getattr(springs, name)[top] for name in Springs.__dataclass_fields__))
         self.springs, self.margin, self.spread = springs, margin, spread
-        # One deep contact has thousands of vertices inside: each frame counts once, not once a vertex.
-        _, cluster, counts = torch.unique(springs.frame * 2 + springs.person, return_inverse=True, return_counts=True)
+        # One deep contact has thousands of vertices inside: every part in contact counts once, not once a vertex.
+        key = (springs.frame * 2 + springs.person) * 24 + part[springs.vertex]
+        _, cluster, counts = torch.unique(key, return_inverse=True, return_counts=True)
         self.weight = 1.0 / counts[cluster].float().clamp(min=20)
-        self.cluster, self.clusters = cluster, len(counts)
 
     def __call__(self, fit: PairFit, rotations: Tensor) -> EnergyTerms:
         """The push of every spring: squared distance still to go to the other's surface."""
@@ -143,27 +177,26 @@ class Separation:
             torch.linalg.cross(corners[:, 1] - corners[:, 0], corners[:, 2] - corners[:, 0]).detach(), dim=-1
         )
         # Where a limb sticks right through another, its vertices are nearest to opposite sides and their pushes
-        # cancel: leaning every push towards the common one makes the whole limb leave by one side.
-        common = normal.new_zeros(self.clusters, 3).index_add(0, self.cluster, s.depth[:, None] * normal)
-        normal = normalize(normal + normalize(common, dim=-1)[self.cluster], dim=-1)
+        # cancel: leaning every push away from the other limb's middle makes the whole limb leave by one side.
+        normal = normalize(normal + 1.5 * s.direction, dim=-1)
         inside = (self.margin - ((point - surface) * normal).sum(-1)).clamp(min=0)
         frames_total = rotations.shape[0] * rotations.shape[1]
         return {"separation": (self.weight * inside.square()).sum() / frames_total / self.spread**2 * 30}
 
 
-def separate(fit: PairFit, stage: Stage, progress: Progress, rounds: int = 4, tolerance: float = 0.004) -> None:
+def separate(fit: PairFit, stage: Stage, progress: Progress, rounds: int = 8, tolerance: float = 0.004) -> None:
     """Run the fit on until no vertex is deeper than ``tolerance`` metres, or for ``rounds`` rounds."""
     collected: Springs | None = None
     for number in range(rounds):
         motion = fit.motion()
-        springs = find_penetration(fit.body, motion.rotations, motion.transl, motion.betas)
+        springs = point_apart(find_penetration(fit.body, motion.rotations, motion.transl, motion.betas), fit)
         if not len(springs.depth) or float(springs.depth.max()) <= tolerance:
             break
         # Pairs of earlier rounds stay, so that what came out does not slide back in.
         collected = springs if collected is None else _join(collected, springs)
-        fit.extra = Separation(collected)
+        fit.extra = Separation(collected, torch.as_tensor(fit.body.data.parts, dtype=torch.long))
         fit.run(
-            replace(stage, rate=stage.rate * 0.7**number),
+            replace(stage, rate=stage.rate * 0.85**number),
             progress,
             number * stage.iterations,
             rounds * stage.iterations,

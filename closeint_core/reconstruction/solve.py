@@ -49,7 +49,7 @@ class Solution:
 
     Attributes:
         motion: pose, translation, shape, floor. camera: (3, 3) intrinsics.
-        keypoints2d: (P, T, 26, 3) the observed keypoints, joints reassigned between the people where the fit says so.
+        keypoints2d: (P, T, 26, 3) the observed keypoints, with joints that the fit found again.
         foot_contacts: (P, T, 2) probability that the left, right foot is planted.
     """
 
@@ -75,6 +75,7 @@ def solve(body: TorchBody, observations: Observations, camera: Tensor, progress:
         torch.as_tensor(observations.landmarks3d),
         torch.as_tensor(observations.landmarks3d_confidence),
         torch.as_tensor(observations.visible),
+        observations.peaks,
         camera,
         observations.fps,
     )
@@ -108,16 +109,19 @@ def _solve(body: TorchBody, observations: Observations, evidence: Evidence, prog
         seen = [float(evidence.weights[:, a:b].sum()) for a, b in windows]
         best = windows[int(np.argmax(seen))]
         progress.update("calibrating", 0, 1)
-        fixed = _fit(body, evidence.window(*best), spheres, None, progress)[0]
-    parts = []
+        fixed = _fit(body, evidence.window(*best), spheres, None, progress).motion()
+    motions = []
+    feet = torch.zeros(*evidence.visible.shape, 2)
+    keypoints, weights = evidence.keypoints.clone(), evidence.weights.clone()
     for number, (start, stop) in enumerate(windows):
         stage_progress = progress if len(windows) == 1 else _Numbered(progress, number, len(windows))
-        parts.append(_fit(body, evidence.window(start, stop), spheres, fixed, stage_progress))
-    motion = blend([part[0] for part in parts], windows, frames)
-    feet = torch.zeros(*evidence.visible.shape, 2)
-    for (start, stop), part in zip(windows, parts, strict=True):
-        feet[:, start:stop] = torch.maximum(feet[:, start:stop], part[1])
-    return Solution(motion, camera, observations.keypoints2d, feet.numpy().astype(np.float32))
+        fit = _fit(body, evidence.window(start, stop), spheres, fixed, stage_progress)
+        motions.append(fit.motion())
+        feet[:, start:stop] = torch.maximum(feet[:, start:stop], foot_contacts(fit))
+        keypoints[:, start:stop], weights[:, start:stop] = fit.evidence.keypoints, fit.evidence.weights
+    observed = torch.cat([keypoints, weights[..., None]], -1).numpy().astype(np.float32)
+    observed[weights.numpy() == 0] = np.nan
+    return Solution(blend(motions, windows, frames), camera, observed, feet.numpy().astype(np.float32))
 
 
 class _Numbered(Progress):
@@ -134,16 +138,18 @@ class _Numbered(Progress):
 
 def _fit(
     body: TorchBody, evidence: Evidence, spheres: BodySpheres | None, fixed: Motion | None, progress: Progress
-) -> tuple[Motion, Tensor]:
+) -> PairFit:
     """Solve one window; shapes and floor are those of ``fixed`` when given."""
     fit = PairFit(body, evidence, spheres)
     if fixed is not None:
         fit.hold_shape(fixed.betas, fixed.floor)
-    for stage in (*STAGES, REFIT):
+    for stage in STAGES:
         fit.run(stage, progress)
+    fit.recover_joints()
+    fit.run(REFIT, progress)
     if spheres is not None:
         separate(fit, SEPARATE, progress)
-    return fit.motion(), foot_contacts(fit)
+    return fit
 
 
 def foot_contacts(fit: PairFit) -> Tensor:

@@ -1,0 +1,43 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Joints found again in the detector's own maps, once the fitted bodies say where to look.
+
+At contact and in a hug the detector sees both people's joints but cannot tell whose they are, so
+perception leaves them out or doubts them. The fit knows both bodies: it hands out the peaks anew
+and takes those that clearly belong to one person and one joint.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from closeint_core.perception.assignment import reassign
+
+DOUBTFUL = 0.5
+"""Keypoints of at least this confidence are left alone."""
+_SPREAD = 0.06  # metres by which a fitted joint may be off
+_CLEAR = 1.0  # margin over the other person's claim, in the assignment's units
+
+
+def recover_joints(
+    keypoints: Tensor, weights: Tensor, peaks: np.ndarray, predicted: Tensor, metres_per_pixel: Tensor
+) -> tuple[Tensor, Tensor]:
+    """Keypoints and weights with doubtful COCO joints replaced by peaks near the fitted bodies.
+
+    Args:
+        keypoints: (P, T, 26, 2) pixels. weights: (P, T, 26). peaks: (T, 17, M, 3) x, y, score, NaN padded.
+        predicted: (P, T, 26, 2) pixels of the fitted bodies. metres_per_pixel: (P, T, 1).
+    """
+    sigma = (_SPREAD / metres_per_pixel).numpy()
+    found = reassign(peaks, predicted[:, :, :17].numpy(), sigma)
+    score = np.nan_to_num(found.keypoints[..., 2])
+    clear = (found.peak >= 0) & ~found.contested & ~found.mirrored & (found.margin > _CLEAR) & (found.cost < 2.0)
+    better = torch.as_tensor(clear & (score > weights[:, :, :17].numpy()) & (weights[:, :, :17].numpy() < DOUBTFUL))
+    keypoints, weights = keypoints.clone(), weights.clone()
+    place = torch.as_tensor(np.nan_to_num(found.keypoints[..., :2]))
+    keypoints[:, :, :17] = torch.where(better[..., None], place, keypoints[:, :, :17])
+    # A peak says what it is, not whose: half its score is what it is worth.
+    worth = torch.as_tensor(0.5 * score, dtype=weights.dtype)
+    weights[:, :, :17] = torch.where(better, torch.maximum(worth, weights[:, :, :17]), weights[:, :, :17])
+    return keypoints, weights
