@@ -90,6 +90,8 @@ def make_clip(
     motion = scene.motion
     intrinsics, rotation, translation = camera_matrices(motion.camera)
     centre = centre_of_start(poses)
+    # The scene moves so that the pair starts at the origin, and the camera with it.
+    translation = translation + rotation @ centre
     joints = [pose.places.numpy() for pose in poses]
     transl = [j[:, 0] - actor.rig.joints[0].numpy() - centre for j, actor in zip(joints, scene.actors, strict=True)]
     keypoints = np.full((2, len(motion.times), len(HALPE_NAMES), 3), 1.0)
@@ -114,7 +116,7 @@ def make_clip(
         image_size=np.array(motion.camera.size),
         camera_K=intrinsics[None],
         camera_R=rotation[None],
-        camera_t=(translation + rotation @ centre)[None],
+        camera_t=translation[None],
         keypoints2d=keypoints,
         visible=np.ones((2, len(motion.times)), bool),
         contacts=contacts,
