@@ -17,7 +17,7 @@ from closeint_core.perception.motion import body_scale
 from closeint_core.perception.movenet import MoveNet
 from closeint_core.perception.observations import Observations
 from closeint_core.perception.pair import choose_people, persistent
-from closeint_core.perception.tracking import Track, follow
+from closeint_core.perception.tracking import Track, follow, rejoin
 from closeint_core.progress import Progress
 from closeint_core.video.source import FrameSource
 
@@ -51,7 +51,8 @@ def perceive(
     seen = scan(source, movenet, progress)
     for message in source.warnings:
         progress.warn(message)
-    tracks = persistent(follow(seen.keypoints, seen.scores, seen.appearance, source.fps), len(seen.scores), source.fps)
+    tracks = follow(seen.keypoints, seen.scores, seen.appearance, source.fps)
+    tracks = rejoin(persistent(tracks, len(seen.scores), source.fps), seen.keypoints, source.fps)
     chosen = choose_people(tracks, seen.keypoints, people, progress)
     grouped = tracked_keypoints(seen, [tracks[i] for i in chosen])
     scale = body_scale(grouped, source.fps)

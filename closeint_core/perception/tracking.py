@@ -121,6 +121,43 @@ def follow(
     return tracks
 
 
+def rejoin(tracks: list[Track], keypoints: np.ndarray, fps: float, longest: float = 4.0) -> list[Track]:
+    """Join a track that ends with one that begins later, where both look like the same person.
+
+    In a hug one person is lost among the other's joints and comes out of it as somebody new, sometimes a
+    few frames before the old track is given up. A later track of like clothes, not far from where the
+    earlier one ended, is that person again; where both have a frame the later one counts. The most alike
+    are joined first.
+
+    Args:
+        tracks: of ``follow``, with (T, S, 17, 3) ``keypoints``.
+        longest: seconds a person may have been lost.
+    """
+    tracks = list(tracks)
+    while True:
+        best: tuple[float, int, int] | None = None
+        for a, earlier in enumerate(tracks):
+            for b, later in enumerate(tracks):
+                gap = later.frames[0] - earlier.frames[-1]
+                if a == b or not -0.3 * fps < gap <= longest * fps or later.frames[-1] <= earlier.frames[-1]:
+                    continue
+                look = float(distance(earlier.appearance[None], later.appearance[None])[0])
+                start = keypoints[later.frames[0], later.slots[0]]
+                size = float(np.nan_to_num(body_size(earlier.keypoints), nan=100.0))
+                moved = float(np.linalg.norm(_centre(start) - _centre(earlier.keypoints))) / max(size, 1.0)
+                cost = look + 0.2 * moved
+                if look < (0.45 if gap > 0 else 0.25) and moved < 1.0 and (best is None or cost < best[0]):
+                    best = (cost, a, b)
+        if best is None:
+            return tracks
+        _, a, b = best
+        earlier, later = tracks[a], tracks[b]
+        kept = sum(frame < later.frames[0] for frame in earlier.frames)
+        later.frames, later.slots = earlier.frames[:kept] + later.frames, earlier.slots[:kept] + later.slots
+        tracks[a] = later
+        del tracks[b]
+
+
 def _centre(keypoints: np.ndarray) -> np.ndarray:
     weight = np.maximum(keypoints[..., 2:], 1e-6)
     return (keypoints[..., :2] * weight).sum(axis=-2) / weight.sum(axis=-2)

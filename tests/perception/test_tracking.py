@@ -9,7 +9,7 @@ from figures import walk, with_score
 
 from closeint_core.errors import CloseintError
 from closeint_core.perception.pair import choose_people, persistent
-from closeint_core.perception.tracking import Track, follow, keep_distinct
+from closeint_core.perception.tracking import Track, follow, keep_distinct, rejoin
 from closeint_core.progress import Progress
 
 DESCRIPTOR = 48
@@ -124,3 +124,26 @@ def test_one_person_is_one_with_a_warning_and_nobody_is_an_error() -> None:
     assert "one person" in progress.warnings[0]
     with pytest.raises(CloseintError, match="Nobody"):
         choose_people([], keypoints, "auto", progress)
+
+
+def test_somebody_new_after_a_hug_is_the_one_who_was_lost() -> None:
+    paths = [walk(200, 260, 40), walk(420, 360, 40)]
+    looks = [colours(1), colours(2)]
+    keypoints, scores, appearance, who = detections(paths, looks, 0, {1: range(15, 25)})
+    whole = follow(keypoints, scores, appearance, 25.0)
+    torn: list[Track] = []
+    for track in whole:
+        person = who[track.frames[0], track.slots[0]]
+        cuts = [range(15), range(25, 40)] if person == 1 else [range(40)]
+        for cut in cuts:
+            kept = [i for i, frame in enumerate(track.frames) if frame in cut]
+            part = Track([track.frames[i] for i in kept], [track.slots[i] for i in kept])
+            part.keypoints = keypoints[part.frames[-1], part.slots[-1]]
+            part.appearance = looks[person]
+            torn.append(part)
+    assert len(torn) == 3
+    joined = rejoin(torn, keypoints, 25.0)
+    assert [len(track.frames) for track in sorted(joined, key=lambda track: len(track.frames))] == [30, 40]
+    # Other clothes are another person.
+    torn = [Track(list(t.frames), list(t.slots), t.keypoints, t.velocity, colours(i)) for i, t in enumerate(torn)]
+    assert len(rejoin(torn, keypoints, 25.0)) == 3
