@@ -36,7 +36,7 @@ class Evidence:
     Attributes:
         keypoints: (P, T, 26, 2) pixels, 0 where unseen. weights: (P, T, 26), 0 where unseen.
         landmarks: (P, T, 26, 3) metres, camera axes, gaps filled. directions: (P, T, D, 3) limb directions in the
-        camera's frame. direction_weights: (P, T, D). visible: (P, T).
+        camera's frame. direction_weights: (P, T, D). visible: (P, T). trust: (P, T, 1) in 0..1, of whole frames.
         peaks: (T, 17, M, 3) the detector's peaks, whoever's. camera: (3, 3) intrinsics. fps: frames per second.
     """
 
@@ -46,13 +46,14 @@ class Evidence:
     directions: Tensor
     direction_weights: Tensor
     visible: Tensor
+    trust: Tensor
     peaks: np.ndarray
     camera: Tensor
     fps: float
 
     def window(self, start: int, stop: int) -> Evidence:
         """The same for frames start to stop."""
-        names = ("keypoints", "weights", "landmarks", "directions", "direction_weights", "visible")
+        names = ("keypoints", "weights", "landmarks", "directions", "direction_weights", "visible", "trust")
         parts = {name: getattr(self, name)[:, start:stop] for name in names}
         return replace(self, peaks=self.peaks[start:stop], **parts)
 
@@ -243,7 +244,7 @@ class PairFit:
         e = self.evidence
         _, pixels = self.keypoints_and_pixels()
         scale = (self.transl[..., 2:] / e.camera[0, 0]).clamp(min=1e-4)
-        keypoints, weights = recover_joints(e.keypoints, e.weights, e.peaks, pixels, scale)
+        keypoints, weights = recover_joints(e.keypoints, e.weights, e.trust, e.peaks, pixels, scale)
         self.evidence = replace(e, keypoints=keypoints, weights=weights)
 
     # -- the energies --------------------------------------------------------------------------------------------
@@ -410,10 +411,14 @@ def gather_evidence(
     """Evidence from observations as they come: (P, T, 26, 3) each, NaN where unseen; see ``Evidence``."""
     seen = torch.isfinite(keypoints).all(-1)
     weights = torch.where(seen, keypoints[..., 2].nan_to_num(0.0).clamp(0, 1), torch.zeros(()))
+    # In a hug the networks mix two people up and doubt everything: such a frame says little, its neighbours more.
+    mean = weights.sum(-1, keepdim=True) / seen.sum(-1, keepdim=True).clamp(min=1)
+    trust = ((mean - 0.25) / 0.35).clamp(0.1, 1.0)
+    weights = weights * trust
     pixels = torch.where(seen[..., None], keypoints[..., :2], torch.zeros(()))
     # The landmarks are used as the network gives them. In theory a crop is seen as if the camera were aimed at it, and
     # its directions should be turned by the viewing ray; measured on calibrated footage that made them worse.
     directions, direction_weights = energies.limb_directions(landmarks, landmark_confidence)
-    complete = torch.isfinite(landmarks).all(-1)
+    complete = torch.isfinite(landmarks).all(-1) & (landmark_confidence.mean(-1, keepdim=True) > 0.35)
     filled = torch.stack([fill_gaps(landmarks[:, :, k].nan_to_num(0.0), complete[:, :, k]) for k in range(26)], 2)
-    return Evidence(pixels, weights, filled, directions, direction_weights, visible, peaks, camera, fps)
+    return Evidence(pixels, weights, filled, directions, direction_weights, visible, trust, peaks, camera, fps)

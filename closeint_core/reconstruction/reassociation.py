@@ -21,17 +21,24 @@ _CLEAR = 1.0  # margin over the other person's claim, in the assignment's units
 
 
 def recover_joints(
-    keypoints: Tensor, weights: Tensor, peaks: np.ndarray, predicted: Tensor, metres_per_pixel: Tensor
+    keypoints: Tensor,
+    weights: Tensor,
+    trust: Tensor,
+    peaks: np.ndarray,
+    predicted: Tensor,
+    metres_per_pixel: Tensor,
 ) -> tuple[Tensor, Tensor]:
     """Keypoints and weights with doubtful COCO joints replaced by peaks near the fitted bodies.
 
     Args:
-        keypoints: (P, T, 26, 2) pixels. weights: (P, T, 26). peaks: (T, 17, M, 3) x, y, score, NaN padded.
+        keypoints: (P, T, 26, 2) pixels. weights: (P, T, 26). trust: (P, T, 1) in whole frames.
+        peaks: (T, 17, M, 3) x, y, score, NaN padded.
         predicted: (P, T, 26, 2) pixels of the fitted bodies. metres_per_pixel: (P, T, 1).
     """
     sigma = (_SPREAD / metres_per_pixel).numpy()
     found = reassign(peaks, predicted[:, :, :17].numpy(), sigma)
-    score = np.nan_to_num(found.keypoints[..., 2])
+    # A frame in which everything is doubtful has the bodies in doubt too, and with them who owns a peak.
+    score = np.nan_to_num(found.keypoints[..., 2]) * trust.numpy()
     clear = (found.peak >= 0) & ~found.contested & ~found.mirrored & (found.margin > _CLEAR) & (found.cost < 2.0)
     better = torch.as_tensor(clear & (score > weights[:, :, :17].numpy()) & (weights[:, :, :17].numpy() < DOUBTFUL))
     keypoints, weights = keypoints.clone(), weights.clone()

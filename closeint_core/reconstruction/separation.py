@@ -184,7 +184,7 @@ class Separation:
         return {"separation": (self.weight * inside.square()).sum() / frames_total / self.spread**2 * 30}
 
 
-def separate(fit: PairFit, stage: Stage, progress: Progress, rounds: int = 8, tolerance: float = 0.004) -> None:
+def separate(fit: PairFit, stage: Stage, progress: Progress, rounds: int = 5, tolerance: float = 0.004) -> None:
     """Run the fit on until no vertex is deeper than ``tolerance`` metres, or for ``rounds`` rounds."""
     collected: Springs | None = None
     for number in range(rounds):
