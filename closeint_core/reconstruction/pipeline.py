@@ -64,8 +64,9 @@ def reconstruct(
     started = time.monotonic()
     data = load_body(settings.body, Path(settings.data) if settings.data else None)
     frames = open_source(source, settings.frames)
+    # Before minutes of work, not after: a senseless focal length is refused here.
+    camera = torch.as_tensor(intrinsics(frames.image_size, settings.focal))
     observations = perceive(frames, people=settings.people or "auto", device=settings.device, progress=progress)
-    camera = torch.as_tensor(intrinsics(observations.image_size, settings.focal))
     solution = solve(TorchBody(data), observations, camera, progress)
     clip = build_clip(solution, observations, data, str(source))
     progress.update("measuring", 0, 1)

@@ -39,8 +39,10 @@ def constant_rate(times: np.ndarray, hint: float | None = None) -> tuple[float, 
     if np.abs(times - ideal).max() <= 0.3 / mean_rate:
         candidates = ([hint] if hint and hint > 0 else []) + [float(rate) for rate in _COMMON_RATES]
         for rate in candidates:
-            # the whole length must agree within a tenth of a frame
-            if abs(rate / mean_rate - 1.0) * (len(times) - 1) < 0.1 and abs(rate / mean_rate - 1.0) < 5e-4:
+            # the whole length must agree within a tenth of a frame; of a short video, whose ends are rounded to
+            # milliseconds, the claimed rate is known better than the measured one
+            allowed = max(5e-4, 1.1e-3 / float(times[-1] - times[0])) if rate == hint else 5e-4
+            if abs(rate / mean_rate - 1.0) * (len(times) - 1) < 0.1 and abs(rate / mean_rate - 1.0) < allowed:
                 return rate, False
         return mean_rate, False
     rate = 1.0 / median
