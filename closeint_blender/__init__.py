@@ -9,7 +9,11 @@ from __future__ import annotations
 import importlib
 from types import ModuleType
 
-_PARTS = ("operators.import_clip",)
+_PARTS = (
+    "properties",
+    "operators.import_clip",
+    "panels.reconstruct",
+)
 """Modules with ``register`` and ``unregister``, in the order in which they register."""
 
 _registered: list[ModuleType] = []

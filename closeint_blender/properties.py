@@ -1,0 +1,134 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The scene's settings, ``scene.closeint``. Other parts hang their own groups on it when they register."""
+
+# No postponed annotations here: Blender reads properties from them.
+import bpy
+from bpy.props import BoolProperty, EnumProperty, FloatProperty, IntProperty, PointerProperty, StringProperty
+
+from closeint_core.errors import CloseintError
+
+_BODIES = (
+    ("default", "Default", "The bundled body; needs no registration"),
+    ("smpl-neutral", "SMPL Neutral", "Licensed; SMPL_NEUTRAL.pkl must be in the models folder"),
+    ("smpl-male", "SMPL Male", "Licensed; SMPL_MALE.pkl must be in the models folder"),
+    ("smpl-female", "SMPL Female", "Licensed; SMPL_FEMALE.pkl must be in the models folder"),
+)
+
+
+class CLOSEINT_PG_scene(bpy.types.PropertyGroup):
+    """What a reconstruction is asked for."""
+
+    video: StringProperty(  # type: ignore[valid-type]
+        name="Video", description="Video, or folder of numbered images, of two people", subtype="FILE_PATH"
+    )
+    frames: EnumProperty(  # type: ignore[valid-type]
+        name="Frames",
+        description="Which part of the video to reconstruct",
+        items=(
+            ("ALL", "Whole Video", "Every frame of the video"),
+            ("SCENE", "Scene Range", "The scene's frame range; scene frame 1 is the video's first frame"),
+            ("RANGE", "Range", "From one frame of the video to another"),
+        ),
+    )
+    first_frame: IntProperty(  # type: ignore[valid-type]
+        name="First", description="First frame of the video, counted from 1", default=1, min=1
+    )
+    last_frame: IntProperty(  # type: ignore[valid-type]
+        name="Last", description="Last frame of the video, this one included", default=250, min=1
+    )
+    people: EnumProperty(  # type: ignore[valid-type]
+        name="People",
+        description="Which two people of the video to reconstruct",
+        items=(
+            ("AUTO", "Automatic", "The two who are large, stay long and come close to each other"),
+            ("PICK", "Picked", "Two people picked in a frame of the video"),
+        ),
+    )
+    pick_frame: IntProperty(  # type: ignore[valid-type]
+        name="In Frame",
+        description="Frame of the video in which to pick, counted from 1; 0 takes one in which most people are seen",
+        default=0,
+        min=0,
+    )
+    person_a: IntProperty(  # type: ignore[valid-type]
+        name="First Person",
+        description="Number, in the picture, of the person who becomes Person 1",
+        default=-1,
+        min=-1,
+    )
+    person_b: IntProperty(  # type: ignore[valid-type]
+        name="Second Person",
+        description="Number, in the picture, of the person who becomes Person 2",
+        default=-1,
+        min=-1,
+    )
+    lens: EnumProperty(  # type: ignore[valid-type]
+        name="Lens",
+        description="What is known of the lens; the better it is known, the better the depth",
+        items=(
+            ("AUTO", "Unknown", "Assume an ordinary lens"),
+            ("MM", "Focal Length", "Focal length and width of the sensor, in millimetres"),
+            ("PIXELS", "Pixels", "Focal length in pixels of the video"),
+        ),
+    )
+    focal_mm: FloatProperty(  # type: ignore[valid-type]
+        name="Focal Length", description="Millimetres", default=28.0, min=1.0, max=2000.0, precision=1
+    )
+    sensor_mm: FloatProperty(  # type: ignore[valid-type]
+        name="Sensor Width",
+        description="Millimetres along the longer side of the picture; 36 for a focal length in 35 mm equivalent",
+        default=36.0,
+        min=1.0,
+        max=100.0,
+        precision=1,
+    )
+    focal_px: FloatProperty(  # type: ignore[valid-type]
+        name="Focal Length", description="Pixels of the video", default=1500.0, min=50.0, max=100000.0, precision=0
+    )
+    body: EnumProperty(  # type: ignore[valid-type]
+        name="Body", description="Body model of the characters", items=_BODIES
+    )
+    quality: EnumProperty(  # type: ignore[valid-type]
+        name="Quality",
+        description="Time against accuracy",
+        items=(
+            ("draft", "Draft", "A quick look: about a third of the time, less exact"),
+            ("standard", "Standard", "The measured default"),
+            ("high", "High", "Longer fitting; slower by half"),
+        ),
+        default="standard",
+    )
+    refine: BoolProperty(  # type: ignore[valid-type]
+        name="Separate Bodies",
+        description="Move the two out of each other on their exact surfaces at the end",
+        default=True,
+    )
+    output: StringProperty(  # type: ignore[valid-type]
+        name="Save In",
+        description="Folder for the results; empty: a folder closeint beside the saved file, or the extension's own",
+        subtype="DIR_PATH",
+    )
+    import_result: BoolProperty(  # type: ignore[valid-type]
+        name="Import When Done", description="Bring the characters into the scene at the end", default=True
+    )
+
+
+def scene_settings(context: bpy.types.Context) -> CLOSEINT_PG_scene:
+    """``scene.closeint`` of the context's scene.
+
+    Raises:
+        CloseintError: there is no scene.
+    """
+    if context.scene is None:
+        raise CloseintError("There is no scene.", "Make one first.")
+    return context.scene.closeint
+
+
+def register() -> None:
+    bpy.utils.register_class(CLOSEINT_PG_scene)
+    bpy.types.Scene.closeint = PointerProperty(type=CLOSEINT_PG_scene, name="closeint")
+
+
+def unregister() -> None:
+    del bpy.types.Scene.closeint
+    bpy.utils.unregister_class(CLOSEINT_PG_scene)
