@@ -4,8 +4,10 @@
 from __future__ import annotations
 
 import itertools
+from dataclasses import dataclass
 
 import numpy as np
+from scipy.optimize import linear_sum_assignment
 
 from closeint_core.errors import CloseintError
 from closeint_core.perception.tracking import Track, body_size
@@ -65,6 +67,66 @@ def choose_people(
     both = np.isfinite(series[a][:, 5, 0]) & np.isfinite(series[b][:, 5, 0])
     first = int(np.argmax(both))
     return sorted((a, b), key=lambda i: float(np.nanmean(series[i][first, :, 0])))
+
+
+@dataclass(frozen=True)
+class PeopleAt:
+    """One or two people pointed at in a frame of the video.
+
+    Attributes:
+        frame: index in the whole source.
+        boxes: xyxy of each, pixels.
+    """
+
+    frame: int
+    boxes: tuple[tuple[float, float, float, float], ...]
+
+
+def people_at(tracks: list[Track], keypoints: np.ndarray, where: PeopleAt, frame_start: int) -> tuple[int, ...]:
+    """Indices of the tracks that those boxes show.
+
+    A track that misses the frame is judged at its nearest one, if that is within half a dozen.
+
+    Args:
+        tracks: candidates.
+        keypoints: (T, S, 17, 3) all detections.
+        where: frame and boxes.
+        frame_start: index in the source of ``keypoints``' first frame.
+
+    Raises:
+        CloseintError: the frame is outside of the range, or nobody was followed there.
+    """
+    t = where.frame - frame_start
+    if not 0 <= t < len(keypoints):
+        raise CloseintError(
+            f"The people were picked in frame {where.frame + 1}, which is not among the frames to reconstruct.",
+            "Pick them in a frame of the range.",
+        )
+    boxes = np.asarray(where.boxes, float)
+    inside = np.full((len(boxes), len(tracks)), -np.inf)
+    for i, track in enumerate(tracks):
+        nearest = int(np.argmin(np.abs(np.asarray(track.frames) - t)))
+        if abs(track.frames[nearest] - t) <= 6:
+            points = keypoints[track.frames[nearest], track.slots[nearest]]
+            points = points[points[:, 2] > 0.15, :2]
+            if len(points):
+                inside[:, i] = [_agreement(points, box) for box in boxes]
+    rows, columns = linear_sum_assignment(-np.maximum(inside, 0.0))
+    chosen = {int(r): int(c) for r, c in zip(rows, columns, strict=True) if inside[r, c] > 0.3}
+    if len(chosen) < len(boxes):
+        raise CloseintError(
+            f"A person picked in frame {where.frame + 1} could not be followed through the video.",
+            "Pick in another frame, where both are seen well.",
+        )
+    return tuple(chosen[r] for r in range(len(boxes)))
+
+
+def _agreement(points: np.ndarray, box: np.ndarray) -> float:
+    """Overlap (intersection over union) of a box with the box of some points."""
+    low, high = points.min(axis=0), points.max(axis=0)
+    common = np.minimum(high, box[2:]) - np.maximum(low, box[:2])
+    shared = float(np.prod(np.maximum(common, 0.0)))
+    return shared / (float(np.prod(high - low)) + float(np.prod(box[2:] - box[:2])) - shared + 1e-9)
 
 
 def persistent(tracks: list[Track], frames: int, fps: float) -> list[Track]:

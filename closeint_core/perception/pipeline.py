@@ -16,7 +16,7 @@ from closeint_core.perception.fusion import fuse, untangle
 from closeint_core.perception.motion import body_scale
 from closeint_core.perception.movenet import MoveNet
 from closeint_core.perception.observations import Observations
-from closeint_core.perception.pair import choose_people, persistent
+from closeint_core.perception.pair import PeopleAt, choose_people, people_at, persistent
 from closeint_core.perception.tracking import Track, follow, rejoin
 from closeint_core.progress import Progress
 from closeint_core.video.source import FrameSource
@@ -28,7 +28,7 @@ LONGEST_GAP = 2.0
 def perceive(
     source: FrameSource,
     *,
-    people: Literal["auto"] | tuple[int, ...] = "auto",
+    people: Literal["auto"] | tuple[int, ...] | PeopleAt = "auto",
     device: str = "auto",
     progress: Progress | None = None,
 ) -> Observations:
@@ -39,7 +39,8 @@ def perceive(
 
     Args:
         source: frames.
-        people: ``auto``, or one or two numbers of people by first appearance, then from left to right.
+        people: ``auto``, one or two numbers of people by first appearance, then from left to right, or one or two
+            people pointed at in a frame.
         device: ``auto``, ``cpu`` or ``cuda``.
         progress: told of progress and warnings; may cancel.
 
@@ -53,6 +54,8 @@ def perceive(
         progress.warn(message)
     tracks = follow(seen.keypoints, seen.scores, seen.appearance, source.fps)
     tracks = rejoin(persistent(tracks, len(seen.scores), source.fps), seen.keypoints, source.fps)
+    if isinstance(people, PeopleAt):
+        people = people_at(tracks, seen.keypoints, people, source.frame_start)
     chosen = choose_people(tracks, seen.keypoints, people, progress)
     grouped = tracked_keypoints(seen, [tracks[i] for i in chosen])
     scale = body_scale(grouped, source.fps)

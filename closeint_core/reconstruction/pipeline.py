@@ -16,8 +16,10 @@ import closeint_core
 from closeint_core.body.data import BodyData, load_body
 from closeint_core.body.torch_body import TorchBody
 from closeint_core.clip import InteractionClip
+from closeint_core.errors import CloseintError
 from closeint_core.evaluation.quality import clip_quality, clip_vertices
 from closeint_core.perception.observations import Observations
+from closeint_core.perception.pair import PeopleAt
 from closeint_core.perception.pipeline import perceive
 from closeint_core.physics.contact import contact_probability, part_distances
 from closeint_core.progress import Progress
@@ -26,26 +28,33 @@ from closeint_core.reconstruction.solve import Solution, solve
 from closeint_core.reconstruction.world import to_world
 from closeint_core.video.source import open_source
 
+QUALITIES = {"draft": 0.35, "standard": 1.0, "high": 2.0}
+"""Factor on the fit's iterations."""
+
 
 @dataclass(frozen=True)
 class Settings:
     """What a user can choose.
 
     Attributes:
-        people: which two people, as numbered by the perception; None chooses.
+        people: which two people, as numbered by the perception or as pointed at in a frame; None chooses.
         focal: focal length in pixels; None assumes an ordinary lens.
         body: ``default``, ``smpl-neutral``, ``smpl-male``, ``smpl-female`` or the path of a body file.
         frames: first and last (exclusive) frame of the source; None is open.
         device: ``auto``, ``cpu`` or ``cuda``: where the pose networks run.
         data: folder of licensed models, besides the usual places.
+        quality: ``draft``, ``standard`` or ``high``: how long the fit runs.
+        refine: take the bodies out of each other on their exact meshes at the end.
     """
 
-    people: tuple[int, ...] | None = None
+    people: tuple[int, ...] | PeopleAt | None = None
     focal: float | None = None
     body: str = "default"
     frames: tuple[int | None, int | None] | None = None
     device: str = "auto"
     data: str | None = None
+    quality: str = "standard"
+    refine: bool = True
 
 
 def reconstruct(
@@ -62,12 +71,21 @@ def reconstruct(
     """
     settings, progress = settings or Settings(), progress or Progress()
     started = time.monotonic()
+    if settings.quality not in QUALITIES:
+        raise CloseintError(f"There is no quality {settings.quality!r}.", f"Choose {', '.join(QUALITIES)}.")
     data = load_body(settings.body, Path(settings.data) if settings.data else None)
     frames = open_source(source, settings.frames)
     # Before minutes of work, not after: a senseless focal length is refused here.
     camera = torch.as_tensor(intrinsics(frames.image_size, settings.focal))
     observations = perceive(frames, people=settings.people or "auto", device=settings.device, progress=progress)
-    solution = solve(TorchBody(data), observations, camera, progress)
+    solution = solve(
+        TorchBody(data),
+        observations,
+        camera,
+        progress,
+        effort=QUALITIES[settings.quality],
+        separated=settings.refine,
+    )
     clip = build_clip(solution, observations, data, str(source))
     progress.update("measuring", 0, 1)
     clip.metadata = {

@@ -11,7 +11,7 @@ from __future__ import annotations
 import contextlib
 import functools
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import roma
@@ -68,8 +68,21 @@ def window_starts(frames: int, longest: int = LONGEST, overlap: int = OVERLAP) -
     return [(int(start), int(start) + longest) for start in starts]
 
 
-def solve(body: TorchBody, observations: Observations, camera: Tensor, progress: Progress) -> Solution:
-    """Fit all people and frames; see the module."""
+def solve(
+    body: TorchBody,
+    observations: Observations,
+    camera: Tensor,
+    progress: Progress,
+    *,
+    effort: float = 1.0,
+    separated: bool = True,
+) -> Solution:
+    """Fit all people and frames; see the module.
+
+    Args:
+        effort: factor on the optimiser's iterations.
+        separated: take the bodies out of each other on their exact meshes at the end.
+    """
     evidence = gather_evidence(
         torch.as_tensor(observations.keypoints2d),
         torch.as_tensor(observations.landmarks3d),
@@ -81,7 +94,7 @@ def solve(body: TorchBody, observations: Observations, camera: Tensor, progress:
     )
     frames = evidence.visible.shape[1]
     with _threads_for(evidence.visible.shape[0] * min(frames, LONGEST)):
-        return _solve(body, observations, evidence, progress)
+        return _solve(body, observations, evidence, _Plan(effort, separated), progress)
 
 
 @contextlib.contextmanager
@@ -100,7 +113,21 @@ def _spheres_of(body: TorchBody) -> BodySpheres:
     return BodySpheres(body)
 
 
-def _solve(body: TorchBody, observations: Observations, evidence: Evidence, progress: Progress) -> Solution:
+@dataclass(frozen=True)
+class _Plan:
+    """How thoroughly a window is solved."""
+
+    effort: float
+    separated: bool
+
+    def stage(self, stage: Stage) -> Stage:
+        """The stage with its iterations adapted."""
+        return replace(stage, iterations=max(1, round(self.effort * stage.iterations)))
+
+
+def _solve(
+    body: TorchBody, observations: Observations, evidence: Evidence, plan: _Plan, progress: Progress
+) -> Solution:
     frames, camera = evidence.visible.shape[1], evidence.camera
     spheres = _spheres_of(body) if evidence.visible.shape[0] == 2 else None
     windows = window_starts(frames)
@@ -109,13 +136,13 @@ def _solve(body: TorchBody, observations: Observations, evidence: Evidence, prog
         seen = [float(evidence.weights[:, a:b].sum()) for a, b in windows]
         best = windows[int(np.argmax(seen))]
         progress.update("calibrating", 0, 1)
-        fixed = _fit(body, evidence.window(*best), spheres, None, progress).motion()
+        fixed = _fit(body, evidence.window(*best), spheres, None, plan, progress).motion()
     motions = []
     feet = torch.zeros(*evidence.visible.shape, 2)
     keypoints, weights = evidence.keypoints.clone(), evidence.weights.clone()
     for number, (start, stop) in enumerate(windows):
         stage_progress = progress if len(windows) == 1 else _Numbered(progress, number, len(windows))
-        fit = _fit(body, evidence.window(start, stop), spheres, fixed, stage_progress)
+        fit = _fit(body, evidence.window(start, stop), spheres, fixed, plan, stage_progress)
         motions.append(fit.motion())
         feet[:, start:stop] = torch.maximum(feet[:, start:stop], foot_contacts(fit))
         keypoints[:, start:stop], weights[:, start:stop] = fit.evidence.keypoints, fit.evidence.weights
@@ -137,18 +164,23 @@ class _Numbered(Progress):
 
 
 def _fit(
-    body: TorchBody, evidence: Evidence, spheres: BodySpheres | None, fixed: Motion | None, progress: Progress
+    body: TorchBody,
+    evidence: Evidence,
+    spheres: BodySpheres | None,
+    fixed: Motion | None,
+    plan: _Plan,
+    progress: Progress,
 ) -> PairFit:
     """Solve one window; shapes and floor are those of ``fixed`` when given."""
     fit = PairFit(body, evidence, spheres)
     if fixed is not None:
         fit.hold_shape(fixed.betas, fixed.floor)
     for stage in STAGES:
-        fit.run(stage, progress)
+        fit.run(plan.stage(stage), progress)
     fit.recover_joints()
-    fit.run(REFIT, progress)
-    if spheres is not None:
-        separate(fit, SEPARATE, progress)
+    fit.run(plan.stage(REFIT), progress)
+    if spheres is not None and plan.separated:
+        separate(fit, plan.stage(SEPARATE), progress)
     return fit
 
 

@@ -1,0 +1,25 @@
+# SPDX-License-Identifier: Apache-2.0
+"""``python -m closeint_core.worker``: serves requests on stdin and stdout; see ``protocol``."""
+
+from __future__ import annotations
+
+import os
+import sys
+
+
+def main() -> int:
+    """Serve until stdin closes."""
+    from closeint_core.worker.service import Service, guarded_streams
+
+    # Before anything heavy is imported: libraries print while they load.
+    with guarded_streams() as (source, sink):
+        from closeint_core.worker.server import HANDLERS, hello
+
+        return Service(HANDLERS, source, sink).run(hello)
+
+
+if __name__ == "__main__":
+    status = main()
+    sys.stderr.flush()
+    # Threads of native libraries may not end; nothing is left to save.
+    os._exit(status)

@@ -1,0 +1,165 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The worker's commands: ``reconstruct``, ``refine``, ``detect`` and ``doctor``.
+
+What a request carries beside ``id`` and ``command`` is in each handler's docstring. Paths are absolute.
+"""
+
+from __future__ import annotations
+
+import errno
+from dataclasses import fields
+from pathlib import Path
+from typing import Any
+
+import closeint_core
+from closeint_core.errors import CloseintError
+from closeint_core.files import require_writable
+from closeint_core.progress import Progress
+from closeint_core.worker.service import Handler
+
+Request = dict[str, Any]
+
+
+def hello() -> dict[str, Any]:
+    """Version and device; loads torch, so that the first request need not."""
+    import torch
+
+    device = torch.cuda.get_device_name() if torch.cuda.is_available() else "CPU"
+    return {"version": closeint_core.__version__, "device": device}
+
+
+def reconstruct(request: Request, progress: Progress) -> dict[str, Any]:
+    """From a video to a clip.
+
+    Request: ``input``, ``output``; optional ``people`` ([i, j], or {"frame", "boxes"} as ``detect`` gives them),
+    ``focal`` (pixels) or ``focal_mm`` with ``sensor_mm`` (along the picture's longer side), ``frames`` ([A, B], B
+    excluded, either null), ``body``, ``device``, ``data``, ``quality``, ``refine``, ``model`` ("default").
+    Result: ``path``, ``people``, ``frames``, ``fps``, ``seconds``, ``quality``, ``warnings``.
+    """
+    from closeint_core.reconstruction.pipeline import reconstruct as run
+
+    source, output = _path(request, "input"), _path(request, "output")
+    if request.get("model", "default") != "default":
+        raise CloseintError(f"The model {request['model']!r} is not part of this version.", exit_code=3)
+    require_writable(output.parent)
+    settings = _settings(request, source)
+    try:
+        clip = run(source, settings, progress)
+    except (CloseintError, OSError) as error:
+        raise _explained(error, source) from error
+    clip.save(output)
+    return {
+        "path": str(output),
+        "people": clip.people,
+        "frames": clip.frames,
+        "fps": clip.fps,
+        "seconds": clip.metadata.get("seconds"),
+        "quality": clip.metadata.get("quality"),
+        "warnings": list(progress.warnings),
+    }
+
+
+def refine(request: Request, progress: Progress) -> dict[str, Any]:
+    """Solve a clip again around the user's corrections.
+
+    Request: ``clip``, ``corrections`` (path of a JSON file), ``output``; optional ``device``, ``data``, ``quality``.
+    Result: ``path``, ``people``, ``frames``, ``warnings``.
+    """
+    from closeint_core.clip import InteractionClip
+
+    try:
+        from closeint_core.reconstruction import corrections
+    except ImportError as error:
+        raise CloseintError("This version of the worker cannot refine.", "Press Repair.", exit_code=3) from error
+    output = _path(request, "output")
+    require_writable(output.parent)
+    clip = InteractionClip.load(_path(request, "clip"))
+    pins = corrections.Corrections.load(_path(request, "corrections"))
+    refined = corrections.refine_around(clip, pins, _settings(request, None), progress)
+    refined.save(output)
+    return {
+        "path": str(output),
+        "people": refined.people,
+        "frames": refined.frames,
+        "warnings": list(progress.warnings),
+    }
+
+
+def detect(request: Request, progress: Progress) -> dict[str, Any]:
+    """The people in one frame, for a picker.
+
+    Request: ``input``, ``output`` (PNG to write); optional ``frame`` (index; null: one with many people), ``device``.
+    Result: ``path``, ``frame``, ``frame_count``, ``image_size``, ``people``: [{"box": xyxy, "score"}] in the order of
+    their numbers in the picture, from left to right; ``suggested``: numbers of the likely pair.
+    """
+    from closeint_core.worker.detect import detect_people
+
+    source, output = _path(request, "input"), _path(request, "output")
+    require_writable(output.parent)
+    try:
+        return detect_people(source, output, request.get("frame"), request.get("device") or "auto", progress)
+    except (CloseintError, OSError) as error:
+        raise _explained(error, source) from error
+
+
+def doctor(request: Request, progress: Progress) -> dict[str, Any]:
+    """What is installed and what is missing. Request: optional ``data``. Result: ``report``."""
+    from closeint_core.doctor import examine
+
+    progress.update("examining", 0, 1)
+    return {"report": examine(Path(request["data"]) if request.get("data") else None)}
+
+
+HANDLERS: dict[str, Handler] = {"reconstruct": reconstruct, "refine": refine, "detect": detect, "doctor": doctor}
+
+
+def _path(request: Request, name: str) -> Path:
+    value = request.get(name)
+    if not isinstance(value, str) or not value:
+        raise CloseintError(f"The request {request['command']} needs a path {name!r}.")
+    return Path(value)
+
+
+def _settings(request: Request, source: Path | None) -> Any:
+    """``Settings`` of a request.
+
+    Raises:
+        CloseintError: a value is of the wrong kind.
+    """
+    from closeint_core.perception.pair import PeopleAt
+    from closeint_core.reconstruction.pipeline import Settings
+
+    known = {field.name for field in fields(Settings)}
+    values = {name: request[name] for name in known if request.get(name) is not None}
+    try:
+        if "frames" in values:
+            first, end = values["frames"]
+            values["frames"] = (None if first is None else int(first), None if end is None else int(end))
+        people = values.get("people")
+        if isinstance(people, dict):
+            boxes = tuple(tuple(float(edge) for edge in box) for box in people["boxes"])
+            values["people"] = PeopleAt(int(people["frame"]), boxes)  # type: ignore[arg-type]
+        elif people is not None:
+            values["people"] = tuple(int(number) for number in people)
+        if source is not None and request.get("focal_mm"):
+            values["focal"] = _focal_in_pixels(source, float(request["focal_mm"]), float(request["sensor_mm"]))
+    except (TypeError, ValueError, KeyError, AttributeError) as error:
+        raise CloseintError(f"The request {request['command']} has a value that cannot be used ({error}).") from error
+    return Settings(**values)
+
+
+def _focal_in_pixels(source: Path, focal_mm: float, sensor_mm: float) -> float:
+    from closeint_core.video.source import open_source
+
+    if not (focal_mm > 0 and sensor_mm > 0):
+        raise CloseintError(f"A lens of {focal_mm} mm on {sensor_mm} mm is not possible.", "Give positive lengths.")
+    return focal_mm / sensor_mm * max(open_source(source).image_size)
+
+
+def _explained(error: CloseintError | OSError, source: Path) -> Exception:
+    """A better sentence where the footage or the disk is the reason; the error itself otherwise."""
+    if not source.exists():
+        return CloseintError(f"There is no {source} (any more).", "Put the video back, or choose it again.")
+    if isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT):
+        return CloseintError("The disk is full.", "Free some space.")
+    return error
