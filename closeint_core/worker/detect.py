@@ -122,8 +122,9 @@ def _pair(keypoints: np.ndarray, boxes: np.ndarray) -> list[int]:
         apart = float(np.linalg.norm(centre[a] - centre[b]))
         return float(min(size[a], size[b])) / (1.0 + apart / float(max(size[a], size[b])))
 
-    pairs = list(itertools.combinations(range(len(keypoints)), 2))
-    return list(max(pairs, key=score))
+    pairs: list[tuple[int, int]] = list(itertools.combinations(range(len(keypoints)), 2))
+    a, b = max(pairs, key=score)
+    return [a, b]
 
 
 def _write_picture(path: Path, rgb: np.ndarray, boxes: np.ndarray) -> None:

@@ -74,7 +74,11 @@ class Service:
             time.sleep(_GRACE)
         else:
             time.sleep(0.1)
+        self._before_exit()
         os._exit(0)
+
+    def _before_exit(self) -> None:
+        """Override to end what a handler started."""
 
     def _take(self, line: bytes) -> None:
         request = decode(line)
@@ -157,6 +161,7 @@ class Service:
                 while data:
                     data = data[os.write(self._sink, data) :]
             except OSError:
+                self._before_exit()
                 os._exit(0)  # nobody reads any more
 
 
@@ -175,7 +180,8 @@ class ServiceProgress(Progress):
     def on_update(self, stage: str, done: int, total: int) -> None:
         """Send it, unless the last one was only just sent."""
         new_stage = stage != self._last["stage"]
-        fraction, eta = self._estimate.update(stage, done, total)
+        # What follows the first line is a remark on the stage.
+        fraction, eta = self._estimate.update(stage.partition("\n")[0], done, total)
         self._last = {"stage": stage, "done": done, "total": total, "fraction": round(fraction, 4), "eta_s": eta}
         if new_stage or done == total or time.monotonic() - self._sent_at >= _BETWEEN_UPDATES:
             self.repeat()

@@ -1,0 +1,246 @@
+# SPDX-License-Identifier: Apache-2.0
+"""``python -m closeint_core.worker.install``: makes the worker's environment; speaks the worker's protocol.
+
+A process of its own, so that Blender's window stays alive, a cancel ends everything that was started, and nothing
+outlives Blender. The requests are ``install`` and ``remove``. The last line that pip or uv printed goes out as the stage's second line.
+Standard library only.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import signal
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import closeint_core
+from closeint_core.errors import CloseintError
+from closeint_core.progress import Progress
+from closeint_core.worker.environment import (
+    TORCH,
+    Environment,
+    Stamp,
+    Step,
+    find_python,
+    find_uv,
+    has_nvidia_gpu,
+    plan,
+)
+from closeint_core.worker.service import Handler, Service, guarded_streams
+
+_OFFLINE_HINTS = (
+    "temporary failure in name resolution", "failed to establish a new connection", "no route to host",
+    "network is unreachable", "could not find a version that satisfies", "getaddrinfo failed", "connection refused",
+    "dns error", "error sending request", "max retries exceeded",
+)  # fmt: skip
+_FULL_HINTS = ("no space left on device", "not enough space on the disk", "disk quota exceeded")
+
+
+def install(request: dict[str, Any], progress: Progress) -> dict[str, Any]:
+    """Make the environment anew.
+
+    Request: ``folder``, ``wheel``; optional ``python`` (base interpreter). Result: ``path`` (its interpreter),
+    ``version``, ``tool`` (uv or pip), ``seconds``.
+
+    Raises:
+        CloseintError: a step failed; the environment is removed.
+    """
+    started = time.monotonic()
+    environment = Environment(Path(request["folder"]))
+    wheel = Path(request["wheel"])
+    if not wheel.is_file():
+        raise CloseintError(f"The extension's wheel {wheel} is missing.", "Install the extension again.")
+    progress.update("Looking for Python", 0, 100)
+    first = Path(request["python"]) if request.get("python") else None
+    base, _ = find_python(first)
+    uv = find_uv()
+    steps = plan(environment, str(wheel), base, uv, has_nvidia_gpu())
+    environment.remove()
+    environment.folder.parent.mkdir(parents=True, exist_ok=True)
+    complete = False
+    try:
+        done = 0.0
+        for step in steps:
+            _run_step(step, done, progress)
+            done += step.share
+        version = _installed_version(environment)
+        tool = "uv" if uv else "pip"
+        environment.write_stamp(Stamp(version, str(base.path) if base else f"uv's {sys.platform}", TORCH, tool))
+        complete = True
+    except OSError as error:
+        raise CloseintError(
+            f"The environment in {environment.folder} cannot be written ({error.strerror}).",
+            "Check the folder and the free space of the disk.",
+        ) from error
+    finally:
+        if not complete:
+            with contextlib.suppress(CloseintError):
+                environment.remove()
+    return {
+        "path": str(environment.python),
+        "version": version,
+        "tool": tool,
+        "seconds": round(time.monotonic() - started, 1),
+    }
+
+
+def remove(request: dict[str, Any], progress: Progress) -> dict[str, Any]:
+    """Delete the environment. Request: ``folder``. Result: ``path``."""
+    progress.update("Removing", 0, 1)
+    Environment(Path(request["folder"])).remove()
+    return {"path": request["folder"]}
+
+
+HANDLERS: dict[str, Handler] = {"install": install, "remove": remove}
+
+
+def _run_step(step: Step, done: float, progress: Progress) -> None:
+    """Run a step's command, or else its fallback, its output as progress and in the log.
+
+    Raises:
+        CloseintError: both failed.
+    """
+    commands = [command for command in (step.command, step.fallback) if command]
+    for number, command in enumerate(commands):
+        status, output = _run(command, step, done, progress)
+        if status == 0:
+            return
+        if number + 1 < len(commands):
+            print(f"closeint: trying {' '.join(commands[number + 1])}", file=sys.stderr, flush=True)
+    raise _step_error(step, output)
+
+
+def _run(command: tuple[str, ...], step: Step, done: float, progress: Progress) -> tuple[int, list[str]]:
+    """Exit status and output lines of a command, which is killed with its children on a cancel."""
+    print(f"$ {' '.join(command)}", file=sys.stderr, flush=True)
+    # Settings for Blender's Python, or another environment's, would mislead pip.
+    hidden = ("PYTHONPATH", "PYTHONHOME", "VIRTUAL_ENV", "PIP_REQUIRE_VIRTUALENV", "PIP_TARGET", "PIP_USER")
+    environment = {key: value for key, value in os.environ.items() if key not in hidden}
+    options: dict[str, Any] = {"start_new_session": True} if os.name != "nt" else {"creationflags": 0x08000000}
+    output: list[str] = []
+    try:
+        process = subprocess.Popen(
+            command,
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            env={**environment, "PYTHONUNBUFFERED": "1", "NO_COLOR": "1", "PIP_DISABLE_PIP_VERSION_CHECK": "1"},
+            text=True,
+            encoding="utf-8",
+            errors="replace",
+            **options,
+        )
+    except OSError as error:
+        return 1, [str(error)]
+    reader = threading.Thread(target=_collect, args=(process, output), daemon=True)
+    reader.start()
+    shown, percent = -1, round(100 * done)
+    try:
+        with _killed_on_exit(process):
+            while process.poll() is None:
+                if len(output) != shown:
+                    shown = len(output)
+                    line = output[-1] if output else ""
+                    _show(step, line, percent, progress)
+                else:
+                    progress.update(step.title, percent, 100)
+                time.sleep(0.1)
+    finally:
+        reader.join(timeout=2)
+    return process.returncode, output
+
+
+def _show(step: Step, line: str, percent: int, progress: Progress) -> None:
+    """The step and the last line of its output, as one stage."""
+    progress.update(f"{step.title}\n{line[:160]}" if line else step.title, percent, 100)
+
+
+def _collect(process: subprocess.Popen[str], output: list[str]) -> None:
+    assert process.stdout is not None
+    for line in process.stdout:
+        print(line, end="", file=sys.stderr, flush=True)
+        if line.strip():
+            output.append(line.strip())
+
+
+_running: list[subprocess.Popen[str]] = []
+"""Children that must not outlive this process."""
+
+
+@contextlib.contextmanager
+def _killed_on_exit(process: subprocess.Popen[str]) -> Iterator[None]:
+    _running.append(process)
+    try:
+        yield
+    finally:
+        _running.remove(process)
+        _kill(process)
+
+
+def _kill(process: subprocess.Popen[str]) -> None:
+    if process.poll() is not None:
+        return
+    if os.name == "nt":
+        subprocess.run(["taskkill", "/F", "/T", "/PID", str(process.pid)], capture_output=True, check=False)
+    else:
+        with contextlib.suppress(ProcessLookupError, PermissionError):
+            os.killpg(process.pid, signal.SIGKILL)
+    process.wait()
+
+
+def _step_error(step: Step, output: list[str]) -> CloseintError:
+    """One sentence for a failed step."""
+    said = "\n".join(output[-60:]).lower()
+    if any(hint in said for hint in _FULL_HINTS):
+        return CloseintError(f"{step.title} failed: the disk is full.", "Free about 3 GB and press Install again.")
+    if any(hint in said for hint in _OFFLINE_HINTS):
+        return CloseintError(
+            f"{step.title} failed: the packages cannot be reached.",
+            "Check the internet connection and press Install again.",
+        )
+    lines = [line for line in output if "error" in line.lower()] or output[-1:]
+    return CloseintError(f"{step.title} failed: {lines[-1][:200] if lines else 'no reason given'}.", "See the log.")
+
+
+def _installed_version(environment: Environment) -> str:
+    """Version of closeint_core that the new environment imports.
+
+    Raises:
+        CloseintError: it does not.
+    """
+    code = "import torch, cv2, onnxruntime, closeint_core; print(closeint_core.__version__)"
+    command = [str(environment.python), "-I", "-c", code]
+    done = subprocess.run(command, capture_output=True, text=True, check=False, stdin=subprocess.DEVNULL, timeout=300)
+    if done.returncode != 0:
+        lines = done.stderr.strip().splitlines() or ["no reason given"]
+        raise CloseintError(f"The new environment does not work: {lines[-1][:200]}.", "Press Install again.")
+    return done.stdout.split()[-1]
+
+
+def hello() -> dict[str, Any]:
+    """What the hello message says."""
+    return {"version": closeint_core.__version__, "device": "installer"}
+
+
+class _Installer(Service):
+    def _before_exit(self) -> None:
+        for process in list(_running):
+            _kill(process)
+
+
+def main() -> int:
+    """Serve until stdin closes."""
+    with guarded_streams() as (source, sink):
+        return _Installer(HANDLERS, source, sink).run(hello)
+
+
+if __name__ == "__main__":
+    status = main()
+    sys.stderr.flush()
+    os._exit(status)
