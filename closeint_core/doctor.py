@@ -18,6 +18,7 @@ LIBRARIES = (
     "numpy",
     "torch",
     "roma",
+    "safetensors",
     "onnxruntime",
     "opencv-python-headless",
     "av",

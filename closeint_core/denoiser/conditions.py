@@ -1,0 +1,132 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What the denoiser is told about the pictures, and how keypoints become a condition."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, fields
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.nn.functional import gelu
+
+from closeint_core.denoiser.crops import Crops
+
+JOINTS = 26
+CROP_PIXELS = 256.0
+_JOINT_DIM = 16
+
+
+@dataclass(frozen=True)
+class Conditions:
+    """Observations of B windows of T frames.
+
+    Attributes:
+        init_pose6d: (B, T, 2, 144) rows: the pose that the network corrects.
+        crops: batch shape (B, T, 2).
+        features: (B, T, 2, 1024) HMR2.0 tokens, or None.
+        keypoints: (B, T, 2, 26, 3) Halpe-26 pixels and confidence, NaN where unseen; or None.
+        single: (B, T) 1 in frames with a single person; None if there are none.
+    """
+
+    init_pose6d: Tensor
+    crops: Crops
+    features: Tensor | None = None
+    keypoints: Tensor | None = None
+    single: Tensor | None = None
+
+    def crop_keypoints(self) -> Tensor:
+        """(B, T, 2, 26, 3) keypoints in the published network's units: pixels from the crop's centre over 256.
+
+        Zeros where unseen, as that network was trained.
+        """
+        if self.keypoints is None:
+            return self.init_pose6d.new_zeros(*self.init_pose6d.shape[:-1], JOINTS, 3)
+        xy = (self.keypoints[..., :2] - self.crops.center[..., None, :]) / CROP_PIXELS
+        return torch.nan_to_num(torch.cat([xy, self.keypoints[..., 2:]], dim=-1), 0.0, 0.0, 0.0)
+
+    def __getitem__(self, index: slice) -> Conditions:
+        """Some of the windows."""
+        parts = {f.name: getattr(self, f.name) for f in fields(self)}
+        chosen: dict[str, Any] = {name: None if part is None else part[index] for name, part in parts.items()}
+        return Conditions(**chosen)
+
+    def to(self, device: torch.device | str) -> Conditions:
+        """The same on another device."""
+        parts = {f.name: getattr(self, f.name) for f in fields(self)}
+        moved: dict[str, Any] = {name: None if part is None else part.to(device) for name, part in parts.items()}
+        return Conditions(**moved)
+
+
+class JointEmbedding(nn.Module):
+    """26 keypoints to one vector. Each joint has its own layer and, for when it is unseen, its own vector.
+
+    An unseen joint is therefore never a position: a joint at the crop's centre with no confidence looks different.
+    """
+
+    def __init__(self, dim: int) -> None:
+        super().__init__()
+        self.seen = nn.Parameter(torch.randn(JOINTS, 3, _JOINT_DIM) * 0.5)
+        self.bias = nn.Parameter(torch.zeros(JOINTS, _JOINT_DIM))
+        self.unseen = nn.Parameter(torch.randn(JOINTS, _JOINT_DIM) * 0.5)
+        self.join = nn.Linear(JOINTS * _JOINT_DIM, dim)
+
+    def forward(self, keypoints: Tensor) -> Tensor:
+        """(..., D) from (..., 26, 3): x, y in crops, confidence; not finite or of no confidence means unseen."""
+        seen = torch.isfinite(keypoints).all(dim=-1, keepdim=True) & (keypoints[..., 2:] > 0)
+        values = torch.where(seen, keypoints, torch.zeros_like(keypoints))
+        vectors = torch.einsum("...kc,kcd->...kd", values, self.seen) + self.bias
+        return self.join(torch.where(seen, vectors, self.unseen).flatten(start_dim=-2))
+
+
+class KeypointEncoder(nn.Module):
+    """Halpe-26 keypoints of both people, their crops and cameras, to one condition vector a person-frame.
+
+    Each person's vector is made of the own keypoints and the other's, both in the own crop, of where the crop is and
+    how the other's lies to it; two transformer layers over time then fill in what single frames do not show. Frames
+    in which a person is not seen at all hold a learned vector in place of theirs.
+    """
+
+    def __init__(self, dim: int = 256, heads: int = 8, depth: int = 2) -> None:
+        super().__init__()
+        self.own = JointEmbedding(dim)
+        self.other = JointEmbedding(dim)
+        self.place = nn.Linear(6, dim)
+        self.unseen_frame = nn.Parameter(torch.randn(dim) * 0.5)
+        self.mix = nn.Linear(dim, dim)
+        layer = nn.TransformerEncoderLayer(dim, heads, 2 * dim, 0.0, "gelu", batch_first=True, norm_first=True)
+        self.time = nn.TransformerEncoder(layer, depth, enable_nested_tensor=False)
+        self.norm = nn.LayerNorm(dim)
+
+    def forward(self, conditions: Conditions, positions: Tensor) -> Tensor:
+        """(B, T, 2, D); ``positions`` (>= T, D) is the sinusoid table."""
+        crops = conditions.crops
+        keypoints = conditions.keypoints
+        if keypoints is None:
+            keypoints = conditions.init_pose6d.new_full((*conditions.init_pose6d.shape[:-1], JOINTS, 3), float("nan"))
+        own = self.own(_in_crops(keypoints, crops))
+        other = self.other(_in_crops(keypoints.flip(2), crops))
+        relation = torch.cat(
+            [
+                (crops.center.flip(2) - crops.center) / crops.side[..., None],
+                torch.log(crops.side.flip(2) / crops.side)[..., None],
+            ],
+            dim=-1,
+        )
+        if conditions.single is not None:
+            alone = conditions.single.bool()[:, :, None, None]
+            other = torch.where(alone, self.other(torch.full_like(keypoints[:1, :1, :1], float("nan"))), other)
+            relation = torch.where(alone, torch.zeros_like(relation), relation)
+        visible = (torch.nan_to_num(keypoints[..., 2]) > 0).any(dim=-1, keepdim=True)
+        own = torch.where(visible, own, self.unseen_frame)
+        x = own + other + self.place(torch.cat([crops.info(), relation], dim=-1))
+        x = self.mix(gelu(x)) + x
+        batch, frames, people, dim = x.shape
+        x = x.transpose(1, 2).reshape(batch * people, frames, dim) + positions[:frames]
+        return self.norm(self.time(x)).view(batch, people, frames, dim).transpose(1, 2)
+
+
+def _in_crops(keypoints: Tensor, crops: Crops) -> Tensor:
+    """Keypoints (..., 26, 3) with x, y from -1 to 1 across the crop."""
+    xy = (keypoints[..., :2] - crops.center[..., None, :]) * (2.0 / crops.side[..., None, None])
+    return torch.cat([xy, keypoints[..., 2:]], dim=-1)

@@ -1,0 +1,189 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The published network's stored outputs, reproduced.
+
+Every fixture in the folder named by CLOSEINT_REFERENCE_DIR (default: ../shared/reference, seen from the repository) is
+read, whatever its seed. Weights are rebuilt from names, shapes and the seed in the file.
+"""
+
+from __future__ import annotations
+
+import importlib.util
+import json
+import os
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from closeint_core.denoiser.checkpoint import denoiser_from_state_dict
+from closeint_core.denoiser.conditions import Conditions
+from closeint_core.denoiser.crops import Crops
+from closeint_core.denoiser.hmr2 import hmr2_from_state_dict
+from closeint_core.denoiser.sampler import Sampler
+from closeint_core.evaluation.reference_protocol import interaction_errors, person_errors
+
+FOLDER = Path(os.environ.get("CLOSEINT_REFERENCE_DIR", Path(__file__).resolve().parents[2] / "shared" / "reference"))
+TOLERANCE = 1e-4
+METRIC_TOLERANCE = 1e-3  # mm
+
+Arrays = dict[str, np.ndarray]
+
+
+def fixtures(pattern: str) -> list[object]:
+    """Parameters: the fixtures that match, or one that is skipped with a reason."""
+    found = sorted(FOLDER.glob(pattern))
+    if found:
+        return [pytest.param(path, id=path.stem) for path in found]
+    reason = f"no fixture {pattern} in {FOLDER} (set CLOSEINT_REFERENCE_DIR)"
+    return [pytest.param(None, marks=pytest.mark.skip(reason=reason), id="none")]
+
+
+def read(path: Path) -> Arrays:
+    with np.load(path, allow_pickle=False) as archive:
+        return {key: archive[key] for key in archive.files}
+
+
+def stand_in_weights(path: Path, seed: int) -> dict[str, torch.Tensor]:
+    """The weights that the fixture was made with; ``weights.py`` lies beside it."""
+    shapes = json.loads(path.with_name(path.stem.rsplit("_seed", 1)[0] + "_shapes.json").read_text())
+    spec = importlib.util.spec_from_file_location("stand_in_weights", path.with_name("weights.py"))
+    assert spec is not None
+    assert spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return {name: torch.from_numpy(array) for name, array in module.make(shapes, seed).items()}
+
+
+def worst(ours: torch.Tensor, stored: np.ndarray) -> float:
+    assert ours.numel() == stored.size
+    return float(np.abs(ours.numpy().reshape(stored.shape) - stored).max())
+
+
+def denoiser_differences(path: Path, data: Arrays) -> dict[str, float]:
+    """Largest absolute difference of each output from the stored one."""
+    windows, frames, people, _ = data["noise"].shape
+    lead = (windows, frames, people)
+
+    def given(name: str, *shape: int) -> torch.Tensor:
+        return torch.from_numpy(data[f"in_{name}"].astype(np.float32)).reshape(*lead, *shape)
+
+    crops = Crops(
+        given("center", 2),
+        200.0 * given("scale"),
+        torch.stack([given("img_w"), given("img_h")], dim=-1),
+        given("focal_length"),
+    )
+    keypoints = given("pred_keypoints", 26, 3).clone()  # stored as the network sees them
+    keypoints[..., :2] = keypoints[..., :2] * 256.0 + crops.center[..., None, :]
+    conditions = Conditions(
+        given("init_pose_6d", 144),
+        crops,
+        given("features", 1024),
+        keypoints,
+        torch.from_numpy(data["in_single_person"].reshape(windows, frames)),
+    )
+    model = denoiser_from_state_dict(stand_in_weights(path, int(data["seed"])), path)
+    sampler = Sampler(model, steps=len(data["timestep_map"]))
+    assert sorted(data["timestep_map"].tolist()) == sampler.schedule.timesteps.tolist()
+    state = sampler.sample(conditions, torch.from_numpy(data["noise"]))
+    return {
+        "pose6d": worst(state.pose6d, data["out_pred_pose6d"]),
+        "shape": worst(state.betas, data["out_pred_shape"]),
+        "crop camera": worst(state.crop_camera, data["out_pred_cam"]),
+        "rotations": worst(state.rotations(), data["out_pred_rotmat"]),
+        # A crop camera's scale near 0 makes the depth ill-conditioned; over the depth, everything is linear in it.
+        "translation": worst(
+            _over_depth(state.translation(crops)), _over_depth(torch.from_numpy(data["out_pred_cam_t"])).numpy()
+        ),
+    }
+
+
+def _over_depth(translation: torch.Tensor) -> torch.Tensor:
+    """(x / z, y / z, 1 / z)."""
+    return torch.cat([translation[..., :2], torch.ones_like(translation[..., 2:])], -1) / translation[..., 2:]
+
+
+def hmr2_differences(path: Path, data: Arrays) -> dict[str, float]:
+    weights = stand_in_weights(path, int(data["seed"]))
+    model = hmr2_from_state_dict(weights, path, heads=4, decoder_heads=2)
+    with torch.no_grad():
+        out = model(torch.from_numpy(data["in_img"]).float())
+    return {
+        "orientation": worst(out.rotations[:, :1], data["out_global_orient"]),
+        "pose": worst(out.rotations[:, 1:], data["out_body_pose"]),
+        "betas": worst(out.betas, data["out_betas"]),
+        "camera": worst(out.camera, data["out_cam"]),
+        "feature": worst(out.feature, data["out_feature"]),
+    }
+
+
+def metric_differences(path: Path, data: Arrays) -> dict[str, float]:
+    found: dict[str, float] = {}
+
+    def compare(name: str, ours: np.ndarray) -> None:
+        stored = data[f"out_{name}"]
+        assert ours.shape == stored.shape
+        found[name] = float(np.abs(ours - stored).max())
+
+    regressor = data["lsp_regressor"]
+    for person in range(len(data["valid"])):
+        ours = person_errors(data["pred_verts"][person], data["gt_verts"][person], regressor, data["valid"][person])
+        for name, values in (
+            ("abs", ours.absolute),
+            ("mpjpe", ours.mpjpe),
+            ("pa_mpjpe", ours.pa_mpjpe),
+            ("accel", ours.acceleration),
+            ("mpvpe", ours.mpvpe),
+        ):
+            compare(f"{name}_{person}", values)
+    compare("interaction", interaction_errors(data["pred_verts"], data["gt_verts"], regressor, data["valid"]))
+    return found
+
+
+KINDS: dict[str, tuple[Callable[[Path, Arrays], dict[str, float]], float]] = {
+    "denoiser_*_seed*.npz": (denoiser_differences, TOLERANCE),
+    "hmr2_tiny_seed*.npz": (hmr2_differences, TOLERANCE),
+    "metrics_seed*.npz": (metric_differences, METRIC_TOLERANCE),
+}
+
+
+def check(path: Path, data: Arrays, pattern: str) -> None:
+    compare, tolerance = KINDS[pattern]
+    differences = compare(path, data)
+    print(path.name, {name: f"{value:.1e}" for name, value in differences.items()})
+    wrong = {name: value for name, value in differences.items() if not value <= tolerance}
+    assert not wrong, f"{path.name} differs by more than {tolerance}: {wrong}"
+
+
+ALL = [
+    pytest.param(*found.values, pattern, id=found.id, marks=found.marks)
+    for pattern in KINDS
+    for found in fixtures(pattern)
+]
+
+
+@pytest.mark.parametrize(("path", "pattern"), ALL)
+def test_fixture(path: Path, pattern: str) -> None:
+    check(path, read(path), pattern)
+
+
+@pytest.mark.parametrize(("path", "pattern"), ALL)
+def test_a_corrupted_fixture_fails(path: Path, pattern: str) -> None:
+    """One number of any stored output, or of what went in, changed a little: the comparison notices."""
+    data = read(path)
+    outputs = [key for key in data if key.startswith("out_")]
+    rng = np.random.default_rng(0)
+    for key in outputs:
+        changed = data | {key: data[key].copy()}
+        changed[key].flat[rng.integers(changed[key].size)] *= 1.01
+        changed[key].flat[rng.integers(changed[key].size)] += 5e-3 if key != "out_pred_cam_t" else 10.0
+        with pytest.raises(AssertionError):
+            check(path, changed, pattern)
+    name = {"denoiser": "in_features", "hmr2": "in_img", "metrics": "pred_verts"}[pattern.split("_")[0]]
+    changed = data | {name: data[name][..., ::-1].copy()}
+    with pytest.raises(AssertionError):
+        check(path, changed, pattern)
+    with pytest.raises(AssertionError):
+        check(path, data | {"seed": np.int64(1)} if "seed" in data else data | {"valid": 1 - data["valid"]}, pattern)
