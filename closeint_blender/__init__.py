@@ -10,9 +10,17 @@ import importlib
 from types import ModuleType
 
 _PARTS = (
+    "preferences",
     "properties",
+    "session",
     "operators.import_clip",
+    "operators.jobs",
+    "operators.reconstruct",
+    "operators.people",
+    "operators.results",
+    "operators.setup",
     "panels.reconstruct",
+    "panels.setup",
 )
 """Modules with ``register`` and ``unregister``, in the order in which they register."""
 

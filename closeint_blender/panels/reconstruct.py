@@ -1,31 +1,194 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Sidebar > closeint > Reconstruct."""
+"""Sidebar > closeint > Reconstruct, with its people, camera and results."""
+
+from pathlib import Path
 
 import bpy
+import bpy.utils.previews
 
+from .. import session
+from ..operators.jobs import time_text
 from . import CATEGORY
+from .lines import message, paragraph, progress
+
+_previews = None
+_SHOWN_RESULTS = 6
 
 
-class CLOSEINT_PT_reconstruct(bpy.types.Panel):
+class _Panel:
+    bl_space_type = "VIEW_3D"
+    bl_region_type = "UI"
+    bl_category = CATEGORY
+
+
+class CLOSEINT_PT_reconstruct(_Panel, bpy.types.Panel):
     """From a video to two characters"""
 
     bl_idname = "CLOSEINT_PT_reconstruct"
     bl_label = "Reconstruct"
-    bl_space_type = "VIEW_3D"
-    bl_region_type = "UI"
-    bl_category = CATEGORY
     bl_order = 0
+
+    def draw(self, context):  # type: ignore[no-untyped-def]
+        layout = self.layout
+        settings = context.scene.closeint
+        kind, text = session.worker_state()
+        if kind != "ready":
+            paragraph(layout, f"{text}.", context, icon="ERROR")
+            row = layout.row()
+            row.scale_y = 1.4
+            row.operator("closeint.install", text="Install" if kind == "missing" else "Repair", icon="IMPORT")
+            if not bpy.app.online_access:
+                paragraph(layout, "Installing downloads packages; Blender's online access is off.", context)
+                layout.operator("extensions.userpref_allow_online", text="Allow Online Access", icon="INTERNET")
+            running = [job for job in session.jobs() if job.command in ("install", "remove")]
+            progress(layout, running)
+            message(layout, "setup", context)
+            return
+        row = layout.row(align=True)
+        row.prop(settings, "video", text="")
+        if not settings.video:
+            row.operator("closeint.choose_video", text="", icon="FILE_MOVIE").sample = True
+        column = layout.column()
+        column.use_property_split = True
+        column.use_property_decorate = False
+        column.prop(settings, "frames")
+        if settings.frames == "RANGE":
+            pair = column.column(align=True)
+            pair.prop(settings, "first_frame")
+            pair.prop(settings, "last_frame")
+        column.prop(settings, "body")
+        column.prop(settings, "quality")
+        running = [job for job in session.jobs() if job.command not in ("install", "remove")]
+        row = layout.row()
+        row.scale_y = 1.6
+        if settings.video:
+            text = "Reconstruct" if not running else "Add to Queue"
+            row.operator("closeint.reconstruct", text=text, icon="ARMATURE_DATA")
+        else:
+            row.operator("closeint.choose_video", text="Reconstruct Video...", icon="ARMATURE_DATA").start = True
+        progress(layout, running)
+        message(layout, "reconstruct", context)
+
+
+class CLOSEINT_PT_people(_Panel, bpy.types.Panel):
+    """Which two people"""
+
+    bl_idname = "CLOSEINT_PT_people"
+    bl_label = "People"
+    bl_parent_id = "CLOSEINT_PT_reconstruct"
+    bl_options = {"DEFAULT_CLOSED"}
+    bl_order = 0
+
+    @classmethod
+    def poll(cls, _context):  # type: ignore[no-untyped-def]
+        return session.worker_state()[0] == "ready"
+
+    def draw(self, context):  # type: ignore[no-untyped-def]
+        layout = self.layout
+        settings = context.scene.closeint
+        layout.row().prop(settings, "people", expand=True)
+        if settings.people == "AUTO":
+            return
+        row = layout.row(align=True)
+        row.prop(settings, "pick_frame")
+        row.operator("closeint.find_people", text="", icon="VIEWZOOM")
+        found = session.state.detection
+        video = Path(bpy.path.abspath(settings.video)) if settings.video else None
+        if found is None or video is None or Path(found.video) != video:
+            layout.operator("closeint.find_people", icon="VIEWZOOM")
+            return
+        icon = _thumbnail(found.picture)
+        if icon:
+            layout.template_icon(icon_value=icon, scale=9.0)
+        layout.label(text=f"Frame {found.frame + 1} of {found.frame_count}")
+        row = layout.row(align=True)
+        chosen = (settings.person_a, settings.person_b)
+        for number in range(len(found.boxes)):
+            picked = number in chosen
+            text = f"{number + 1}" + (f" = Person {chosen.index(number) + 1}" if picked else "")
+            row.operator("closeint.pick_person", text=text, depress=picked).number = number
+        row = layout.row()
+        row.enabled = min(chosen) >= 0
+        row.operator("closeint.swap_people", icon="ARROW_LEFTRIGHT")
+
+
+class CLOSEINT_PT_camera(_Panel, bpy.types.Panel):
+    """What is known of the lens, and where results go"""
+
+    bl_idname = "CLOSEINT_PT_camera"
+    bl_label = "Lens and Output"
+    bl_parent_id = "CLOSEINT_PT_reconstruct"
+    bl_options = {"DEFAULT_CLOSED"}
+    bl_order = 1
+
+    @classmethod
+    def poll(cls, _context):  # type: ignore[no-untyped-def]
+        return session.worker_state()[0] == "ready"
 
     def draw(self, context):  # type: ignore[no-untyped-def]
         layout = self.layout
         layout.use_property_split = True
         layout.use_property_decorate = False
-        layout.prop(context.scene.closeint, "video", text="")
+        settings = context.scene.closeint
+        layout.prop(settings, "lens")
+        if settings.lens == "MM":
+            column = layout.column(align=True)
+            column.prop(settings, "focal_mm")
+            column.prop(settings, "sensor_mm")
+        elif settings.lens == "PIXELS":
+            layout.prop(settings, "focal_px")
+        layout.prop(settings, "refine")
+        layout.prop(settings, "import_result")
+        layout.prop(settings, "output")
+
+
+class CLOSEINT_PT_results(_Panel, bpy.types.Panel):
+    """Past results; each can be imported again"""
+
+    bl_idname = "CLOSEINT_PT_results"
+    bl_label = "Results"
+    bl_parent_id = "CLOSEINT_PT_reconstruct"
+    bl_options = {"DEFAULT_CLOSED"}
+    bl_order = 2
+
+    @classmethod
+    def poll(cls, _context):  # type: ignore[no-untyped-def]
+        return bool(session.history().entries)
+
+    def draw(self, _context):  # type: ignore[no-untyped-def]
+        for entry in session.history().entries[:_SHOWN_RESULTS]:
+            row = self.layout.row(align=True)
+            name = Path(entry.clip).name.removesuffix(".closeint.npz")
+            row.operator("closeint.import_result", text=name, icon="IMPORT").clip = entry.clip
+            side = row.row()
+            side.active = False
+            side.label(text=f"{entry.made[5:]}, {time_text(entry.seconds)}")
+            row.operator("closeint.forget_result", text="", icon="X").clip = entry.clip
+
+
+def _thumbnail(path: str) -> int:
+    """Icon number of a picture; it is read again when the file has changed. 0 without."""
+    try:
+        key = f"{path}|{Path(path).stat().st_mtime_ns}"
+    except OSError:
+        return 0
+    if key not in _previews:
+        _previews.clear()
+        _previews.load(key, path, "IMAGE")
+    return int(_previews[key].icon_id)
+
+
+_CLASSES = (CLOSEINT_PT_reconstruct, CLOSEINT_PT_people, CLOSEINT_PT_camera, CLOSEINT_PT_results)
 
 
 def register() -> None:
-    bpy.utils.register_class(CLOSEINT_PT_reconstruct)
+    global _previews
+    _previews = bpy.utils.previews.new()
+    for cls in _CLASSES:
+        bpy.utils.register_class(cls)
 
 
 def unregister() -> None:
-    bpy.utils.unregister_class(CLOSEINT_PT_reconstruct)
+    for cls in reversed(_CLASSES):
+        bpy.utils.unregister_class(cls)
+    bpy.utils.previews.remove(_previews)

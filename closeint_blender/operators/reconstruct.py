@@ -1,0 +1,286 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Reconstruct: from the scene's settings, or from the operator's own, to characters."""
+
+# No postponed annotations here: Blender reads properties from them.
+import contextlib
+import os
+from pathlib import Path
+from typing import Any
+
+import bpy
+from bpy.props import BoolProperty, EnumProperty, FloatProperty, IntVectorProperty, StringProperty
+from bpy_extras.io_utils import ImportHelper
+
+from closeint_core.clip import SUFFIX
+from closeint_core.errors import CloseintError
+from closeint_core.worker.client import Job
+
+from .. import session
+from ..panels import CATEGORY
+from ..properties import scene_settings
+from .jobs import JobOperator
+
+VIDEO_SUFFIXES = (".mp4", ".mov", ".m4v", ".avi", ".mkv", ".webm", ".mpg", ".mpeg", ".mts", ".wmv", ".ogv")
+
+
+class CLOSEINT_OT_reconstruct(JobOperator, bpy.types.Operator):
+    """Reconstruct the two people of the video and bring them into the scene. Blender stays usable meanwhile"""
+
+    bl_idname = "closeint.reconstruct"
+    bl_label = "Reconstruct"
+    bl_options = {"REGISTER"}
+
+    # From Python; in the panel everything comes from the scene.
+    video: StringProperty(name="Video", description="Empty: the scene's setting", subtype="FILE_PATH")  # type: ignore[valid-type]
+    output: StringProperty(  # type: ignore[valid-type]
+        name="Clip", description="Clip file to write; empty: named after the video", subtype="FILE_PATH"
+    )
+    frames: StringProperty(  # type: ignore[valid-type]
+        name="Frames", description="A:B, counted from 0, without B, as in the command; empty: the scene's setting"
+    )
+    people: IntVectorProperty(  # type: ignore[valid-type]
+        name="People", description="Numbers of the two people, as in the command; -1: the scene's setting",
+        size=2, default=(-1, -1), min=-1,
+    )  # fmt: skip
+    focal: FloatProperty(  # type: ignore[valid-type]
+        name="Focal Length", description="Pixels; 0: the scene's setting", default=0.0, min=0.0
+    )
+    body: StringProperty(  # type: ignore[valid-type]
+        name="Body", description="Body model, or path of a body file; empty: the scene's setting"
+    )
+    quality: EnumProperty(  # type: ignore[valid-type]
+        name="Quality",
+        description="Time against accuracy",
+        items=(
+            ("scene", "Scene", "The scene's setting"),
+            ("draft", "Draft", "Quick"),
+            ("standard", "Standard", "The measured default"),
+            ("high", "High", "Slow"),
+        ),
+    )
+    import_result: BoolProperty(  # type: ignore[valid-type]
+        name="Import", description="Import the clip at the end, if the scene says so too", default=True
+    )
+
+    @classmethod
+    def poll(cls, context):  # type: ignore[no-untyped-def]
+        if context.scene is None:
+            cls.poll_message_set("There is no scene.")
+            return False
+        kind, text = session.worker_state()
+        if kind != "ready":
+            cls.poll_message_set(f"{text}. See Set-Up below.")
+            return False
+        return True
+
+    def submit(self, context: Any) -> Job:
+        settings = scene_settings(context)
+        video = absolute(self.video or settings.video)
+        if not str(video) or str(video) == ".":
+            raise CloseintError("No video is chosen.", "Choose one with the folder button.")
+        if not video.exists():
+            raise CloseintError(f"There is no video {video}.", "Choose it again.")
+        parameters: dict[str, Any] = {
+            "input": str(video),
+            "output": str(absolute(self.output) if self.output else free_clip_path(context, video)),
+            "body": self.body or settings.body,
+            "quality": settings.quality if self.quality == "scene" else self.quality,
+            "refine": bool(settings.refine),
+            "frames": _frames_of(self.frames) if self.frames else scene_frames(context),
+            "people": list(self.people) if min(self.people) >= 0 else _people_of(settings, video),
+        }
+        if self.focal > 0:
+            parameters["focal"] = float(self.focal)
+        elif settings.lens == "PIXELS":
+            parameters["focal"] = float(settings.focal_px)
+        elif settings.lens == "MM":
+            parameters |= {"focal_mm": float(settings.focal_mm), "sensor_mm": float(settings.sensor_mm)}
+        self._import = bool(self.import_result and settings.import_result)
+        # With the scene's own range, the characters move where the range says.
+        self._start = context.scene.frame_start if settings.frames == "SCENE" and not self.frames else 1
+        self._scene = context.scene.name
+        return session.submit("reconstruct", **parameters)
+
+    def finish(self, context: Any, job: Job) -> None:
+        session.remember(job)
+        path = job.result["path"]
+        if self._import and context.scene is not None and context.scene.name == self._scene:
+            import_result(path, start_frame=self._start, footage=str(job.parameters["input"]))
+            session.say(self.panel, "INFO", f"Imported {Path(path).name}.")
+        else:
+            session.say(self.panel, "INFO", f"Saved {path}; import it from Results.")
+        self.report({"INFO"}, f"Reconstructed {Path(path).name}")
+
+
+class CLOSEINT_OT_choose_video(bpy.types.Operator, ImportHelper):
+    """Choose a video, or a folder of numbered images, of two people"""
+
+    bl_idname = "closeint.choose_video"
+    bl_label = "Choose Video"
+    bl_options = {"REGISTER", "UNDO", "INTERNAL"}
+
+    filter_glob: StringProperty(  # type: ignore[valid-type]
+        default=";".join(f"*{suffix}" for suffix in VIDEO_SUFFIXES), options={"HIDDEN"}
+    )
+    start: BoolProperty(  # type: ignore[valid-type]
+        name="Reconstruct at Once", description="Start the reconstruction with the present settings"
+    )
+    sample: BoolProperty(  # type: ignore[valid-type]
+        name="Bundled Sample", description="Take the extension's sample video", options={"HIDDEN", "SKIP_SAVE"}
+    )
+
+    @classmethod
+    def description(cls, _context, properties):  # type: ignore[no-untyped-def]
+        if properties.sample:
+            return "Take the sample video that comes with the extension: a greeting of five seconds"
+        if properties.start:
+            return "Choose a video of two people and reconstruct it with the present settings"
+        return "Choose a video, or a folder of numbered images, of two people"
+
+    def invoke(self, context, event):  # type: ignore[no-untyped-def]
+        if self.sample:
+            self.filepath = str(session.sample_video())
+            return self.execute(context)
+        return super().invoke(context, event)
+
+    def execute(self, context):  # type: ignore[no-untyped-def]
+        path = Path(bpy.path.abspath(self.filepath))
+        if not path.exists():
+            self.report({"ERROR"}, f"There is no video {path}.")
+            return {"CANCELLED"}
+        context.scene.closeint.video = str(path)
+        session.state.said.pop("reconstruct", None)
+        if self.start:
+            bpy.ops.closeint.reconstruct("INVOKE_DEFAULT")
+        return {"FINISHED"}
+
+
+class CLOSEINT_OT_drop_video(bpy.types.Operator):
+    """Take a dropped video as the one to reconstruct, and show the panel"""
+
+    bl_idname = "closeint.drop_video"
+    bl_label = "closeint: Reconstruct Two People"
+    bl_options = {"REGISTER", "UNDO", "INTERNAL"}
+
+    filepath: StringProperty(subtype="FILE_PATH", options={"SKIP_SAVE"})  # type: ignore[valid-type]
+
+    def execute(self, context):  # type: ignore[no-untyped-def]
+        if not Path(self.filepath).exists():
+            self.report({"ERROR"}, f"There is no video {self.filepath}.")
+            return {"CANCELLED"}
+        context.scene.closeint.video = self.filepath
+        area = context.area
+        if area is not None and area.type == "VIEW_3D":
+            area.spaces.active.show_region_ui = True
+            region = next((region for region in area.regions if region.type == "UI"), None)
+            if region is not None and hasattr(region, "active_panel_category"):
+                # Before its first drawing a sidebar has no tabs.
+                with contextlib.suppress(TypeError, AttributeError):
+                    region.active_panel_category = CATEGORY
+        self.report({"INFO"}, "Video chosen; press Reconstruct in the sidebar (N), tab closeint")
+        return {"FINISHED"}
+
+
+class CLOSEINT_FH_video(bpy.types.FileHandler):
+    """Lets a video be dropped into the viewport."""
+
+    bl_idname = "CLOSEINT_FH_video"
+    bl_label = "closeint video"
+    bl_import_operator = "closeint.drop_video"
+    bl_file_extensions = ";".join(VIDEO_SUFFIXES)
+
+    @classmethod
+    def poll_drop(cls, context):  # type: ignore[no-untyped-def]
+        return context.area is not None and context.area.type == "VIEW_3D"
+
+
+def absolute(path: str) -> Path:
+    """A path as the user gives it, possibly relative to the .blend."""
+    return Path(bpy.path.abspath(path)) if path else Path()
+
+
+def scene_frames(context: Any) -> list[int | None] | None:
+    """The frames of the video that the scene's settings name: [first, end) from 0, or None for all.
+
+    Raises:
+        CloseintError: the range is empty or lies before the video's first frame.
+    """
+    settings, scene = scene_settings(context), context.scene
+    if settings.frames == "ALL":
+        return None
+    if settings.frames == "SCENE":
+        first, last = scene.frame_start, scene.frame_end
+    else:
+        first, last = settings.first_frame, settings.last_frame
+    if first < 1:
+        raise CloseintError(f"Frame {first} is before the video's first, which is 1.", "Choose a later start.")
+    if last < first:
+        raise CloseintError(f"The frames {first} to {last} are none.", "The last frame must not be before the first.")
+    return [first - 1, last]
+
+
+def free_clip_path(context: Any, video: Path) -> Path:
+    """A clip file that does not exist, named after the video, where the scene's settings say."""
+    settings = scene_settings(context)
+    if settings.output:
+        folder = absolute(settings.output)
+    elif bpy.data.filepath:
+        folder = Path(bpy.data.filepath).parent / "closeint"
+    else:
+        folder = session.user_folder() / "results"
+    stem = video.stem if video.is_file() else video.name
+    taken = {Path(job.parameters.get("output", "")) for job in session.jobs()}
+    number = 1
+    while True:
+        name = f"{stem}{'' if number == 1 else f'-{number}'}{SUFFIX}"
+        if not (folder / name).exists() and folder / name not in taken:
+            return folder / name
+        number += 1
+
+
+def import_result(path: str, *, start_frame: int = 1, footage: str = "") -> None:
+    """Import a clip as one undo step."""
+    options: dict[str, Any] = {"filepath": path, "start_frame": start_frame}
+    if footage and os.path.exists(footage):
+        options["footage_path"] = footage
+    bpy.ops.closeint.import_clip("EXEC_DEFAULT", True, **options)
+
+
+def _frames_of(text: str) -> list[int | None]:
+    first, colon, last = text.partition(":")
+    try:
+        if not colon:
+            raise ValueError
+        return [int(first) if first else None, int(last) if last else None]
+    except ValueError:
+        raise CloseintError(f"The frames {text!r} are not A:B.", "Give for instance 100:250.") from None
+
+
+def _people_of(settings: Any, video: Path) -> Any:
+    """What the worker is told about the people.
+
+    Raises:
+        CloseintError: people were to be picked and were not.
+    """
+    if settings.people == "AUTO":
+        return None
+    found = session.state.detection
+    if found is None or Path(found.video) != video:
+        raise CloseintError("No people are picked in this video.", "Press Find People, or choose Automatic.")
+    chosen = [number for number in (settings.person_a, settings.person_b) if 0 <= number < len(found.boxes)]
+    if not chosen or len(set(chosen)) != len(chosen):
+        raise CloseintError("Two different people are needed.", "Pick them by their numbers in the picture.")
+    return {"frame": found.frame, "boxes": [found.boxes[number] for number in chosen]}
+
+
+_CLASSES = (CLOSEINT_OT_reconstruct, CLOSEINT_OT_choose_video, CLOSEINT_OT_drop_video, CLOSEINT_FH_video)
+
+
+def register() -> None:
+    for cls in _CLASSES:
+        bpy.utils.register_class(cls)
+
+
+def unregister() -> None:
+    for cls in reversed(_CLASSES):
+        bpy.utils.unregister_class(cls)

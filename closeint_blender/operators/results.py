@@ -1,0 +1,66 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The history of results: import again, forget."""
+
+# No postponed annotations here: Blender reads properties from them.
+from pathlib import Path
+
+import bpy
+from bpy.props import StringProperty
+
+from closeint_core.errors import CloseintError
+
+from .. import session
+from .reconstruct import import_result
+
+
+class CLOSEINT_OT_import_result(bpy.types.Operator):
+    """Import this result into the scene"""
+
+    bl_idname = "closeint.import_result"
+    bl_label = "Import Result"
+    bl_options = {"INTERNAL"}
+
+    clip: StringProperty(name="Clip", subtype="FILE_PATH")  # type: ignore[valid-type]
+
+    def execute(self, _context):  # type: ignore[no-untyped-def]
+        entry = next((entry for entry in session.history().entries if entry.clip == self.clip), None)
+        if not Path(self.clip).is_file():
+            self.report({"ERROR"}, f"The clip {self.clip} is not there any more; reconstruct the video again.")
+            return {"CANCELLED"}
+        try:
+            import_result(self.clip, footage=entry.video if entry else "")
+        except RuntimeError as error:
+            self.report({"ERROR"}, str(error).strip().removeprefix("Error: "))
+            return {"CANCELLED"}
+        return {"FINISHED"}
+
+
+class CLOSEINT_OT_forget_result(bpy.types.Operator):
+    """Take this result off the list; its file stays"""
+
+    bl_idname = "closeint.forget_result"
+    bl_label = "Forget Result"
+    bl_options = {"INTERNAL"}
+
+    clip: StringProperty(name="Clip", subtype="FILE_PATH")  # type: ignore[valid-type]
+
+    def execute(self, _context):  # type: ignore[no-untyped-def]
+        try:
+            session.history().remove(self.clip)
+        except CloseintError as error:
+            self.report({"ERROR"}, str(error))
+            return {"CANCELLED"}
+        return {"FINISHED"}
+
+
+_CLASSES = (CLOSEINT_OT_import_result, CLOSEINT_OT_forget_result)
+
+
+def register() -> None:
+    for cls in _CLASSES:
+        bpy.utils.register_class(cls)
+
+
+def unregister() -> None:
+    for cls in reversed(_CLASSES):
+        bpy.utils.unregister_class(cls)

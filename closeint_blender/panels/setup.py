@@ -1,0 +1,101 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Sidebar > closeint > Set-Up: what is there, and the buttons that change it."""
+
+import bpy
+
+from .. import session
+from ..preferences import PACKAGE, preferences
+from . import CATEGORY
+from .lines import message, paragraph, progress, state_line
+
+
+class CLOSEINT_PT_setup(bpy.types.Panel):
+    """What closeint needs, and whether it is there"""
+
+    bl_idname = "CLOSEINT_PT_setup"
+    bl_label = "Set-Up"
+    bl_space_type = "VIEW_3D"
+    bl_region_type = "UI"
+    bl_category = CATEGORY
+    bl_options = {"DEFAULT_CLOSED"}
+    bl_order = 90
+
+    def draw(self, context):  # type: ignore[no-untyped-def]
+        layout = self.layout
+        kind, text = session.worker_state()
+        report = session.report() if kind == "ready" else None
+        column = layout.column(align=True)
+        state_line(column, kind == "ready", text)
+        if report is None:
+            if kind == "ready":
+                paragraph(layout, "Press Check to start the worker and see whether everything is there.", context)
+        else:
+            _report_lines(column, report)
+        running = [job for job in session.jobs() if job.command in ("install", "remove", "doctor")]
+        progress(layout, running)
+        for job in running:
+            line = job.stage.partition("\n")[2]
+            if line:
+                paragraph(layout, line, context)
+        message(layout, "setup", context)
+        _buttons(layout, kind, context)
+
+    def draw_header_preset(self, _context):  # type: ignore[no-untyped-def]
+        kind, _ = session.worker_state()
+        report = session.report()
+        good = kind == "ready" and (report is None or bool(report.get("ok")))
+        state_line(self.layout, good, "")
+
+
+def _report_lines(layout, report):  # type: ignore[no-untyped-def]
+    """The doctor's findings: the libraries as one line, every model as one."""
+    sections = report.get("sections", {})
+    program = sections.get("Program", [])
+    device = next((row for row in program if row["name"] == "device"), None)
+    libraries = [row for row in program if row["name"] != "device"]
+    missing = [row["name"] for row in libraries if row["needed"] and not row["ok"]]
+    text = "Libraries" if not missing else f"Missing: {', '.join(missing)}"
+    state_line(layout, not missing, text)
+    if device is not None:
+        state_line(layout, device["ok"], f"Device: {device['detail']}")
+    for title, rows in sections.items():
+        if title == "Program":
+            continue
+        optional = not any(row["needed"] for row in rows)
+        for row in rows:
+            detail = "optional" if optional and not row["ok"] else ""
+            state_line(layout, row["ok"], row["name"], needed=row["needed"], detail=detail)
+
+
+def _buttons(layout, kind, context):  # type: ignore[no-untyped-def]
+    row = layout.row(align=True)
+    if kind == "missing" and not preferences().python:
+        row.operator("closeint.install", icon="IMPORT")
+    else:
+        row.operator("closeint.install", text="Repair", icon="FILE_REFRESH")
+        row.operator("closeint.remove", icon="TRASH")
+    row.operator("closeint.doctor", icon="VIEWZOOM")
+    if not bpy.app.online_access:
+        paragraph(layout, "Installing downloads packages; Blender's online access is off.", context, icon="ERROR")
+        layout.operator("extensions.userpref_allow_online", text="Allow Online Access", icon="INTERNET")
+    row = layout.row(align=True)
+    row.operator("closeint.stop_worker", icon="QUIT")
+    row.operator("closeint.open_log", icon="TEXT")
+    chosen = preferences()
+    column = layout.column()
+    column.use_property_split = True
+    column.use_property_decorate = False
+    if isinstance(chosen, bpy.types.AddonPreferences):
+        column.prop(chosen, "device")
+        column.prop(chosen, "python")
+        column.prop(chosen, "base_python")
+        column.prop(chosen, "data")
+        column.operator("preferences.addon_show", text="Preferences", icon="PREFERENCES").module = PACKAGE
+
+
+def register() -> None:
+    bpy.utils.register_class(CLOSEINT_PT_setup)
+
+
+def unregister() -> None:
+    bpy.utils.unregister_class(CLOSEINT_PT_setup)

@@ -1,0 +1,74 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The extension's preferences: which Python the worker runs in, and where licensed models are."""
+
+# No postponed annotations here: Blender reads properties from them.
+import bpy
+from bpy.props import EnumProperty, StringProperty
+
+PACKAGE = __package__
+"""The extension's own package: what Blender files its preferences and its user folder under."""
+
+
+class CLOSEINT_AP_preferences(bpy.types.AddonPreferences):
+    """Preferences of closeint."""
+
+    bl_idname = PACKAGE
+
+    python: StringProperty(  # type: ignore[valid-type]
+        name="Existing Python",
+        description="A Python in which closeint-core[inference] is installed; the worker runs in it instead of in the "
+        "environment that Install makes",
+        subtype="FILE_PATH",
+    )
+    base_python: StringProperty(  # type: ignore[valid-type]
+        name="Install With",
+        description="Python 3.10 or later from which Install makes the worker's environment; empty: uv's or Blender's",
+        subtype="FILE_PATH",
+    )
+    data: StringProperty(  # type: ignore[valid-type]
+        name="Models Folder",
+        description="Folder of licensed models; it has a folder smpl with SMPL_NEUTRAL.pkl and so on",
+        subtype="DIR_PATH",
+    )
+    device: EnumProperty(  # type: ignore[valid-type]
+        name="Device",
+        description="Where the networks run",
+        items=(
+            ("auto", "Automatic", "The GPU if there is one that fits"),
+            ("cpu", "CPU", "The processor, even if there is a GPU"),
+            ("cuda", "CUDA", "An NVIDIA GPU"),
+        ),
+    )
+
+    def draw(self, _context):  # type: ignore[no-untyped-def]
+        layout = self.layout
+        layout.use_property_split = True
+        layout.prop(self, "python")
+        layout.prop(self, "base_python")
+        layout.prop(self, "data")
+        layout.prop(self, "device")
+        layout.label(text="Install, repair and check: sidebar of the 3D view (N), tab closeint, Set-Up", icon="INFO")
+
+
+class Defaults:
+    """Stands in for the preferences where the package is not an enabled extension (in tests, say)."""
+
+    def __init__(self) -> None:
+        self.python, self.base_python, self.data, self.device = "", "", "", "auto"
+
+
+_defaults = Defaults()
+
+
+def preferences():  # type: ignore[no-untyped-def]
+    """The extension's preferences, or what stands in for them."""
+    addon = bpy.context.preferences.addons.get(PACKAGE)
+    return addon.preferences if addon is not None and addon.preferences is not None else _defaults
+
+
+def register() -> None:
+    bpy.utils.register_class(CLOSEINT_AP_preferences)
+
+
+def unregister() -> None:
+    bpy.utils.unregister_class(CLOSEINT_AP_preferences)
