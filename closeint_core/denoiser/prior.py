@@ -1,0 +1,355 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The interaction prior: a VQ-VAE over windows of two people's motion.
+
+    canonical motion -> linear -> 2 x halve the rate -> blocks -> quantise -> blocks -> 2 x double -> linear -> motion
+    (per person, weights shared; blocks attend over time and to the other person)
+
+It serves three ways: ``project`` (encode and decode) pulls noisy motion to what people do together, ``PriorEnergy``
+measures the distance from that, and ``CodeModel`` with ``decode`` draws interactions from nothing.
+"""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import torch
+from torch import Tensor, nn
+from torch.nn.functional import gelu
+
+from closeint_core.body.torch_body import TorchBody
+from closeint_core.denoiser.canonical import CANONICAL, PairFrames, PairMotion, pair_frames
+from closeint_core.denoiser.checkpoint import check_weights, load_weights, save_weights
+from closeint_core.denoiser.crops import Crops
+from closeint_core.denoiser.ddim import DDIMStep
+from closeint_core.denoiser.guidance import GuidedMotion
+from closeint_core.denoiser.layers import ZeroAttention, sinusoid_table
+from closeint_core.denoiser.quantizer import VectorQuantizer, perplexity
+from closeint_core.denoiser.state import PairState
+from closeint_core.errors import CloseintError
+
+FORMAT = "closeint-prior/1"
+STRIDE = 4
+"""Frames that one token stands for."""
+_LONGEST = 1024
+
+
+@dataclass(frozen=True)
+class PriorConfig:
+    """Sizes: width and heads of the blocks, their number each side, codes a codebook, codebooks, size of a code."""
+
+    dim: int = 192
+    heads: int = 6
+    depth: int = 2
+    codes: int = 512
+    groups: int = 4
+    code_dim: int = 16
+
+    @classmethod
+    def from_dict(cls, values: dict[str, Any]) -> PriorConfig:
+        """From JSON.
+
+        Raises:
+            CloseintError: an unknown key, or a value that is not a whole number.
+        """
+        for key, value in values.items():
+            if key not in asdict(cls()) or type(value) is not int:
+                raise CloseintError(f"The prior's configuration has an unknown entry {key} = {value!r}.")
+        return cls(**values)
+
+
+class PairBlock(nn.Module):
+    """Attention over time, to the other person, and a feed-forward layer, all residual and behind norms."""
+
+    def __init__(self, dim: int, heads: int) -> None:
+        super().__init__()
+        self.norms = nn.ModuleList(nn.LayerNorm(dim) for _ in range(3))
+        self.own = ZeroAttention(dim, heads)
+        self.other = ZeroAttention(dim, heads)
+        self.up = nn.Linear(dim, 2 * dim)
+        self.down = nn.Linear(2 * dim, dim)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """(B, 2, T, D) to the same."""
+        shape = x.shape
+        x = x + self.own(self.norms[0](x).flatten(0, 1)).view(shape)
+        seen = self.norms[1](x)
+        x = x + self.other(seen.flatten(0, 1), seen.flip(1).flatten(0, 1)).view(shape)
+        return x + self.down(gelu(self.up(self.norms[2](x))))
+
+
+class Reconstruction(NamedTuple):
+    """Canonical numbers (B, T, 2, 147) after coding, codes (B, 2, T / 4, G), commitment loss ()."""
+
+    numbers: Tensor
+    codes: Tensor
+    commitment: Tensor
+
+
+class InteractionPrior(nn.Module):
+    """The VQ-VAE on canonical numbers (see ``canonical``)."""
+
+    positions: Tensor
+    mean: Tensor
+    deviation: Tensor
+
+    def __init__(self, config: PriorConfig | None = None) -> None:
+        super().__init__()
+        self.config = config = config or PriorConfig()
+        dim, latent = config.dim, config.groups * config.code_dim
+        self.register_buffer("positions", sinusoid_table(_LONGEST, dim), persistent=False)
+        self.register_buffer("mean", torch.zeros(CANONICAL))
+        self.register_buffer("deviation", torch.ones(CANONICAL))
+        self.read = nn.Linear(CANONICAL, dim)
+        self.downsample = nn.ModuleList(nn.Conv1d(dim, dim, 4, stride=2, padding=1) for _ in range(2))
+        self.encoder = nn.ModuleList(PairBlock(dim, config.heads) for _ in range(config.depth))
+        self.to_latent = nn.Sequential(nn.LayerNorm(dim), nn.Linear(dim, latent))
+        self.quantizer = VectorQuantizer(config.groups, config.codes, config.code_dim)
+        self.from_latent = nn.Linear(latent, dim)
+        self.decoder = nn.ModuleList(PairBlock(dim, config.heads) for _ in range(config.depth))
+        self.upsample = nn.ModuleList(nn.ConvTranspose1d(dim, dim, 4, stride=2, padding=1) for _ in range(2))
+        self.last = PairBlock(dim, config.heads)
+        self.write = nn.Sequential(nn.LayerNorm(dim), nn.Linear(dim, CANONICAL))
+
+    @torch.no_grad()
+    def fit_scale(self, numbers: Tensor) -> None:
+        """Set the mean and deviation by which canonical numbers (..., 147) are scaled."""
+        flat = numbers.reshape(-1, CANONICAL)
+        self.mean.copy_(flat.mean(dim=0))
+        self.deviation.copy_(flat.std(dim=0).clamp(min=0.02))
+
+    def latents(self, numbers: Tensor) -> Tensor:
+        """(B, 2, T / 4, latent) of canonical numbers (B, T, 2, 147); T must be a multiple of 4."""
+        x = self.read((numbers - self.mean) / self.deviation).transpose(1, 2)
+        x = x + self.positions[: x.shape[2]]
+        for layer in self.downsample:
+            x = _along_time(layer, gelu(x))
+        x = x + self.positions[: x.shape[2]]
+        for block in self.encoder:
+            x = block(x)
+        return self.to_latent(x)
+
+    def decode_latents(self, latents: Tensor) -> Tensor:
+        """Canonical numbers (B, T, 2, 147) of latents (B, 2, T / 4, latent)."""
+        x = self.from_latent(latents) + self.positions[: latents.shape[2]]
+        for block in self.decoder:
+            x = block(x)
+        for layer in self.upsample:
+            x = _along_time(layer, gelu(x))
+        x = self.last(x + self.positions[: x.shape[2]])
+        return (self.write(x) * self.deviation + self.mean).transpose(1, 2)
+
+    def forward(self, numbers: Tensor) -> Reconstruction:
+        """Encode, quantise and decode canonical numbers (B, T, 2, 147) of any T."""
+        frames = numbers.shape[1]
+        missing = -frames % STRIDE
+        if missing:  # the last frame stays on
+            numbers = torch.cat([numbers, numbers[:, -1:].expand(-1, missing, -1, -1)], dim=1)
+        latents = self.latents(numbers)
+        flat = self.quantizer(latents.flatten(end_dim=2))
+        decoded = self.decode_latents(flat.vectors.view(latents.shape))
+        return Reconstruction(decoded[:, :frames], flat.codes.view(*latents.shape[:3], -1), flat.commitment)
+
+    def decode(self, codes: Tensor) -> Tensor:
+        """Canonical numbers (B, T, 2, 147) of codes (B, 2, T / 4, G)."""
+        return self.decode_latents(self.quantizer.vectors(codes.flatten(end_dim=2)).unflatten(0, codes.shape[:3]))
+
+    def project(self, motion: PairMotion, up: Tensor) -> PairMotion:
+        """The motion nearest to which the codes know one, in the given motion's frame."""
+        frames = pair_frames(motion, up)
+        return frames.back(self(frames.into(motion)).numbers)
+
+
+def _along_time(layer: nn.Module, x: Tensor) -> Tensor:
+    """Apply a convolution over T to (B, 2, T, D)."""
+    batch, people = x.shape[:2]
+    return layer(x.flatten(0, 1).mT).mT.unflatten(0, (batch, people))
+
+
+def prior_losses(body: TorchBody, reconstruction: Reconstruction, numbers: Tensor) -> dict[str, Tensor]:
+    """Losses of the prior: numbers, joints (m), joint velocity (m a frame), commitment; all ()."""
+    ours, truth = (canonical_joints(body, x) for x in (reconstruction.numbers, numbers))
+    losses = {
+        "numbers": (reconstruction.numbers - numbers).square().mean(),
+        "joints": (ours - truth).abs().mean(),
+        "commitment": reconstruction.commitment,
+    }
+    if numbers.shape[1] > 1:
+        losses["velocity"] = (ours.diff(dim=1) - truth.diff(dim=1)).abs().mean()
+    return losses
+
+
+def canonical_joints(body: TorchBody, numbers: Tensor) -> Tensor:
+    """Joints (B, T, 2, 24, 3) in metres of canonical numbers, on the mean shape, each person in their own frame."""
+    still = PairFrames(torch.eye(3, device=numbers.device), numbers.new_zeros(3))
+    motion = still.back(numbers)
+    betas = numbers.new_zeros(1)
+    skeleton = body.skeleton(motion.rotations, betas, motion.pelvis - body.rest_joints(betas)[0])
+    return skeleton.joints
+
+
+class PriorReport(NamedTuple):
+    """Codebook use (of ``codes``) and mean joint error in mm of the reconstruction."""
+
+    perplexity: float
+    codes: int
+    mpjpe_mm: float
+
+
+@torch.no_grad()
+def report(prior: InteractionPrior, body: TorchBody, numbers: Tensor) -> PriorReport:
+    """How well a prior knows windows of canonical numbers (B, T, 2, 147); the prior's mode is left as it is."""
+    training = prior.training
+    result = prior.eval()(numbers)
+    prior.train(training)
+    error = (canonical_joints(body, result.numbers) - canonical_joints(body, numbers)).norm(dim=-1)
+    used = perplexity(result.codes.flatten(end_dim=2), prior.config.codes)
+    return PriorReport(used, prior.config.codes, 1000.0 * float(error.mean()))
+
+
+class PriorEnergy:
+    """Mean squared distance of a motion's canonical numbers (deviations) from what the prior makes of them.
+
+    The prior's answer counts as a fixed target, so that the gradient points from the motion to it.
+
+    Args:
+        up: (3,) or (B, 3) upwards in the motion's frame. single: (B, T) 1 where there is one person; such windows
+            have no energy, since the prior is about two.
+    """
+
+    def __init__(self, prior: InteractionPrior, up: Tensor, single: Tensor | None = None, weight: float = 1.0) -> None:
+        self.prior, self.up, self.single, self.weight = prior.eval(), up, single, weight
+
+    def __call__(self, motion: GuidedMotion) -> Tensor:
+        pair = PairMotion(motion.rotations, motion.skeleton.joints[..., 0, :])
+        frames = pair_frames(pair, self.up)
+        numbers = frames.into(pair)
+        with torch.no_grad():
+            target = self.prior(numbers).numbers
+        energy = ((numbers - target) / self.prior.deviation).square().mean(dim=(1, 2, 3))
+        return energy if self.single is None else energy * (1.0 - _any_single(self.single))
+
+
+class PriorProjection:
+    """Replaces the noisy motion at late steps by its encode-decode projection (Huang et al., CVPR 2024).
+
+    Args:
+        body: for where the pelvis is. up, single: as ``PriorEnergy``. latest: the largest timestep at which it acts.
+        share: how much of the projection is taken.
+    """
+
+    def __init__(
+        self,
+        prior: InteractionPrior,
+        body: TorchBody,
+        up: Tensor,
+        single: Tensor | None = None,
+        latest: int = 20,
+        share: float = 0.5,
+    ) -> None:
+        self.prior, self.body, self.up, self.single = prior.eval(), body, up, single
+        self.latest, self.share = latest, share
+
+    def noisy(self, numbers: Tensor, crops: Crops, step: DDIMStep) -> Tensor:
+        """The noisy motion (B, T, 2, 157), partly projected."""
+        if step.timestep > self.latest:
+            return numbers
+        projected = self.project(numbers, crops)
+        share = torch.full_like(numbers[:, :1, :1, :1], self.share)
+        if self.single is not None:
+            share = share * (1.0 - _any_single(self.single))[:, None, None, None]
+        return numbers + share * (projected - numbers)
+
+    def clean(self, numbers: Tensor, crops: Crops, step: DDIMStep) -> Tensor:
+        """Unchanged."""
+        return numbers
+
+    @torch.no_grad()
+    def project(self, numbers: Tensor, crops: Crops) -> Tensor:
+        """Encode-decode projection of a motion (B, T, 2, 157); shape is not the prior's concern."""
+        motion = GuidedMotion(numbers, crops, self.body)
+        rest = self.body.rest_joints(motion.state.betas)[..., 0, :]
+        pair = self.prior.project(PairMotion(motion.rotations, rest + motion.translation), self.up)
+        state = PairState.of_motion(pair.rotations, motion.state.betas, pair.pelvis - rest, crops)
+        return state.numbers()
+
+
+def _any_single(single: Tensor) -> Tensor:
+    """(B,) 1 for windows in which somebody is alone at some time."""
+    return single.bool().any(dim=1).to(torch.float32)
+
+
+class CodeModel(nn.Module):
+    """Which codes follow which: a small causal transformer, from which interactions are drawn.
+
+    Codes come in the order time, person, codebook. Train it on codes of both listing orders.
+    """
+
+    positions: Tensor
+
+    def __init__(self, config: PriorConfig, dim: int = 128, heads: int = 4, depth: int = 3) -> None:
+        super().__init__()
+        self.config = config
+        self.size = (dim, heads, depth)
+        self.register_buffer("positions", sinusoid_table(_LONGEST, dim), persistent=False)
+        self.start = nn.Parameter(torch.zeros(dim))
+        self.embed = nn.Embedding(config.groups * config.codes, dim)
+        layer = nn.TransformerEncoderLayer(dim, heads, 4 * dim, 0.0, "gelu", batch_first=True, norm_first=True)
+        self.layers = nn.TransformerEncoder(layer, depth, enable_nested_tensor=False)
+        self.out = nn.Linear(dim, config.codes)
+
+    def _logits(self, row: Tensor) -> Tensor:
+        """(B, N + 1, K): what may come first and after each of codes (B, N)."""
+        group = torch.arange(row.shape[1], device=row.device) % self.config.groups
+        tokens = self.embed(row + group * self.config.codes)
+        x = torch.cat([self.start.expand(len(row), 1, -1), tokens], dim=1)
+        x = x + self.positions[: x.shape[1]]
+        mask = nn.Transformer.generate_square_subsequent_mask(x.shape[1], device=x.device)
+        return self.out(self.layers(x, mask=mask, is_causal=True))
+
+    def loss(self, codes: Tensor) -> Tensor:
+        """Cross entropy () of codes (B, 2, T / 4, G)."""
+        row = codes.transpose(1, 2).flatten(start_dim=1)
+        logits = self._logits(row[:, :-1])
+        return nn.functional.cross_entropy(logits.flatten(end_dim=1), row.flatten())
+
+    @torch.no_grad()
+    def sample(self, count: int, frames: int, seed: int = 0, temperature: float = 1.0) -> Tensor:
+        """Codes (count, 2, frames / 4, G); ``InteractionPrior.decode`` makes motion of them."""
+        tokens = -(-frames // STRIDE)
+        row = torch.zeros(count, 0, dtype=torch.int64, device=self.start.device)
+        generator = torch.Generator().manual_seed(seed)
+        for _ in range(tokens * 2 * self.config.groups):
+            share = torch.softmax(self._logits(row)[:, -1] / temperature, dim=-1).cpu()
+            row = torch.cat([row, torch.multinomial(share, 1, generator=generator).to(row.device)], dim=1)
+        return row.view(count, tokens, 2, self.config.groups).transpose(1, 2)
+
+
+def save_prior(prior: InteractionPrior, path: str | Path, codes: CodeModel | None = None) -> None:
+    """Write a prior, and the model of its codes if there is one, as safetensors."""
+    weights = {f"prior.{name}": tensor for name, tensor in prior.state_dict().items()}
+    if codes is not None:
+        weights |= {f"codes.{name}": tensor for name, tensor in codes.state_dict().items()}
+    config = {"prior": asdict(prior.config), "codes": None if codes is None else list(codes.size)}
+    save_weights(path, FORMAT, config, weights, torch.float32)
+
+
+def load_prior(path: str | Path) -> tuple[InteractionPrior, CodeModel | None]:
+    """Read a file of ``save_prior``; in evaluation mode, on the CPU.
+
+    Raises:
+        CloseintError: missing (exit code 3), damaged, of another kind, or not fitting its configuration.
+    """
+    path = Path(path)
+    config, weights = load_weights(path, FORMAT)
+    prior = InteractionPrior(PriorConfig.from_dict(config["prior"]))
+    parts: list[tuple[str, nn.Module]] = [("prior.", prior)]
+    codes = CodeModel(prior.config, *config["codes"]) if config["codes"] else None
+    if codes is not None:
+        parts.append(("codes.", codes))
+    for prefix, module in parts:
+        found = {name.removeprefix(prefix): value for name, value in weights.items() if name.startswith(prefix)}
+        checked = check_weights(found, module.state_dict(), path, lambda name: True)
+        module.load_state_dict({name: tensor.to(module.state_dict()[name].dtype) for name, tensor in checked.items()})
+    return prior.eval(), codes.eval() if codes is not None else None
