@@ -10,7 +10,9 @@ import json
 import pickle
 import re
 import struct
+import warnings
 import zipfile
+from collections import OrderedDict
 from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from typing import Any
@@ -28,17 +30,9 @@ _CONFIG_KEY = "closeint"
 _PUBLISHED = "Get the file again from where its owners publish it."
 _SINUSOIDS = ("sequence_pos_encoder.pe", "embed_timestep.sequence_pos_encoder.pe")
 _UNUSED = ("out.linear.weight", "out.linear.bias")
-# Containers of configuration in Lightning files. Their content is not needed: what is read in their place is inert.
-_INERT = (
-    "yacs.",
-    "omegaconf.",
-    "pytorch_lightning.",
-    "lightning.",
-    "lightning_fabric.",
-    "pathlib.",
-    "numpy.",
-    "typing.",
-)
+# Found beside the weights in Lightning files, and not needed: what is read in their place is inert.
+_CONFIGURATIONS = ("yacs.", "omegaconf.", "pytorch_lightning.", "lightning.", "lightning_fabric.")
+_VALUES = ("pathlib.", "numpy.", "typing.")
 
 
 def read_torch_file(path: Path) -> dict[str, Any]:
@@ -50,7 +44,8 @@ def read_torch_file(path: Path) -> dict[str, Any]:
     if not path.is_file():
         raise CloseintError(f"There is no checkpoint at {path}.", "Check the path.", exit_code=3)
     try:
-        with torch.serialization.safe_globals(_stand_ins(path)):
+        with torch.serialization.safe_globals(_stand_ins(path)), warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # about odd pickle protocols: what cannot be read is refused
             content = torch.load(path, map_location="cpu", weights_only=True)
     except pickle.UnpicklingError as error:
         name = re.search(r"GLOBAL ([\w.]+)", str(error))
@@ -64,11 +59,18 @@ def read_torch_file(path: Path) -> dict[str, Any]:
     return content
 
 
-class _Inert(dict[str, Any]):
-    """Takes the place of a configuration object; keeps nothing and does nothing."""
+class _Mapping:
+    """Takes the place of a configuration: asked for one, it gives an empty dictionary, which alone may be filled in."""
+
+    def __new__(cls, *_: object) -> Any:
+        return OrderedDict()
+
+
+class _Value:
+    """Takes the place of a path or a number of another library; keeps nothing."""
 
     def __init__(self, *_: object) -> None:
-        super().__init__()
+        pass
 
     def __setstate__(self, state: object) -> None:
         pass
@@ -80,11 +82,12 @@ def _stand_ins(path: Path) -> list[Any]:
         names = torch.serialization.get_unsafe_globals_in_checkpoint(path)
     except Exception:  # whatever is wrong with the file, reading it says so in a sentence
         return []
-    made = []
+    made: list[Any] = []
     for name in names:
-        if name.startswith(_INERT):
-            module, _, short = name.rpartition(".")
-            made.append(type(short, (_Inert,), {"__module__": module}))
+        module, _, short = name.rpartition(".")
+        for kind, prefixes in ((_Mapping, _CONFIGURATIONS), (_Value, _VALUES)):
+            if name.startswith(prefixes):
+                made.append(type(short, (kind,), {"__module__": module}))
     return made
 
 

@@ -105,6 +105,8 @@ class InteractionPrior(nn.Module):
         self.downsample = nn.ModuleList(nn.Conv1d(dim, dim, 4, stride=2, padding=1) for _ in range(2))
         self.encoder = nn.ModuleList(PairBlock(dim, config.heads) for _ in range(config.depth))
         self.to_latent = nn.Sequential(nn.LayerNorm(dim), nn.Linear(dim, latent))
+        # Latents of unit spread: else they shrink together early in training, and one code serves for all.
+        self.spread = nn.BatchNorm1d(latent, affine=False)
         self.quantizer = VectorQuantizer(config.groups, config.codes, config.code_dim)
         self.from_latent = nn.Linear(latent, dim)
         self.decoder = nn.ModuleList(PairBlock(dim, config.heads) for _ in range(config.depth))
@@ -128,7 +130,8 @@ class InteractionPrior(nn.Module):
         x = x + self.positions[: x.shape[2]]
         for block in self.encoder:
             x = block(x)
-        return self.to_latent(x)
+        latents = self.to_latent(x)
+        return self.spread(latents.flatten(end_dim=2)).view(latents.shape)
 
     def decode_latents(self, latents: Tensor) -> Tensor:
         """Canonical numbers (B, T, 2, 147) of latents (B, 2, T / 4, latent)."""

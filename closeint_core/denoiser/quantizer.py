@@ -27,7 +27,8 @@ class VectorQuantizer(nn.Module):
 
     Args:
         groups: G. codes: K. dim: d, of one part. decay: of the moving averages.
-        revive_below: a code assigned less often than this part of an even share is moved to the data.
+        revive_below: a code assigned less often than this part of an even share is moved to the data, preferably to
+            vectors that are far from every code.
     """
 
     codebook: Tensor
@@ -35,7 +36,7 @@ class VectorQuantizer(nn.Module):
     sums: Tensor
     started: Tensor
 
-    def __init__(self, groups: int, codes: int, dim: int, decay: float = 0.97, revive_below: float = 0.02) -> None:
+    def __init__(self, groups: int, codes: int, dim: int, decay: float = 0.95, revive_below: float = 0.1) -> None:
         super().__init__()
         self.groups, self.codes, self.dim = groups, codes, dim
         self.decay, self.revive_below = decay, revive_below
@@ -51,10 +52,10 @@ class VectorQuantizer(nn.Module):
             with torch.no_grad():
                 if not self.started:
                     self._start(parts)
-        codes = torch.cdist(parts.detach().float(), self.codebook).argmin(dim=-1)  # (G, N)
+        nearest, codes = torch.cdist(parts.detach().float(), self.codebook).min(dim=-1)  # (G, N)
         if self.training:
             with torch.no_grad():
-                self._follow(parts.detach().float(), codes)
+                self._follow(parts.detach().float(), codes, nearest)
         chosen = self._look_up(codes)
         commitment = (parts - chosen).square().mean()
         straight = parts + (chosen - parts).detach()
@@ -69,21 +70,21 @@ class VectorQuantizer(nn.Module):
 
     def _start(self, parts: Tensor) -> None:
         """The first batch's vectors become the first codes."""
-        self.codebook.copy_(self._draw(parts, self.codes))
+        self.codebook.copy_(self._draw(parts, torch.ones_like(parts[..., 0])))
         self.counts.fill_(1.0)
         self.sums.copy_(self.codebook)
         self.started.fill_(True)
 
-    def _draw(self, parts: Tensor, count: int) -> Tensor:
-        """(G, count, d) vectors of the batch, with a little noise where they have to repeat."""
-        rows = torch.randint(parts.shape[1], (self.groups, count), device=parts.device)
+    def _draw(self, parts: Tensor, weights: Tensor) -> Tensor:
+        """(G, K, d) vectors of the batch by weights (G, N), with a little noise since they may repeat."""
+        rows = torch.multinomial(weights.float() + 1e-6, self.codes, replacement=True)
         drawn = torch.gather(parts.float(), 1, rows[..., None].expand(-1, -1, self.dim))
-        drawn = drawn + 0.01 * drawn.std() * torch.randn_like(drawn)
+        drawn = drawn + 0.01 * parts.float().std() * torch.randn_like(drawn)
         if _distributed():
             torch.distributed.broadcast(drawn, 0)
         return drawn
 
-    def _follow(self, parts: Tensor, codes: Tensor) -> None:
+    def _follow(self, parts: Tensor, codes: Tensor, nearest: Tensor) -> None:
         counts = torch.zeros_like(self.counts).scatter_add_(1, codes, torch.ones_like(codes, dtype=self.counts.dtype))
         index = codes[..., None].expand(-1, -1, self.dim)
         sums = torch.zeros_like(self.sums).scatter_add_(1, index, parts)
@@ -95,7 +96,7 @@ class VectorQuantizer(nn.Module):
         total = self.counts.sum(dim=1, keepdim=True)
         dead = self.counts < self.revive_below * total / self.codes
         if dead.any():
-            fresh = self._draw(parts, self.codes)
+            fresh = self._draw(parts, nearest.square())
             share = (total / self.codes).expand_as(self.counts)
             self.counts.copy_(torch.where(dead, share, self.counts))
             self.sums.copy_(torch.where(dead[..., None], fresh * share[..., None], self.sums))

@@ -1,0 +1,174 @@
+# SPDX-License-Identifier: Apache-2.0
+from __future__ import annotations
+
+import pytest
+import roma
+import torch
+from torch import Tensor
+from windows import UP, randomize, synthetic_windows
+
+from closeint_core.denoiser.canonical import PairMotion, pair_frames
+from closeint_core.denoiser.network import Denoiser
+from closeint_core.denoiser.prior import (
+    CodeModel,
+    InteractionPrior,
+    PriorConfig,
+    PriorProjection,
+    canonical_joints,
+    load_prior,
+    prior_losses,
+    report,
+    save_prior,
+)
+from closeint_core.denoiser.sampler import Sampler
+from closeint_core.errors import CloseintError
+
+SMALL = PriorConfig(dim=48, heads=4, depth=1, codes=32, groups=2, code_dim=8)
+
+
+@pytest.fixture(scope="module")
+def pairs(body) -> PairMotion:
+    windows = synthetic_windows(body, 6, 16)
+    pelvis = body.rest_joints(windows.betas)[..., 0, :] + windows.translation
+    return PairMotion(windows.rotations, pelvis)
+
+
+@pytest.fixture(scope="module")
+def numbers(pairs) -> Tensor:
+    return pair_frames(pairs, UP).into(pairs)
+
+
+@pytest.fixture(scope="module")
+def prior(numbers) -> InteractionPrior:
+    """A little trained, so that its codes mean something."""
+    torch.manual_seed(0)
+    model = InteractionPrior(SMALL)
+    model.fit_scale(numbers)
+    optimizer = torch.optim.AdamW(model.parameters(), 3e-3)
+    for _ in range(110):
+        result = model.train()(numbers)
+        optimizer.zero_grad()
+        (((result.numbers - numbers) / model.deviation).square().mean() + 0.25 * result.commitment).backward()
+        optimizer.step()
+    return model.eval()
+
+
+@torch.no_grad()
+def test_what_is_known_is_reconstructed(prior, numbers, body):
+    known = report(prior, body, numbers)
+    mean = prior.mean.expand_as(numbers)
+    chance = (canonical_joints(body, mean) - canonical_joints(body, numbers)).norm(dim=-1).mean()
+    assert known.mpjpe_mm < 400 * float(chance)
+    assert 16 < known.perplexity <= known.codes == 32
+    again = (canonical_joints(body, prior.decode(prior(numbers).codes)) - canonical_joints(body, numbers)).norm(dim=-1)
+    assert 1000 * float(again.mean()) == pytest.approx(known.mpjpe_mm, rel=1e-3)
+    strangers = report(prior, body, numbers.roll(1, -1))
+    assert strangers.mpjpe_mm > 3 * known.mpjpe_mm
+
+
+@torch.no_grad()
+def test_place_heading_and_order_do_not_matter(prior, pairs):
+    plain = prior.project(pairs, UP)
+    turn = roma.rotvec_to_rotmat(UP * 2.1)
+    shift = torch.tensor([3.0, -1.0, 2.0])
+    rotations = pairs.rotations.clone()
+    rotations[..., 0, :, :] = turn @ rotations[..., 0, :, :]
+    there = prior.project(PairMotion(rotations, pairs.pelvis @ turn.T + shift), UP)
+    assert (there.pelvis - (plain.pelvis @ turn.T + shift)).abs().max() < 1e-3
+    assert (there.rotations[..., 1:, :, :] - plain.rotations[..., 1:, :, :]).abs().max() < 1e-3
+    swapped = prior.project(PairMotion(pairs.rotations.flip(2), pairs.pelvis.flip(2)), UP)
+    assert (swapped.pelvis.flip(2) - plain.pelvis).abs().max() < 1e-4
+    assert (swapped.rotations.flip(2) - plain.rotations).abs().max() < 1e-4
+
+
+@torch.no_grad()
+def test_the_other_person_is_part_of_the_code(prior, numbers):
+    other = numbers.clone()
+    other[:, :, 1] = other[:, :, 1].roll(1, 0)
+    before, after = prior.latents(numbers), prior.latents(other)
+    assert (before - after)[:, 0].abs().max() > 1e-3
+
+
+@pytest.mark.parametrize("frames", [1, 3, 4, 16, 21])
+@torch.no_grad()
+def test_any_length(prior, body, frames):
+    windows = synthetic_windows(body, 2, frames)
+    pelvis = body.rest_joints(windows.betas)[..., 0, :] + windows.translation
+    motion = PairMotion(windows.rotations, pelvis)
+    assert prior.project(motion, UP).pelvis.shape == pelvis.shape
+    codes = prior(pair_frames(motion, UP).into(motion)).codes
+    assert codes.shape == (2, 2, -(-frames // 4), 2)
+
+
+@torch.no_grad()
+def test_a_batch_is_its_windows(prior, numbers):
+    batch = prior(numbers).numbers
+    for i in range(len(numbers)):
+        assert (prior(numbers[i : i + 1]).numbers - batch[i : i + 1]).abs().max() < 1e-5
+
+
+def test_losses_have_gradients_everywhere(prior, numbers, body):
+    model = InteractionPrior(SMALL).train()
+    result = model(numbers)
+    losses = prior_losses(body, result, numbers)
+    assert set(losses) == {"numbers", "joints", "velocity", "commitment"}
+    sum(losses.values()).backward()
+    assert all(p.grad is not None and torch.isfinite(p.grad).all() for p in model.parameters())
+    assert prior_losses(body, result._replace(numbers=numbers), numbers)["joints"] == 0
+
+
+@torch.no_grad()
+def test_projection_in_the_sampler(prior, body):
+    """It acts at late steps only, on pairs only, and brings the sample nearer to what the prior knows."""
+    windows = synthetic_windows(body, 3, 16)
+    model = randomize(Denoiser()).eval()
+    single = torch.zeros(3, 16)
+    single[2] = 1
+    free = Sampler(model).sample(windows.conditions).numbers()
+    guide = PriorProjection(prior, body, UP, single=single, latest=20)
+    found = Sampler(model, guides=[guide]).sample(windows.conditions).numbers()
+    changed = (found - free).abs().amax(dim=(1, 2, 3))
+    assert changed[:2].min() > 1e-4
+    assert changed[2] < 1e-5
+    never = PriorProjection(prior, body, UP, latest=-1)
+    assert (Sampler(model, guides=[never]).sample(windows.conditions).numbers() - free).abs().max() < 1e-5
+    once = guide.project(windows.truth.numbers(), windows.conditions.crops)
+    assert (once[..., 144:154] - windows.betas).abs().max() < 1e-6  # shape is left as it is
+
+
+def test_codes_are_learned_and_drawn(prior, numbers):
+    """A code model that has learned six windows draws them; a new one draws at random; a seed repeats itself."""
+    torch.manual_seed(0)
+    codes = prior(numbers).codes
+    model = CodeModel(SMALL, 48, 4, 2)
+    first = float(model.loss(codes).detach())
+    optimizer = torch.optim.AdamW(model.parameters(), 3e-3)
+    for _ in range(80):
+        optimizer.zero_grad()
+        loss = model.loss(codes)
+        loss.backward()
+        optimizer.step()
+    assert float(loss.detach()) < 0.4 * first
+    drawn = model.eval().sample(8, 16, seed=4, temperature=0.3)
+    assert drawn.shape == (8, 2, 4, 2)
+    assert torch.equal(drawn, model.sample(8, 16, seed=4, temperature=0.3))
+    assert len(torch.unique(drawn, dim=0)) > 1
+    distance = (drawn[:, None] != codes[None]).float().mean(dim=(2, 3, 4)).amin(dim=1)
+    assert distance.median() < 0.1
+    assert torch.isfinite(prior.decode(drawn)).all()
+
+
+def test_files(prior, tmp_path):
+    codes = CodeModel(SMALL, 48, 4, 2).eval()
+    save_prior(prior, tmp_path / "a.safetensors", codes)
+    found, model = load_prior(tmp_path / "a.safetensors")
+    assert model is not None
+    assert found.config == SMALL
+    assert all(torch.equal(value, found.state_dict()[name]) for name, value in prior.state_dict().items())
+    assert torch.equal(codes.sample(2, 8, seed=1), model.sample(2, 8, seed=1))
+    save_prior(prior, tmp_path / "b.safetensors")
+    assert load_prior(tmp_path / "b.safetensors")[1] is None
+    with pytest.raises(CloseintError, match="no checkpoint"):
+        load_prior(tmp_path / "c.safetensors")
+    with pytest.raises(CloseintError, match="colour"):
+        PriorConfig.from_dict({"colour": 3})
