@@ -50,9 +50,9 @@ def require_writable(folder: str | os.PathLike[str]) -> None:
     """Fail now, not after minutes of work, when ``folder`` cannot take a file.
 
     Raises:
-        CloseintError: the folder cannot be made or written to.
+        CloseintError: the folder cannot be made or written to, or the disk is full.
     """
     probe = Path(folder) / ".closeint-write-test"
-    with atomic_path(probe):
-        pass
+    with atomic_path(probe) as temporary:
+        temporary.write_bytes(bytes(65536))  # an empty file fits on a full disk
     probe.unlink(missing_ok=True)

@@ -134,8 +134,9 @@ class WorkerClient:
             return []
         assert self._process.stdout is not None
         ended = False
+        stdout = self._process.stdout
         while True:
-            data = pipes.read_available(self._process.stdout)
+            data = pipes.read_available(stdout)
             if not data:
                 ended = data is None
                 break
@@ -143,6 +144,8 @@ class WorkerClient:
             *lines, self._buffer = self._buffer.split(b"\n")
             for line in lines:
                 self._take(line, changed)
+                if self._process is None:  # given up: it speaks another protocol
+                    return list(changed.values())
             if len(self._buffer) > _LONGEST_LINE:
                 self._note(self._buffer[:200] + b" ...")
                 self._buffer = b""
@@ -292,7 +295,9 @@ class WorkerClient:
 
     def _end(self, job: Job, message: dict[str, Any]) -> None:
         del self._jobs[job.id]
-        if message["type"] == "result":
+        if message["type"] == "result" and job.cancel_by is not None:
+            job.state = "cancelled"  # it was done before it heard; the user wanted none of it
+        elif message["type"] == "result":
             job.state, job.fraction, job.eta_s = "done", 1.0, 0.0
             job.result = {key: value for key, value in message.items() if key not in ("id", "type")}
         elif message["type"] == "cancelled":

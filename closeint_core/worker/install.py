@@ -107,13 +107,15 @@ def _run_step(step: Step, done: float, progress: Progress) -> None:
         CloseintError: both failed.
     """
     commands = [command for command in (step.command, step.fallback) if command]
+    said: list[str] = []
     for number, command in enumerate(commands):
         status, output = _run(command, step, done, progress)
         if status == 0:
             return
+        said += output[-60:]
         if number + 1 < len(commands):
             print(f"closeint: trying {' '.join(commands[number + 1])}", file=sys.stderr, flush=True)
-    raise _step_error(step, output)
+    raise _step_error(step, said)
 
 
 def _run(command: tuple[str, ...], step: Step, done: float, progress: Progress) -> tuple[int, list[str]]:
@@ -196,7 +198,7 @@ def _kill(process: subprocess.Popen[str]) -> None:
 
 def _step_error(step: Step, output: list[str]) -> CloseintError:
     """One sentence for a failed step."""
-    said = "\n".join(output[-60:]).lower()
+    said = "\n".join(output).lower()
     if any(hint in said for hint in _FULL_HINTS):
         return CloseintError(f"{step.title} failed: the disk is full.", "Free about 3 GB and press Install again.")
     if any(hint in said for hint in _OFFLINE_HINTS):

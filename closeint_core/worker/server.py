@@ -62,7 +62,8 @@ def reconstruct(request: Request, progress: Progress) -> dict[str, Any]:
 def refine(request: Request, progress: Progress) -> dict[str, Any]:
     """Solve a clip again around the user's corrections.
 
-    Request: ``clip``, ``corrections`` (path of a JSON file), ``output``; optional ``device``, ``data``, ``quality``.
+    Request: ``clip``, ``corrections`` (path of a JSON file), ``output``; optional ``data`` and ``settings``, an object
+    with fields of ``corrections.RefineSettings``.
     Result: ``path``, ``people``, ``frames``, ``warnings``.
     """
     from closeint_core.clip import InteractionClip
@@ -75,7 +76,8 @@ def refine(request: Request, progress: Progress) -> dict[str, Any]:
     require_writable(output.parent)
     clip = InteractionClip.load(_path(request, "clip"))
     pins = corrections.Corrections.load(_path(request, "corrections"))
-    refined = corrections.refine_around(clip, pins, _settings(request, None), progress)
+    settings = corrections.RefineSettings.from_json({"data": request.get("data"), **(request.get("settings") or {})})
+    refined = corrections.refine_around(clip, pins, settings, progress)
     refined.save(output)
     return {
         "path": str(output),

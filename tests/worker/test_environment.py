@@ -1,0 +1,246 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The worker's environment: its states, its plan, and installations with a stand-in for uv and pip."""
+
+from __future__ import annotations
+
+import json
+import os
+import stat
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from closeint_core.errors import Cancelled, CloseintError
+from closeint_core.worker import environment as module
+from closeint_core.worker.client import WorkerClient
+from closeint_core.worker.environment import Environment, FoundPython, Stamp, find_python, plan, probe_python
+
+posix = pytest.mark.skipif(os.name == "nt", reason="the stand-ins are shell scripts")
+BASE = FoundPython(Path("/opt/python"), (3, 11, 4), True)
+
+
+def test_states(tmp_path: Path) -> None:
+    environment = Environment(tmp_path / "worker")
+    assert environment.state("1.0") == "missing"
+    environment.folder.mkdir()
+    assert environment.state("1.0") == "broken"
+    environment.write_stamp(Stamp("1.0", "3.11", "torch", "pip"))
+    assert environment.state("1.0") == "broken", "its Python is gone"
+    environment.python.parent.mkdir()
+    environment.python.write_text("")
+    assert environment.state("1.0") == "ready"
+    assert environment.state("1.1") == "outdated"
+    (environment.folder / "closeint.json").write_text('{"version": 1')
+    assert environment.state("1.0") == "broken"
+
+
+def test_only_environments_are_removed(tmp_path: Path) -> None:
+    environment = Environment(tmp_path / "worker")
+    environment.remove()
+    environment.folder.mkdir()
+    (environment.folder / "thesis.txt").write_text("precious")
+    with pytest.raises(CloseintError, match="not an environment"):
+        environment.remove()
+    (environment.folder / "pyvenv.cfg").write_text("")
+    environment.remove()
+    assert not environment.folder.exists()
+
+
+def test_this_python_is_found() -> None:
+    found = probe_python([sys.executable])
+    assert found is not None
+    assert found.version[:2] == sys.version_info[:2]
+    best, seen = find_python()
+    assert best in seen
+    assert find_python(Path(sys.executable))[0] is not None
+
+
+@posix
+def test_pythons_that_cannot_be_used(tmp_path: Path) -> None:
+    with pytest.raises(CloseintError, match="not a Python that runs"):
+        find_python(tmp_path / "none")
+    old = script(tmp_path / "old", "echo '[[3, 8, 1], true, \"/old\"]'")
+    with pytest.raises(CloseintError, match=r"is Python 3\.8\.1; 3\.10 or later"):
+        find_python(old)
+    bare = script(tmp_path / "bare", "echo '[[3, 12, 1], false, \"/bare\"]'")
+    with pytest.raises(CloseintError, match="cannot make environments"):
+        find_python(bare)
+    assert probe_python([str(script(tmp_path / "noise", "echo hello"))]) is None
+
+
+@pytest.mark.parametrize("system", ["linux", "darwin", "win32"])
+@pytest.mark.parametrize("gpu", [False, True])
+@pytest.mark.parametrize("uv", [None, "/bin/uv"])
+@pytest.mark.parametrize("base", [None, BASE])
+def test_plan(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, system: str, gpu: bool, uv: str | None, base: FoundPython | None
+) -> None:
+    monkeypatch.setattr(sys, "platform", system)
+    environment = Environment(tmp_path / "worker")
+    if uv is None and base is None:
+        with pytest.raises(CloseintError, match=r"No Python 3\.10 or later"):
+            plan(environment, "core.whl", base, uv, gpu)
+        return
+    steps = plan(environment, "core.whl", base, uv, gpu)
+    assert sum(step.share for step in steps) == pytest.approx(1.0)
+    assert "venv" in steps[0].command
+    assert steps[-1].command[-1] == "core.whl[inference]"
+    torch = next(step for step in steps if step.command[-1] == module.TORCH)
+    backend = "--torch-backend" in torch.command
+    # The registry's plain torch is for CUDA on Linux and for the CPU on Windows.
+    assert backend == (system != "darwin" and (uv is not None or not (system == "linux" and gpu)))
+    if backend:
+        assert torch.command[torch.command.index("--torch-backend") + 1] == ("auto" if gpu else "cpu")
+        assert torch.fallback
+    assert steps.index(torch) < len(steps) - 1
+
+
+# -- installations with stand-ins --------------------------------------------------------------------------------
+
+
+def script(path: Path, text: str) -> Path:
+    path.write_text(f"#!/bin/sh\n{text}\n")
+    path.chmod(path.stat().st_mode | stat.S_IXUSR)
+    return path
+
+
+UV = """
+case "$1" in
+  venv)
+    for folder; do :; done
+    mkdir -p "$folder/bin"; touch "$folder/pyvenv.cfg"; cp "$CLOSEINT_TEST_PYTHON" "$folder/bin/python";;
+  pip)
+    for package; do :; done
+    echo "Collecting $package"
+    case "$package" in torch*) {torch};; *) {core};; esac;;
+esac
+"""
+PYTHON = """
+case "$*" in
+  *"-m pip install"*) echo "pip too: $*"; {pip};;
+  *) {imports};;
+esac
+"""
+
+
+@pytest.fixture
+def client(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[WorkerClient]:
+    folder = tmp_path / "bin"
+    folder.mkdir()
+    variables = {**os.environ, "PATH": f"{folder}{os.pathsep}{os.environ['PATH']}"}
+    variables |= {"CLOSEINT_TEST_PYTHON": str(folder / "fake-python"), "PYTHONPATH": os.pathsep.join(sys.path)}
+    client = WorkerClient(
+        [sys.executable, "-m", "closeint_core.worker.install"],
+        tmp_path / "logs" / "install.log",
+        environment=variables,
+        cancel_timeout=3.0,
+    )
+    yield client
+    client.close()
+
+
+def stand_in(
+    tmp_path: Path, *, torch: str = "true", core: str = "true", pip: str = "false", imports: str = "echo 9.9"
+) -> dict[str, str]:
+    """Write uv and a Python that do as told; the request's parameters."""
+    script(tmp_path / "bin" / "uv", UV.format(torch=torch, core=core))
+    script(tmp_path / "bin" / "fake-python", PYTHON.format(pip=pip, imports=imports))
+    wheel = tmp_path / "closeint_core-9.9-py3-none-any.whl"
+    wheel.write_text("")
+    return {"folder": str(tmp_path / "user" / "worker"), "wheel": str(wheel)}
+
+
+@posix
+def test_install_and_remove(client: WorkerClient, tmp_path: Path) -> None:
+    request = stand_in(tmp_path, core="sleep 0.3")
+    stages: list[str] = []
+    result = client.wait(client.submit("install", **request), lambda job: stages.append(job.stage))
+    environment = Environment(Path(request["folder"]))
+    assert environment.state("9.9") == "ready"
+    assert (result["version"], result["tool"], result["path"]) == ("9.9", "uv", str(environment.python))
+    titles = [stage.partition("\n")[0] for stage in stages]
+    assert "Installing closeint and its libraries" in titles
+    assert any("Collecting" in stage for stage in stages), "the output is live"
+    # again: repair
+    client.wait(client.submit("install", **request))
+    client.wait(client.submit("remove", folder=request["folder"]))
+    assert environment.state("9.9") == "missing"
+
+
+@posix
+def test_fallback(client: WorkerClient, tmp_path: Path) -> None:
+    request = stand_in(tmp_path, torch="exit 1", pip="true")
+    assert client.wait(client.submit("install", **request))["version"] == "9.9"
+    assert "pip too" in client.log.read_text()
+
+
+@posix
+@pytest.mark.parametrize(
+    ("what", "match"),
+    [
+        ({"core": "echo 'ERROR: No space left on device'; exit 1"}, "the disk is full"),
+        ({"core": "echo 'Failed to establish a new connection'; exit 1"}, "cannot be reached"),
+        ({"core": "echo 'error: it rains'; exit 1"}, "it rains"),
+        ({"imports": "echo 'ImportError: libtorch' >&2; exit 1"}, "does not work: ImportError: libtorch"),
+    ],
+)
+def test_failures_leave_nothing(client: WorkerClient, tmp_path: Path, what: dict[str, str], match: str) -> None:
+    request = stand_in(tmp_path, **what)
+    with pytest.raises(CloseintError, match=match):
+        client.wait(client.submit("install", **request))
+    assert not Path(request["folder"]).exists()
+
+
+@posix
+def test_missing_wheel(client: WorkerClient, tmp_path: Path) -> None:
+    request = stand_in(tmp_path) | {"wheel": str(tmp_path / "gone.whl")}
+    with pytest.raises(CloseintError, match=r"wheel .* is missing"):
+        client.wait(client.submit("install", **request))
+
+
+@posix
+@pytest.mark.parametrize("how", ["cancel", "closed"])
+def test_stopping_ends_what_was_started(client: WorkerClient, tmp_path: Path, how: str) -> None:
+    request = stand_in(tmp_path, core=f"echo $$ > {tmp_path}/pid; sleep 600")
+    job = client.submit("install", **request)
+    pid_file = tmp_path / "pid"
+    end = time.monotonic() + 20
+    while not (pid_file.exists() and pid_file.read_text().strip()):
+        client.poll()
+        assert time.monotonic() < end
+        assert not job.ended, job.error
+        time.sleep(0.02)
+    if how == "cancel":
+        client.cancel(job)
+        with pytest.raises(Cancelled):
+            client.wait(job)
+        assert not Path(request["folder"]).exists()
+    else:
+        client.close(grace=3.0)
+    pid = int(pid_file.read_text())
+    end = time.monotonic() + 3
+    while _alive(pid):
+        assert time.monotonic() < end, "what the installer started outlives it"
+        time.sleep(0.02)
+    if how == "closed":
+        assert Environment(Path(request["folder"])).state("9.9") in ("missing", "broken")
+
+
+def _alive(pid: int) -> bool:
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return False
+    # A zombie waits for its parent; it runs no more.
+    status = Path(f"/proc/{pid}/stat")
+    return not (status.exists() and status.read_text().rpartition(")")[2].split()[0] == "Z")
+
+
+def test_stamp_is_plain_json(tmp_path: Path) -> None:
+    environment = Environment(tmp_path)
+    environment.write_stamp(Stamp("1", "2", "3", "4"))
+    assert json.loads((tmp_path / "closeint.json").read_text())["version"] == "1"
+    assert environment.stamp() == Stamp("1", "2", "3", "4")
