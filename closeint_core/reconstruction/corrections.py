@@ -234,8 +234,8 @@ class RefineSettings:
     """
 
     blend_seconds: float = 0.5
-    iterations: int = 60
-    rounds: int = 4
+    iterations: int = 80
+    rounds: int = 3
     position_tolerance: float = 0.01
     contact_tolerance: float = 0.01
     apart: float = 0.03
