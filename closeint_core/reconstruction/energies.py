@@ -125,9 +125,22 @@ def joint_limits(rotation_vectors: Tensor, spread: float = 0.08) -> Tensor:
     return over.square().sum((-1, -2)).mean() / spread**2
 
 
-def pose_prior(rotation_vectors: Tensor, relaxed: Tensor) -> Tensor:
-    """Squared distance of rotation vectors (P, T, 24, 3) from a relaxed pose (24, 3), stiff joints first."""
-    return ((rotation_vectors - relaxed).square().sum(-1) / POSE_SPREAD**2).sum(-1).mean()
+def pose_prior(rotation_vectors: Tensor, usual: Tensor) -> Tensor:
+    """Squared distance of rotation vectors (P, T, 24, 3) from a usual pose, one or one a frame; stiff joints first."""
+    return ((rotation_vectors - usual).square().sum(-1) / POSE_SPREAD**2).sum(-1).mean()
+
+
+def shape_prior(betas: Tensor) -> Tensor:
+    """Squared distance of shapes (P, B) from the average adult, lenient to small people: sum over shapes, (P,).
+
+    The first coefficient is stature. Statures of adults are normal, but children walk about as well and giants
+    do not: where two people differ a lot, the small one is the unusual one. Without this the two would share
+    the difference, and both would be reconstructed too big and too far away.
+    """
+    stature = betas[..., 0].square()
+    stature = torch.where(betas[..., 0] < 0, geman_mcclure(stature, 2.0), stature)
+    beyond = (betas.abs() - 3.0).clamp(min=0).square().sum(-1)  # the body was made for shapes up to there
+    return stature + betas[..., 1:].square().sum(-1) + 10.0 * beyond
 
 
 def heights(points: Tensor, normal: Tensor, offset: Tensor) -> Tensor:

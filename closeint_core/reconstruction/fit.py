@@ -24,9 +24,12 @@ from closeint_core.progress import Progress
 from closeint_core.reconstruction import energies
 from closeint_core.reconstruction.camera import project, solve_translation
 from closeint_core.reconstruction.inverse_kinematics import poses_from_landmarks
-from closeint_core.reconstruction.reassociation import recover_joints
+from closeint_core.reconstruction.reassociation import reclaim_joints, recover_joints
 
 EnergyTerms = dict[str, Tensor]
+
+LEAST_TRUST = 0.03
+"""What a frame counts in which every joint is doubtful."""
 
 
 @dataclass
@@ -131,7 +134,7 @@ class PairFit:
         self.evidence = evidence
         self.spheres = spheres if evidence.keypoints.shape[0] == 2 else None
         self.halpe = body.points("halpe")
-        self.relaxed = relaxed_pose()
+        self.usual_pose = relaxed_pose()  # (24, 3), or (P, T, 24, 3) where bridging knows better
         self.sole = self._sole_offsets()
         self.shape_is_fixed = False
         self.extra: Callable[[PairFit, Tensor], EnergyTerms] | None = None
@@ -174,7 +177,7 @@ class PairFit:
         """Shapes that put everybody's feet on one floor.
 
         A person scaled about the camera looks the same, so the distance of the feet below the camera
-        tells the sizes apart: they share one height, and the people's mean size stays average.
+        tells the sizes apart: they share one height, and of all common scales the likeliest is taken.
         """
         if len(self.betas) < 2:
             return
@@ -183,7 +186,10 @@ class PairFit:
         mean = float(self.body.template[:, 1].max() - self.body.template[:, 1].min())
         clearance = self._clearance().log()
         size = (clearance.mean() - clearance).exp()
-        self.betas[:, 0] = ((size - 1) * mean / (tall - mean)).clamp(-2.5, 2.5)
+        scales = torch.linspace(0.6, 1.4, 161)[:, None]
+        statures = (scales * size - 1) * mean / (tall - mean)  # (scales, P) first shape coefficients
+        costs = energies.shape_prior(statures[..., None]).sum(-1)
+        self.betas[:, 0] = statures[costs.argmin()].clamp(-3, 3)
         self._place()
 
     def _place(self) -> None:
@@ -243,9 +249,36 @@ class PairFit:
         """Look for doubtful joints again where the fitted bodies have them; see ``reassociation``."""
         e = self.evidence
         _, pixels = self.keypoints_and_pixels()
-        scale = (self.transl[..., 2:] / e.camera[0, 0]).clamp(min=1e-4)
-        keypoints, weights = recover_joints(e.keypoints, e.weights, e.trust, e.peaks, pixels, scale)
+        keypoints, weights = recover_joints(e.keypoints, e.weights, e.trust, e.peaks, pixels, self._pixel_size())
         self.evidence = replace(e, keypoints=keypoints, weights=weights)
+
+    def reclaim_joints(self, given: Evidence, spread: float) -> None:
+        """Hand out all joints of doubtful frames anew, ``spread`` metres around the fitted bodies.
+
+        Args:
+            given: the evidence as it came, so that a claim of an earlier call can be taken back.
+        """
+        _, pixels = self.keypoints_and_pixels()
+        keypoints, weights = reclaim_joints(
+            given.keypoints, given.weights, given.trust, given.peaks, pixels, self._pixel_size(), spread
+        )
+        self.evidence = replace(given, keypoints=keypoints, weights=weights)
+
+    def bridge(self, known: Tensor) -> None:
+        """Where ``known`` (P, T) is false: the motion in between, as start and as the usual pose."""
+        quats = continuous(roma.rotmat_to_unitquat(self.rotations()))
+        between = normalize(fill_gaps(quats.flatten(2), known).unflatten(2, (24, 4)), dim=-1)
+        rotations = roma.unitquat_to_rotmat(between)
+        self.root_start = rotations[:, :, 0].clone()
+        self.root = torch.zeros_like(self.root)
+        self.pose = roma.rotmat_to_rotvec(rotations[:, :, 1:])
+        self.transl = fill_gaps(self.transl, known)
+        vectors = torch.cat([torch.zeros_like(self.pose[:, :, :1]), self.pose], 2)
+        self.usual_pose = torch.where(known[..., None, None], self.usual_pose.expand_as(vectors), vectors)
+
+    def _pixel_size(self) -> Tensor:
+        """(P, T, 1) metres a pixel at each person's distance."""
+        return (self.transl[..., 2:] / self.evidence.camera[0, 0]).clamp(min=1e-4)
 
     # -- the energies --------------------------------------------------------------------------------------------
 
@@ -286,8 +319,8 @@ class PairFit:
             ),
             "directions": w.directions * energies.directions(keypoints, e.directions, e.direction_weights, 0.3),
             "limits": w.limits * energies.joint_limits(vectors),
-            "pose": w.pose * energies.pose_prior(vectors, self.relaxed),
-            "betas": w.betas * self.betas.square().sum(-1).mean(),
+            "pose": w.pose * energies.pose_prior(vectors, self.usual_pose),
+            "betas": w.betas * energies.shape_prior(self.betas).mean(),
             "smooth": w.smooth * energies.acceleration(skeleton.joints, 0.012 * rate**2),
             "turn": w.turn * energies.acceleration(rotations.mT.flatten(2, 3), 0.08 * rate**2),
             "stand": w.stand * stand,
@@ -362,6 +395,13 @@ def fill_gaps(x: Tensor, known: Tensor) -> Tensor:
     return out
 
 
+def continuous(quats: Tensor) -> Tensor:
+    """Quaternions (P, T, N, 4) with the signs that make neighbouring frames close."""
+    dots = (quats[:, 1:] * quats[:, :-1]).sum(-1, keepdim=True)
+    signs = torch.where(dots < 0, -1.0, 1.0).cumprod(1)
+    return torch.cat([quats[:, :1], quats[:, 1:] * signs], 1)
+
+
 def running_median(x: Tensor, width: int) -> Tensor:
     """Median of x (P, T, N) over ``width`` (odd) neighbouring frames, the ends repeated."""
     width = min(width, 2 * x.shape[1] - 1) | 1
@@ -410,11 +450,12 @@ def gather_evidence(
 ) -> Evidence:
     """Evidence from observations as they come: (P, T, 26, 3) each, NaN where unseen; see ``Evidence``."""
     seen = torch.isfinite(keypoints).all(-1)
-    weights = torch.where(seen, keypoints[..., 2].nan_to_num(0.0).clamp(0, 1), torch.zeros(()))
+    confidence = torch.where(seen, keypoints[..., 2].nan_to_num(0.0).clamp(0, 1), torch.zeros(()))
     # In a hug the networks mix two people up and doubt everything: such a frame says little, its neighbours more.
-    mean = weights.sum(-1, keepdim=True) / seen.sum(-1, keepdim=True).clamp(min=1)
-    trust = ((mean - 0.25) / 0.35).clamp(0.1, 1.0)
-    weights = weights * trust
+    # The same holds for a single joint: below 0.3 most are somewhere else altogether.
+    mean = confidence.sum(-1, keepdim=True) / seen.sum(-1, keepdim=True).clamp(min=1)
+    trust = ((mean - 0.25) / 0.35).clamp(0.0, 1.0) * (1 - LEAST_TRUST) + LEAST_TRUST
+    weights = confidence * ((confidence - 0.3) / 0.3).clamp(0.05, 1.0) * trust
     pixels = torch.where(seen[..., None], keypoints[..., :2], torch.zeros(()))
     # The landmarks are used as the network gives them. In theory a crop is seen as if the camera were aimed at it, and
     # its directions should be turned by the viewing ray; measured on calibrated footage that made them worse.

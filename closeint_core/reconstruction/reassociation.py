@@ -16,6 +16,9 @@ from closeint_core.perception.assignment import reassign
 
 DOUBTFUL = 0.5
 """Keypoints of at least this confidence are left alone."""
+UNTRUSTED = 0.3
+"""Doubt (one less trust) above which a frame's joints are dealt out anew."""
+_CLAIM = 0.7  # of a peak's score is what it is worth to the body that claims it
 _SPREAD = 0.06  # metres by which a fitted joint may be off
 _CLEAR = 1.0  # margin over the other person's claim, in the assignment's units
 
@@ -47,4 +50,37 @@ def recover_joints(
     # A peak says what it is, not whose: half its score is what it is worth.
     worth = torch.as_tensor(0.5 * score, dtype=weights.dtype)
     weights[:, :, :17] = torch.where(better, torch.maximum(worth, weights[:, :, :17]), weights[:, :, :17])
+    return keypoints, weights
+
+
+def reclaim_joints(
+    keypoints: Tensor,
+    weights: Tensor,
+    trust: Tensor,
+    peaks: np.ndarray,
+    predicted: Tensor,
+    metres_per_pixel: Tensor,
+    spread: float,
+) -> tuple[Tensor, Tensor]:
+    """Keypoints and weights in which the COCO joints of doubtful frames are dealt out from scratch.
+
+    In a hug the maps hold nearly every joint, but the tracks have lost whose it is, and a wrong arm is as
+    confident as a right one. So what was decided there is set aside; the bodies, bridged from the frames before
+    and after, claim the peaks.
+
+    Args:
+        keypoints, weights, trust, peaks, predicted, metres_per_pixel: as for ``recover_joints``.
+        spread: metres by which a fitted joint may be off.
+    """
+    found = reassign(peaks, predicted[:, :, :17].numpy(), (spread / metres_per_pixel).numpy())
+    doubt = (1 - trust).numpy()
+    score = np.nan_to_num(found.keypoints[..., 2]) * np.where(found.contested, 0.4, 1.0)
+    score = np.where((found.peak >= 0) & ~found.mirrored, score * (1.0 - 0.6 * np.exp(-found.margin)), 0.0)
+    claimed = torch.as_tensor((doubt > UNTRUSTED) & (score > 0))
+    share = torch.as_tensor(doubt, dtype=weights.dtype)
+    place = torch.as_tensor(np.nan_to_num(found.keypoints[..., :2]))
+    worth = torch.as_tensor(_CLAIM * score, dtype=weights.dtype) * share + weights[:, :, :17] * (1 - share)
+    keypoints, weights = keypoints.clone(), weights.clone()
+    keypoints[:, :, :17] = torch.where(claimed[..., None], place, keypoints[:, :, :17])
+    weights[:, :, :17] = torch.where(claimed, worth, weights[:, :, :17])
     return keypoints, weights

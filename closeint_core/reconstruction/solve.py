@@ -34,11 +34,13 @@ from closeint_core.reconstruction.fit import (
     gather_evidence,
     planted_feet,
 )
+from closeint_core.reconstruction.reassociation import UNTRUSTED
 from closeint_core.reconstruction.separation import separate
 
 LONGEST = 300  # frames solved at once
 OVERLAP = 30
 
+UNTANGLE = Stage("untangling", 70, 0.015, 0.15)
 REFIT = Stage("refitting", 120, 0.012, 0.10)
 SEPARATE = Stage("separating", 40, 0.006, 0.10, weights=Weights(overlap=0.3), shape_is_free=False)
 
@@ -177,11 +179,24 @@ def _fit(
         fit.hold_shape(fixed.betas, fixed.floor)
     for stage in STAGES:
         fit.run(plan.stage(stage), progress)
+    _untangle(fit, plan, progress)
     fit.recover_joints()
     fit.run(plan.stage(REFIT), progress)
     if spheres is not None and plan.separated:
         separate(fit, plan.stage(SEPARATE), progress)
     return fit
+
+
+def _untangle(fit: PairFit, plan: _Plan, progress: Progress) -> None:
+    """Where whole frames are in doubt, as in a hug: bridge them, then let the bodies claim the joints there."""
+    given = fit.evidence
+    doubt = 1 - given.trust[..., 0]
+    if not bool((given.visible & (doubt > UNTRUSTED)).any()):
+        return
+    fit.bridge(doubt < 0.5)
+    for spread in (0.20, 0.12, 0.07):
+        fit.reclaim_joints(given, spread)
+        fit.run(plan.stage(replace(UNTANGLE, outlier_scale=max(3 * spread, 0.15))), progress)
 
 
 def foot_contacts(fit: PairFit) -> Tensor:
