@@ -21,6 +21,7 @@ _PARTS = (
     "operators.setup",
     "panels.reconstruct",
     "panels.setup",
+    "cli",
 )
 """Modules with ``register`` and ``unregister``, in the order in which they register."""
 

@@ -13,7 +13,6 @@ import argparse
 import sys
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
 
 if not __package__:  # run as a file, by Blender
     sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
@@ -23,10 +22,9 @@ try:
 except ImportError:
     sys.exit("make_scene: this Python has no bpy. Use a Python with bpy, or blender --background --python.")
 
-from closeint_blender.importer.build import import_clip
-from closeint_blender.importer.options import ImportOptions, ImportResult
+from closeint_blender.importer.options import ImportResult
+from closeint_blender.scene_file import fill_scene, save_scene
 from closeint_core.errors import CloseintError
-from closeint_core.files import atomic_path
 
 
 def make_scene(clip: Path, blend: Path, footage: str = "", start_frame: int = 1) -> ImportResult:
@@ -42,42 +40,9 @@ def make_scene(clip: Path, blend: Path, footage: str = "", start_frame: int = 1)
         CloseintError: the clip or its body cannot be used, or the file cannot be written.
     """
     bpy.ops.wm.read_factory_settings(use_empty=True)
-    # A path given to the command is relative to the current folder.
-    options = ImportOptions(start_frame=start_frame, footage_path=str(Path(footage).absolute()) if footage else "")
-    result = import_clip(bpy.context, clip.absolute(), options)
-    scene = bpy.context.scene
-    scene.frame_set(scene.frame_start)
-    _add_light(scene, bpy.data.collections[result.collection])
-    # No .blend1 beside the result.
-    bpy.context.preferences.filepaths.save_version = 0
-    with atomic_path(blend.absolute()) as temporary:
-        try:
-            # Paths become relative only in a file that has a place.
-            bpy.ops.wm.save_as_mainfile(filepath=str(temporary), check_existing=False)
-            bpy.ops.file.make_paths_relative()
-            bpy.ops.wm.save_as_mainfile(filepath=str(temporary), check_existing=False, compress=True)
-        except RuntimeError as error:
-            raise CloseintError(f"Blender cannot write {blend}: {str(error).strip()}") from error
+    result = fill_scene(clip, footage, start_frame)
+    save_scene(blend)
     return result
-
-
-def _add_light(scene: Any, collection: Any) -> None:
-    """A sun and a grey sky, so that a render of the file shows something."""
-    light = bpy.data.lights.new("Sun", "SUN")
-    light.energy, light.angle = 3.0, 0.1
-    sun = bpy.data.objects.new("Sun", light)
-    sun.rotation_euler = (0.7, 0.2, 0.6)
-    sun.location = (0.0, 0.0, 4.0)
-    collection.objects.link(sun)
-    world = bpy.data.worlds.new("World")
-    world.color = (0.35, 0.35, 0.35)
-    if world.node_tree is None:
-        world.use_nodes = True
-    background = next(node for node in world.node_tree.nodes if node.type == "BACKGROUND")
-    background.inputs["Color"].default_value = (0.35, 0.35, 0.35, 1.0)
-    scene.world = world
-    # The solid view shows the materials' own colours.
-    scene.display.shading.color_type = "MATERIAL"
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

@@ -58,6 +58,21 @@ class CLOSEINT_OT_reconstruct(JobOperator, bpy.types.Operator):
             ("high", "High", "Slow"),
         ),
     )
+    refine: BoolProperty(  # type: ignore[valid-type]
+        name="Separate Bodies",
+        description="Move the two out of each other on their exact surfaces, if the scene says so too",
+        default=True,
+    )
+    device: EnumProperty(  # type: ignore[valid-type]
+        name="Device",
+        description="Where the networks run",
+        items=(
+            ("preferences", "Preferences", "The extension's preference"),
+            ("auto", "Automatic", "The GPU if there is one that fits"),
+            ("cpu", "CPU", "The processor"),
+            ("cuda", "CUDA", "An NVIDIA GPU"),
+        ),
+    )
     import_result: BoolProperty(  # type: ignore[valid-type]
         name="Import", description="Import the clip at the end, if the scene says so too", default=True
     )
@@ -85,10 +100,12 @@ class CLOSEINT_OT_reconstruct(JobOperator, bpy.types.Operator):
             "output": str(absolute(self.output) if self.output else free_clip_path(context, video)),
             "body": self.body or settings.body,
             "quality": settings.quality if self.quality == "scene" else self.quality,
-            "refine": bool(settings.refine),
+            "refine": bool(settings.refine and self.refine),
             "frames": _frames_of(self.frames) if self.frames else scene_frames(context),
             "people": list(self.people) if min(self.people) >= 0 else _people_of(settings, video),
         }
+        if self.device != "preferences":
+            parameters["device"] = self.device
         if self.focal > 0:
             parameters["focal"] = float(self.focal)
         elif settings.lens == "PIXELS":

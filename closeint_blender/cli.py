@@ -1,0 +1,310 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""``blender --command closeint ...``: reconstruct, import, doctor, install without a window.
+
+For each input one line of JSON goes to stdout; sentences about problems go to stderr. Exit status: 0 done, 2 bad
+usage or input, 3 something needed is missing, 130 cancelled; of several inputs, the first that failed decides.
+"""
+
+from __future__ import annotations
+
+import argparse
+import contextlib
+import json
+import signal
+import sys
+import time
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+import bpy
+
+from closeint_core.clip import SUFFIX
+from closeint_core.errors import Cancelled, CloseintError
+from closeint_core.worker.client import Job
+
+from . import session
+from .exports import EXPORTERS, export_scene
+from .operators.jobs import Terminal
+from .operators.reconstruct import VIDEO_SUFFIXES
+from .scene_file import fill_scene, save_scene
+
+CANCELLED = 130
+_FORMATS = ("blend", *EXPORTERS)
+
+_handle: Any = None
+
+
+def main(arguments: Sequence[str]) -> int:
+    """Run the command; returns the exit status."""
+    parser = _parser()
+    try:
+        options = parser.parse_args(list(arguments))
+    except SystemExit as end:  # argparse has said what is wrong
+        return int(end.code or 0)
+    try:
+        return int(options.run(options))
+    except CloseintError as error:
+        _complain(str(error))
+        return error.exit_code
+    except Cancelled:
+        _complain("Cancelled.")
+        return CANCELLED
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog="blender --command closeint", description=__doc__.splitlines()[0])
+    commands = parser.add_subparsers(required=True, metavar="COMMAND")
+
+    add = commands.add_parser("reconstruct", help="videos to clips, scenes and files for other programs")
+    add.set_defaults(run=_reconstruct)
+    add.add_argument("inputs", nargs="+", type=Path, metavar="INPUT", help="video, folder of images, or of videos")
+    _add_outputs(add)
+    add.add_argument("--clip", type=Path, help="clip file to write (one input)")
+    add.add_argument("--frames", metavar="A:B", help="only frames A to B (without B), counted from 0")
+    add.add_argument("--people", metavar="I,J", help="numbers of the two people, by first appearance; default: auto")
+    add.add_argument("--focal", type=float, metavar="PX", help="focal length in pixels, if known")
+    add.add_argument("--body", default="default", help="default, smpl-neutral, smpl-male, smpl-female, or a file")
+    add.add_argument("--quality", default="standard", choices=("draft", "standard", "high"))
+    add.add_argument(
+        "--no-refine", dest="refine", action="store_false", help="do not take the bodies out of each other"
+    )
+    add.add_argument("--device", default="auto", choices=("auto", "cpu", "cuda"))
+    add.add_argument("--data", type=Path, help="folder of licensed models")
+
+    add = commands.add_parser("import", help="a clip to a scene and files for other programs")
+    add.set_defaults(run=_import)
+    add.add_argument("inputs", nargs="+", type=Path, metavar="CLIP", help="*.closeint.npz")
+    _add_outputs(add)
+    add.add_argument("--footage", default="", help="video or image folder, instead of the one the clip names")
+
+    add = commands.add_parser("doctor", help="what is installed and what is missing")
+    add.set_defaults(run=_doctor)
+    add.add_argument("--json", action="store_true", help="one JSON object on stdout")
+
+    add = commands.add_parser("install", help="make the worker's environment (needs --online-mode or the preference)")
+    add.set_defaults(run=_install)
+    return parser
+
+
+def _add_outputs(parser: argparse.ArgumentParser) -> None:
+    for kind in _FORMATS:
+        parser.add_argument(
+            f"--{kind}", nargs="?", const="", metavar="FILE", help=f"write .{kind}; without FILE named after the input"
+        )
+    parser.add_argument("--out", type=Path, metavar="DIR", help="folder of what has no FILE (default: beside what has)")
+    parser.add_argument("--start-frame", type=int, default=1, help="scene frame of the first frame (default 1)")
+
+
+# -- commands ----------------------------------------------------------------------------------------------------
+
+
+def _reconstruct(options: argparse.Namespace) -> int:
+    inputs = list(_videos(options.inputs))
+    if len(inputs) > 1 and (options.clip or any(getattr(options, kind) for kind in _FORMATS)):
+        raise CloseintError("Several inputs do not fit into one file.", "Give --out DIR, and formats without FILE.")
+    parameters = _parameters(options)
+    session.worker_python()  # said once, not for every video
+    with _interruptible() as stop:
+        return _each(inputs, options, lambda path, report: _one(path, options, parameters, report, stop))
+
+
+def _one(
+    path: Path, options: argparse.Namespace, parameters: dict[str, Any], report: dict[str, Any], stop: list[bool]
+) -> None:
+    outputs = _outputs(path, options)
+    clip = options.clip.absolute() if options.clip else _beside(path, options, outputs, SUFFIX)
+    if not path.exists():
+        raise CloseintError(f"There is no file or folder {path}.", "Check the path.")
+    job = session.submit("reconstruct", input=str(path.absolute()), output=str(clip), **parameters)
+    shown = Terminal()
+
+    def look(job: Job) -> None:
+        shown(job)
+        if stop:
+            session.cancel(job)
+
+    try:
+        session.worker().wait(job, look)
+    finally:
+        shown.end()
+    report |= {"clip": str(clip), "people": job.result["people"], "frames": job.result["frames"]}
+    report["warnings"] += job.warnings
+    _write(clip, outputs, options.start_frame, str(path), report)
+
+
+def _import(options: argparse.Namespace) -> int:
+    if len(options.inputs) > 1 and any(getattr(options, kind) for kind in _FORMATS):
+        raise CloseintError("Several clips do not fit into one file.", "Give --out DIR, and formats without FILE.")
+    if all(getattr(options, kind) is None for kind in _FORMATS):
+        raise CloseintError("Nothing to write.", f"Give at least one of --{', --'.join(_FORMATS)}.")
+
+    def one(path: Path, report: dict[str, Any]) -> None:
+        report["clip"] = str(path)
+        _write(path, _outputs(path, options), options.start_frame, options.footage, report)
+
+    return _each(options.inputs, options, one)
+
+
+def _doctor(options: argparse.Namespace) -> int:
+    job = session.submit("doctor")
+    found = session.worker().wait(job)["report"]
+    session.keep_report(found)
+    if options.json:
+        print(json.dumps(found), flush=True)
+    else:
+        for rows in found["sections"].values():
+            for row in rows:
+                mark = "ok" if row["ok"] else "NO" if row["needed"] else "--"
+                print(f"{mark:3} {row['name']}: {row['detail']}")
+    if not found["ok"]:
+        raise CloseintError(found["problem"], found["fix"], exit_code=3)
+    return 0
+
+
+def _install(_options: argparse.Namespace) -> int:
+    with contextlib.suppress(RuntimeError):  # what an operator reports as an error; the panel's message has it too
+        bpy.ops.closeint.install()
+    kind, text = session.worker_state()
+    if kind != "ready":
+        said = session.state.said.get("setup")
+        raise CloseintError(said.text if said else f"{text}.", exit_code=3)
+    print(text)
+    return 0
+
+
+# -- their parts -------------------------------------------------------------------------------------------------
+
+
+def _each(inputs: list[Path], options: argparse.Namespace, work: Any) -> int:
+    """Do all inputs, whatever happens to one; a JSON line for each."""
+    status = 0
+    for path in inputs:
+        started = time.monotonic()
+        report: dict[str, Any] = {"input": str(path), "ok": False, "warnings": []}
+        code = 0
+        try:
+            work(path, report)
+            report["ok"] = True
+        except CloseintError as error:
+            code = error.exit_code
+            report |= {"error": error.message, "fix": error.fix}
+            _complain(str(error))
+        except Cancelled:
+            code = CANCELLED
+            report["error"] = "Cancelled."
+        except Exception as error:  # a bug must not stop the other videos, nor hide
+            code = 1
+            report["error"] = f"{type(error).__name__}: {error}"
+            import traceback
+
+            traceback.print_exc()
+        report |= {"exit_code": code, "seconds": round(time.monotonic() - started, 1)}
+        print(json.dumps(report), flush=True)
+        status = status or code
+        if code == CANCELLED:
+            break
+    return status
+
+
+def _videos(inputs: list[Path]) -> Iterator[Path]:
+    """The inputs, with the videos of a folder of videos in its place."""
+    for path in inputs:
+        videos = sorted(p for p in path.iterdir() if p.suffix.lower() in VIDEO_SUFFIXES) if path.is_dir() else []
+        yield from videos or [path]
+
+
+def _parameters(options: argparse.Namespace) -> dict[str, Any]:
+    values: dict[str, Any] = {
+        "body": options.body,
+        "quality": options.quality,
+        "refine": options.refine,
+        "device": options.device,
+        "focal": options.focal,
+        "frames": None,
+        "people": None,
+    }
+    if options.data:
+        values["data"] = str(options.data.absolute())
+    try:
+        if options.frames:
+            first, last = options.frames.split(":")
+            values["frames"] = [int(first) if first else None, int(last) if last else None]
+    except ValueError:
+        raise CloseintError(f"--frames {options.frames!r} is not A:B.", "Give for instance 100:250.") from None
+    try:
+        if options.people and options.people != "auto":
+            values["people"] = [int(part) for part in options.people.split(",")]
+    except ValueError:
+        raise CloseintError(f"--people {options.people!r} is not I,J.", "Give for instance 0,2.") from None
+    return values
+
+
+def _outputs(path: Path, options: argparse.Namespace) -> dict[str, Path]:
+    """The file of each format that is wanted."""
+    given = {kind: getattr(options, kind) for kind in _FORMATS if getattr(options, kind) is not None}
+    named = {kind: Path(value).absolute() for kind, value in given.items() if value}
+    return {
+        kind: named.get(kind) or _beside(path, options, named, EXPORTERS[kind][0] if kind in EXPORTERS else f".{kind}")
+        for kind in given
+    }
+
+
+def _beside(path: Path, options: argparse.Namespace, named: dict[str, Path], suffix: str) -> Path:
+    """A file of that suffix: in --out, or beside a file that is named, or in the current folder."""
+    model = next(iter(named.values()), None)
+    name = path.name.removesuffix(SUFFIX)
+    stem = Path(name).stem if Path(name).suffix.lower() in VIDEO_SUFFIXES else name
+    if options.out:
+        return options.out.absolute() / f"{stem}{suffix}"
+    return model.parent / f"{model.stem}{suffix}" if model else Path.cwd() / f"{stem}{suffix}"
+
+
+def _write(clip: Path, outputs: dict[str, Path], start_frame: int, footage: str, report: dict[str, Any]) -> None:
+    """The files of one clip, by way of an empty scene."""
+    if not outputs:
+        return
+    # Preferences and extensions stay, which read_factory_settings would drop.
+    bpy.ops.wm.read_homefile(use_empty=True, use_factory_startup=True)
+    report["warnings"] += fill_scene(clip, footage, start_frame).warnings
+    for kind, path in outputs.items():
+        if kind == "blend":
+            save_scene(path)
+        else:
+            export_scene(path, kind)
+        report[kind] = str(path)
+
+
+@contextlib.contextmanager
+def _interruptible() -> Iterator[list[bool]]:
+    """Ctrl-C inside the block puts an item into the list, instead of ending Blender in the middle of a file."""
+    stop: list[bool] = []
+    try:
+        before = signal.signal(signal.SIGINT, lambda *_: stop.append(True))
+    except ValueError:  # not in the main thread
+        yield stop
+        return
+    try:
+        yield stop
+    finally:
+        signal.signal(signal.SIGINT, before)
+
+
+def _complain(text: str) -> None:
+    print(f"closeint: {text}", file=sys.stderr, flush=True)
+
+
+def _command(arguments: list[str]) -> int:
+    try:
+        return main(arguments)
+    finally:
+        session.close()
+
+
+def register() -> None:
+    global _handle
+    _handle = bpy.utils.register_cli_command("closeint", _command)
+
+
+def unregister() -> None:
+    bpy.utils.unregister_cli_command(_handle)

@@ -1,0 +1,67 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""A file with one clip in it: filled and saved."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import bpy
+
+from closeint_core.errors import CloseintError
+from closeint_core.files import atomic_path
+
+from .importer.build import import_clip
+from .importer.options import ImportOptions, ImportResult
+
+
+def fill_scene(clip: Path, footage: str = "", start_frame: int = 1) -> ImportResult:
+    """Put the clip and a light into the open, empty file.
+
+    Raises:
+        CloseintError: the clip or its body cannot be used.
+    """
+    # A path given to the command is relative to the current folder.
+    options = ImportOptions(start_frame=start_frame, footage_path=str(Path(footage).absolute()) if footage else "")
+    result = import_clip(bpy.context, clip.absolute(), options)
+    scene = bpy.context.scene
+    scene.frame_set(scene.frame_start)
+    _add_light(scene, bpy.data.collections[result.collection])
+    return result
+
+
+def save_scene(blend: Path) -> None:
+    """Save the open file, with relative paths, whole or not at all.
+
+    Raises:
+        CloseintError: it cannot be written.
+    """
+    # No .blend1 beside the result.
+    bpy.context.preferences.filepaths.save_version = 0
+    with atomic_path(blend.absolute()) as temporary:
+        try:
+            # Paths become relative only in a file that has a place.
+            bpy.ops.wm.save_as_mainfile(filepath=str(temporary), check_existing=False)
+            bpy.ops.file.make_paths_relative()
+            bpy.ops.wm.save_as_mainfile(filepath=str(temporary), check_existing=False, compress=True)
+        except RuntimeError as error:
+            raise CloseintError(f"Blender cannot write {blend}: {str(error).strip()}") from error
+
+
+def _add_light(scene: Any, collection: Any) -> None:
+    """A sun and a grey sky, so that a render of the file shows something."""
+    light = bpy.data.lights.new("Sun", "SUN")
+    light.energy, light.angle = 3.0, 0.1
+    sun = bpy.data.objects.new("Sun", light)
+    sun.rotation_euler = (0.7, 0.2, 0.6)
+    sun.location = (0.0, 0.0, 4.0)
+    collection.objects.link(sun)
+    world = bpy.data.worlds.new("World")
+    world.color = (0.35, 0.35, 0.35)
+    if world.node_tree is None:
+        world.use_nodes = True
+    background = next(node for node in world.node_tree.nodes if node.type == "BACKGROUND")
+    background.inputs["Color"].default_value = (0.35, 0.35, 0.35, 1.0)
+    scene.world = world
+    # The solid view shows the materials' own colours.
+    scene.display.shading.color_type = "MATERIAL"
