@@ -18,9 +18,12 @@ from ..scene_state import preserve_user_state
 from .camera import add_background, make_camera
 from .camera_model import BlenderCamera, blender_camera, frame_rate
 from .character import SHAPE_KEY_LIMIT, make_armature, make_mesh, rest_matrices
-from .fcurves import Channels, write_action
+from .evidence import observed_series, write_series
+from .floor import make_floor
 from .footage import Footage, find_footage
+from .motion import write_motion
 from .options import ImportedPerson, ImportOptions, ImportResult
+from .pair import PAIR, new_identity
 from .rig import BoneLayout, lay_out_bones, pose_channels
 
 _LONGEST_NAME = 40
@@ -28,8 +31,13 @@ _LONGEST_NAME = 40
 
 
 @dataclass(frozen=True)
-class _Person:
-    """What is computed of one person before the scene is touched."""
+class PreparedPerson:
+    """What is computed of one person before the scene is touched.
+
+    Attributes:
+        betas: (B,) shape coefficients, as many as the body has. root_joint: (3,) of the rest pose, body's frame.
+        layout: the bones.
+    """
 
     betas: np.ndarray
     root_joint: np.ndarray
@@ -39,8 +47,8 @@ class _Person:
 def import_clip(context: Any, path: str | Path, options: ImportOptions | None = None) -> ImportResult:
     """Build the people, the camera and the footage of a clip in the current scene.
 
-    Works in any mode and in background. Everything goes into a new collection named after the clip; the user's
-    selection, mode and frame stay. Nothing is made when the clip cannot be read.
+    Works in any mode and in background. Everything goes into a new collection named after the clip, or into the
+    active one; the user's selection, mode and frame stay. Nothing is made when the clip cannot be read.
 
     Args:
         context: Blender's context.
@@ -57,31 +65,64 @@ def import_clip(context: Any, path: str | Path, options: ImportOptions | None = 
     path = Path(bpy.path.abspath(str(path)))
     clip = InteractionClip.load(path)
     body = load_body(clip.body)
-    people = [_prepare(clip, body, i) for i in range(clip.people)]
+    people = [prepare_person(clip, body, i) for i in range(clip.people)]
     camera = blender_camera(clip.camera_K, clip.camera_R, clip.camera_t, clip.image_size)
 
-    name = path.name.removesuffix(SUFFIX).removesuffix(".npz")[:_LONGEST_NAME] or "Clip"
     with preserve_user_state(context):
-        collection = bpy.data.collections.new(name)
-        context.scene.collection.children.link(collection)
-        result = ImportResult(collection.name, warnings=_body_warnings(clip, body))
-        collection["closeint_clip"] = str(path)
-        frames = np.arange(clip.frames) + options.start_frame
+        if options.own_collection:
+            collection = bpy.data.collections.new(clip_name(path))
+            context.scene.collection.children.link(collection)
+            collection["closeint_clip"] = str(path)
+        else:
+            collection = context.collection or context.scene.collection
+        name = collection.name if options.own_collection else clip_name(path)
+        result = ImportResult(collection.name, warnings=body_warnings(clip, body))
+        scene = context.scene
+        if options.set_scene and options.timing == "CLIP":
+            scene.render.fps, scene.render.fps_base = frame_rate(clip.fps)
+        step = frame_step(scene, clip.fps, options)
+        frames = options.start_frame + step * np.arange(clip.frames)
+        identity = new_identity()
         for i, person in enumerate(people):
-            result.people.append(_build_person(context, collection, clip, body, person, i, path, frames))
+            made = _build_person(context, collection, f"{name} Person {i + 1}", clip, body, person, i, frames, options)
+            result.people.append(made)
+            mark(bpy.data.objects[made.armature], clip, path, identity, i, options.start_frame, step, person)
         if options.camera:
             result.warnings += camera.warnings
-            ob = make_camera(collection, f"{collection.name} Camera", camera, frames)
+            ob = make_camera(collection, f"{name} Camera", camera, frames)
+            ob[PAIR] = identity
             result.camera = ob.name
-            context.scene.camera = ob
+            scene.camera = ob
             if options.footage:
-                result.warnings += _add_footage(ob, clip, path, options)
+                result.warnings += add_footage(ob, clip, path, options, step)
+        if options.floor:
+            floor = make_floor(collection, clip.transl)
+            floor[PAIR] = identity
+            result.floor = floor.name
         if options.set_scene:
-            _set_scene(context.scene, clip, camera if options.camera else None, options.start_frame)
+            _set_scene(scene, clip, camera if options.camera else None, frames)
     return result
 
 
-def _prepare(clip: InteractionClip, body: BodyData, person: int) -> _Person:
+def clip_name(path: Path) -> str:
+    """What a clip file's objects are named after."""
+    return path.name.removesuffix(SUFFIX).removesuffix(".npz")[:_LONGEST_NAME] or "Clip"
+
+
+def frame_step(scene: Any, fps: float, options: ImportOptions) -> float:
+    """Scene frames per clip frame."""
+    if options.timing != "SCENE":
+        return 1.0
+    step = scene.render.fps / scene.render.fps_base / fps
+    return 1.0 if abs(step - 1) < 1e-6 else float(step)
+
+
+def prepare_person(clip: InteractionClip, body: BodyData, person: int) -> PreparedPerson:
+    """The bones and the shape of one person.
+
+    Raises:
+        CloseintError: the clip does not fit its body.
+    """
     joints_of_clip, joints_of_body = clip.poses.shape[2], len(body.parents)
     if joints_of_clip != joints_of_body or joints_of_body != len(JOINT_NAMES):
         raise CloseintError(f"The clip has {joints_of_clip} joints, but its body {body.name} has {joints_of_body}.")
@@ -95,10 +136,11 @@ def _prepare(clip: InteractionClip, body: BodyData, person: int) -> _Person:
     vertices, joints = body.rest(betas)
     # The rest pose stands on the floor.
     layout = lay_out_bones(joints, JOINT_NAMES, body.parents, lift=-float(vertices[:, 1].min()))
-    return _Person(betas, np.asarray(joints[0]), layout)
+    return PreparedPerson(betas, np.asarray(joints[0]), layout)
 
 
-def _body_warnings(clip: InteractionClip, body: BodyData) -> list[str]:
+def body_warnings(clip: InteractionClip, body: BodyData) -> list[str]:
+    """What Blender's characters lack against the clip's body."""
     warnings = []
     if body.posedirs is not None and np.any(body.posedirs):
         warnings.append(
@@ -116,51 +158,68 @@ def _body_warnings(clip: InteractionClip, body: BodyData) -> list[str]:
 def _build_person(
     context: Any,
     collection: Any,
+    name: str,
     clip: InteractionClip,
     body: BodyData,
-    person: _Person,
+    person: PreparedPerson,
     index: int,
-    path: Path,
     frames: np.ndarray,
+    options: ImportOptions,
 ) -> ImportedPerson:
-    name = f"{collection.name} Person {index + 1}"
     armature = make_armature(context, collection, name, person.layout, JOINT_NAMES, body.parents, index)
-    mesh = make_mesh(collection, f"{name} Body", body, JOINT_NAMES, person.betas, armature, person.layout.lift, index)
+    mesh_name = ""
+    if options.meshes:
+        lift = person.layout.lift
+        mesh = make_mesh(collection, f"{name} Body", body, JOINT_NAMES, person.betas, armature, lift, index)
+        armature["closeint_mesh"] = mesh
+        mesh_name = mesh.name
     channels = pose_channels(
         clip.poses[index], clip.transl[index], person.root_joint, rest_matrices(armature, JOINT_NAMES)
     )
-    curves = [Channels(f'pose.bones["{JOINT_NAMES[0]}"].location', channels.root_location, JOINT_NAMES[0])]
-    curves += [
-        Channels(f'pose.bones["{bone}"].rotation_quaternion', channels.rotations[:, j], bone)
-        for j, bone in enumerate(JOINT_NAMES)
-    ]
-    action = write_action(armature, name, curves, frames)
-    # What tools that act on the character later need to know.
+    action = write_motion(armature, name, channels, frames, options.nla)
+    write_series(armature, observed_series(clip, index), frames)
+    return ImportedPerson(armature.name, mesh_name, action.name)
+
+
+def mark(
+    armature: Any,
+    clip: InteractionClip,
+    path: Path,
+    identity: str,
+    index: int,
+    start: int,
+    step: float,
+    person: PreparedPerson,
+) -> None:
+    """Note on the armature what tools that act on the character later need to know."""
+    armature[PAIR] = identity
     armature["closeint_clip"] = str(path)
     armature["closeint_person"] = index
     armature["closeint_body"] = clip.body
     armature["closeint_betas"] = [float(b) for b in clip.betas[index]]
-    armature["closeint_start_frame"] = int(frames[0])
-    armature["closeint_mesh"] = mesh
-    return ImportedPerson(armature.name, mesh.name, action.name)
+    armature["closeint_root_joint"] = [float(x) for x in person.root_joint]
+    armature["closeint_start_frame"] = start
+    armature["closeint_frame_step"] = step
+    armature["closeint_frames"] = clip.frames
+    armature["closeint_fps"] = clip.fps
 
 
-def _add_footage(camera: Any, clip: InteractionClip, path: Path, options: ImportOptions) -> list[str]:
+def add_footage(camera: Any, clip: InteractionClip, path: Path, options: ImportOptions, step: float) -> list[str]:
+    """Show the clip's footage behind a camera; returns warnings."""
     video = bpy.path.abspath(options.footage_path) if options.footage_path else clip.video
     footage: Footage | None
     footage, warning = find_footage(video, path, clip.frame_start)
     warnings = [warning] if warning else []
     if footage:
-        problem = add_background(camera, footage, options.start_frame, clip.frames, clip.image_size)
+        problem = add_background(camera, footage, options.start_frame, clip.frames, clip.image_size, step)
         warnings += [problem] if problem else []
     return warnings
 
 
-def _set_scene(scene: Any, clip: InteractionClip, camera: BlenderCamera | None, start_frame: int) -> None:
+def _set_scene(scene: Any, clip: InteractionClip, camera: BlenderCamera | None, frames: np.ndarray) -> None:
     render = scene.render
-    render.fps, render.fps_base = frame_rate(clip.fps)
-    scene.frame_start = start_frame
-    scene.frame_end = start_frame + clip.frames - 1
+    scene.frame_start = int(frames[0])
+    scene.frame_end = max(int(np.floor(frames[-1] + 1e-6)), scene.frame_start)
     if camera:
         render.resolution_x, render.resolution_y = (int(n) for n in clip.image_size)
         render.resolution_percentage = 100

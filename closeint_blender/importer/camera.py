@@ -9,7 +9,7 @@ import bpy
 import numpy as np
 
 from .camera_model import SENSOR_WIDTH, BlenderCamera
-from .fcurves import Channels, write_action
+from .fcurves import Channels, extend_action, write_action
 from .footage import Footage
 
 _FAR = 1000.0
@@ -31,9 +31,16 @@ def make_camera(collection: Any, name: str, values: BlenderCamera, frames: np.nd
     data.sensor_fit = "HORIZONTAL"
     data.sensor_width = SENSOR_WIDTH
     data.clip_start, data.clip_end = 0.01, _FAR
+    ob.rotation_mode = "QUATERNION"
+    animate_camera(ob, values, frames)
+    return ob
+
+
+def animate_camera(ob: Any, values: BlenderCamera, frames: np.ndarray) -> None:
+    """Put a camera object where C views say, at scene frames (T,); C is 1 or T."""
+    data, name = ob.data, ob.name
     data.lens = values.lens[0]
     data.shift_x, data.shift_y = values.shift[0]
-    ob.rotation_mode = "QUATERNION"
     ob.location = values.location[0]
     ob.rotation_quaternion = values.rotation[0]
     if len(values.location) > 1:
@@ -49,11 +56,17 @@ def make_camera(collection: Any, name: str, values: BlenderCamera, frames: np.nd
         ]
         if any(np.ptp(channel.values) > 0 for channel in lens):
             write_action(data, f"{name} Lens", lens, frames)
-    return ob
 
 
-def add_background(camera: Any, footage: Footage, start_frame: int, length: int, image_size: np.ndarray) -> str | None:
-    """Show the footage behind the camera, in step with the clip; returns a warning or None."""
+def add_background(
+    camera: Any, footage: Footage, start_frame: int, length: int, image_size: np.ndarray, step: float = 1.0
+) -> str | None:
+    """Show the footage behind the camera, in step with the clip; returns a warning or None.
+
+    Args:
+        camera: the object. footage: what to show. start_frame: scene frame of the clip's first frame.
+        length: frames of the clip. image_size: (2,) of the clip. step: scene frames per clip frame.
+    """
     unreadable = f"Blender cannot read the footage {footage.path}, so the camera has no background."
     try:
         # A sequence gets an image of its own: its first frame may be in use as a still.
@@ -74,10 +87,19 @@ def add_background(camera: Any, footage: Footage, start_frame: int, length: int,
     background.alpha = 1.0
     user = background.image_user
     user.frame_start = start_frame
-    user.frame_duration = length
+    last = int(np.ceil(step * (length - 1)))
+    user.frame_duration = last + 1
     user.frame_offset = footage.offset
     user.use_auto_refresh = True
     camera.data.show_background_images = True
+    if step != 1.0:
+        # Blender shows a frame of footage a scene frame; an animated offset makes up for the difference of the rates.
+        frames = start_frame + np.arange(last + 1)
+        offsets = footage.offset + np.floor(np.arange(last + 1) / step + 1e-6) - np.arange(last + 1)
+        number = len(camera.data.background_images) - 1
+        path = f"background_images[{number}].image_user.frame_offset"
+        offset_curve = Channels(path, offsets[:, None], "Footage", is_array=False)
+        extend_action(camera.data, f"{camera.name} Footage", [offset_curve], frames, "CONSTANT")
     return _size_warning(size, (int(image_size[0]), int(image_size[1])), footage)
 
 

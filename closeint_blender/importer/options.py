@@ -4,6 +4,9 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from typing import Literal
+
+Timing = Literal["CLIP", "SCENE", "FRAMES"]
 
 
 @dataclass(frozen=True)
@@ -15,7 +18,13 @@ class ImportOptions:
         camera: make the clip's camera and look through it.
         footage: show the footage behind the camera.
         footage_path: use this video or image folder instead of the one the clip names.
-        set_scene: set the scene's frame rate, frame range and, with the camera, the resolution.
+        set_scene: set the scene's frame range and, with the camera, the resolution; with ``timing`` CLIP also its rate.
+        timing: CLIP: the scene takes the clip's frame rate; SCENE: the scene keeps its rate and the clip its speed, so
+            that keys lie between frames; FRAMES: a clip frame is a scene frame whatever the rates.
+        meshes: make the skinned meshes; False: armatures only.
+        floor: make a floor under the people, in a collection of its own.
+        own_collection: put everything into a new collection named after the clip; False: into the active one.
+        nla: put the motion into NLA strips instead of the active action.
     """
 
     start_frame: int = 1
@@ -23,11 +32,16 @@ class ImportOptions:
     footage: bool = True
     footage_path: str = ""
     set_scene: bool = True
+    timing: Timing = "CLIP"
+    meshes: bool = True
+    floor: bool = False
+    own_collection: bool = True
+    nla: bool = False
 
 
 @dataclass
 class ImportedPerson:
-    """Names of what was made for one person."""
+    """Names of what was made for one person; the mesh's is empty when there is none."""
 
     armature: str
     mesh: str
@@ -42,3 +56,4 @@ class ImportResult:
     people: list[ImportedPerson] = field(default_factory=list)
     camera: str | None = None
     warnings: list[str] = field(default_factory=list)
+    floor: str | None = None

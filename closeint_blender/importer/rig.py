@@ -220,3 +220,44 @@ def pose_channels(poses: np.ndarray, transl: np.ndarray, root_joint: np.ndarray,
     world = np.asarray(root_joint, np.float64) + transl
     root_location = (world - rest[0, :3, 3]) @ rest[0, :3, :3]
     return PoseChannels(continuous(rotations).astype(np.float32), root_location.astype(np.float32))
+
+
+def quaternion_to_rotvec(quaternions: np.ndarray) -> np.ndarray:
+    """Unit quaternions (..., 4) w, x, y, z as axis-angle (..., 3), radians, the shorter way round."""
+    q = np.asarray(quaternions, np.float64)
+    q = q / np.maximum(np.linalg.norm(q, axis=-1, keepdims=True), 1e-12)
+    q = np.where(q[..., :1] < 0, -q, q)
+    sine = np.linalg.norm(q[..., 1:], axis=-1, keepdims=True)
+    angle = 2 * np.arctan2(sine, q[..., :1])
+    # The ratio tends to 2 as the angle vanishes.
+    return q[..., 1:] * np.where(sine > 1e-9, angle / np.maximum(sine, 1e-9), 2.0)
+
+
+def clip_motion(channels: PoseChannels, root_joint: np.ndarray, rest: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Poses (T, J, 3) and transl (T, 3) of a clip from channel values: the inverse of ``pose_channels``."""
+    rest = np.asarray(rest, np.float64)
+    axes = UPRIGHT.T @ rest[:, :3, :3]
+    rotations = np.array(channels.rotations, np.float64)
+    root_axes = matrix_to_quaternion(axes[0])
+    root_rest = matrix_to_quaternion(rest[0, :3, :3])
+    change = multiply(root_rest * (1, -1, -1, -1), root_axes)
+    rotations[:, 0] = multiply(change * (1, -1, -1, -1), rotations[:, 0])
+    poses = np.einsum("jik,tjk->tji", axes, quaternion_to_rotvec(rotations))
+    world = np.asarray(channels.root_location, np.float64) @ rest[0, :3, :3].T + rest[0, :3, 3]
+    return poses.astype(np.float32), (world - np.asarray(root_joint, np.float64)).astype(np.float32)
+
+
+def channels_of_matrices(matrices: np.ndarray, rest: np.ndarray, parents: Sequence[int] | np.ndarray) -> PoseChannels:
+    """Channel values from posed bone matrices (T, J, 4, 4) in the armature's frame, as Blender evaluates them."""
+    matrices, rest = np.asarray(matrices, np.float64), np.asarray(rest, np.float64)
+    parents = np.asarray(parents)
+    local_rest, local = rest.copy(), matrices.copy()
+    below = parents >= 0
+    local_rest[below] = np.linalg.inv(rest[parents[below]]) @ rest[below]
+    local[:, below] = np.linalg.inv(matrices[:, parents[below]]) @ matrices[:, below]
+    basis = np.linalg.inv(local_rest) @ local
+    rotation = basis[..., :3, :3]
+    # A bone may be scaled; its rotation is what is left without.
+    rotation = rotation / np.maximum(np.linalg.norm(rotation, axis=-2, keepdims=True), 1e-9)
+    quaternions = continuous(matrix_to_quaternion(rotation))
+    return PoseChannels(quaternions.astype(np.float32), basis[:, 0, :3, 3].astype(np.float32))

@@ -125,7 +125,7 @@ def scene_facts(scene, collection, armatures, meshes, camera):
         "meshes": [mesh_facts(ob) for ob in meshes],
         "properties": [
             {
-                key: (list(ob[key]) if key == "closeint_betas" else ob[key])
+                key: (list(ob[key]) if hasattr(ob[key], "to_list") else ob[key])
                 for key in ob.keys()  # noqa: SIM118 (not a dict)
                 if key != "closeint_mesh"
             }

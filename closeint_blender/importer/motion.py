@@ -1,0 +1,160 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The motion of an armature: written as an action, read back from whatever the user has made of it.
+
+An action that is written here keeps a copy of its values as a property, so that what the user has changed since can
+be told from what was there.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import bpy
+import numpy as np
+
+from closeint_core.body.data import JOINT_NAMES
+
+from .fcurves import Channels, curves_of_action, write_action
+from .rig import PoseChannels, channels_of_matrices
+
+REFERENCE = "closeint_reference"
+"""Property of an action: its values as written, (T, J * 4 + 3) in one row."""
+
+TRACK = "closeint"
+_ROOT_PATH = f'pose.bones["{JOINT_NAMES[0]}"].location'
+_ROTATION_PATHS = [f'pose.bones["{name}"].rotation_quaternion' for name in JOINT_NAMES]
+
+
+def write_motion(armature: Any, name: str, channels: PoseChannels, frames: np.ndarray, nla: bool = False) -> Any:
+    """Give an armature a new action with a key on every frame; returns the action.
+
+    Args:
+        armature: the object.
+        name: of the action.
+        channels: T frames.
+        frames: (T,) scene frames; may lie between whole ones.
+        nla: put the action into a strip of a new track; earlier tracks of this kind are muted.
+    """
+    curves = [Channels(_ROOT_PATH, channels.root_location, JOINT_NAMES[0])]
+    curves += [Channels(path, channels.rotations[:, j], JOINT_NAMES[j]) for j, path in enumerate(_ROTATION_PATHS)]
+    action = write_action(armature, name, curves, frames)
+    flat = np.concatenate([channels.rotations.reshape(len(frames), -1), channels.root_location], axis=1)
+    action[REFERENCE] = flat.astype(np.float64).reshape(-1)
+    if nla:
+        push_down(armature, action, frames)
+    return action
+
+
+def push_down(armature: Any, action: Any, frames: np.ndarray) -> None:
+    """Move the active action into a strip on a track of its own."""
+    animation = armature.animation_data
+    slot = getattr(animation, "action_slot", None)
+    animation.action = None
+    for track in animation.nla_tracks:
+        if track.name.startswith(TRACK):
+            track.mute = True
+    track = animation.nla_tracks.new()
+    track.name = TRACK
+    strip = track.strips.new(action.name, int(np.floor(frames[0])), action)
+    if slot is not None and strip.action_slot != slot:
+        strip.action_slot = slot
+    strip.extrapolation = "HOLD_FORWARD"
+
+
+def action_of(armature: Any) -> Any:
+    """The action the armature moves by: the active one, or that of the top strip of our own tracks; None without."""
+    animation = armature.animation_data
+    if animation is None:
+        return None
+    if animation.action is not None:
+        return animation.action
+    for track in reversed(animation.nla_tracks):
+        if not track.mute and track.name.startswith(TRACK) and len(track.strips) == 1:
+            return track.strips[0].action
+    return None
+
+
+def is_in_strip(armature: Any) -> bool:
+    """Whether the motion is in an NLA strip."""
+    animation = armature.animation_data
+    return animation is not None and animation.action is None and action_of(armature) is not None
+
+
+def read_motion(armature: Any, frames: np.ndarray, rest: np.ndarray, parents: np.ndarray) -> PoseChannels:
+    """Channel values of an armature at scene frames (T,), with everything the user has done to it.
+
+    From the curves where nothing else moves the bones; otherwise the scene is played once (and the frame restored).
+    """
+    if _is_plain(armature):
+        return _sample_curves(armature, frames)
+    return _play(armature, frames, rest, parents)
+
+
+def _is_plain(armature: Any) -> bool:
+    animation = armature.animation_data
+    for name in JOINT_NAMES:
+        bone = armature.pose.bones[name]
+        if bone.rotation_mode != "QUATERNION" or any(not c.mute for c in bone.constraints):
+            return False
+    if animation is None:
+        return True
+    action = action_of(armature)
+    others = [track for track in animation.nla_tracks if not track.mute and len(track.strips)]
+    if others and (animation.action is not None or len(others) > 1 or action is None):
+        return False
+    if any(d.data_path.startswith("pose.bones") for d in animation.drivers):
+        return False
+    return action is None or len(getattr(action, "layers", ())) <= 1
+
+
+def _sample_curves(armature: Any, frames: np.ndarray) -> PoseChannels:
+    count = len(frames)
+    root = np.tile(np.array(armature.pose.bones[JOINT_NAMES[0]].location, np.float32), (count, 1))
+    now = [list(armature.pose.bones[name].rotation_quaternion) for name in JOINT_NAMES]
+    rotations = np.tile(np.array(now, np.float32), (count, 1, 1))
+    index = {path: j for j, path in enumerate(_ROTATION_PATHS)}
+    for curve in curves_of_action(armature, action_of(armature)):
+        if curve.mute:
+            continue
+        if curve.data_path == _ROOT_PATH:
+            root[:, curve.array_index] = sample(curve, frames)
+        elif curve.data_path in index:
+            rotations[:, index[curve.data_path], curve.array_index] = sample(curve, frames)
+    rotations /= np.maximum(np.linalg.norm(rotations, axis=-1, keepdims=True), 1e-6)
+    return PoseChannels(rotations, root)
+
+
+def sample(curve: Any, frames: np.ndarray) -> np.ndarray:
+    """Values (T,) of an F-curve; straight from its keys where they lie on the frames."""
+    keys = np.empty(2 * len(curve.keyframe_points), np.float32)
+    curve.keyframe_points.foreach_get("co", keys)
+    keys = keys.reshape(-1, 2)
+    if len(keys) == len(frames) and np.abs(keys[:, 0] - frames).max(initial=0) < 1e-3 and not len(curve.modifiers):
+        return keys[:, 1]
+    return np.array([curve.evaluate(float(frame)) for frame in frames], np.float32)
+
+
+def _play(armature: Any, frames: np.ndarray, rest: np.ndarray, parents: np.ndarray) -> PoseChannels:
+    scene = bpy.context.scene
+    before = scene.frame_current, scene.frame_subframe
+    matrices = np.empty((len(frames), len(JOINT_NAMES), 4, 4))
+    try:
+        for t, frame in enumerate(frames):
+            whole = int(np.floor(frame))
+            scene.frame_set(whole, subframe=float(frame - whole))
+            matrices[t] = [armature.pose.bones[name].matrix for name in JOINT_NAMES]
+    finally:
+        scene.frame_set(before[0], subframe=before[1])
+    return channels_of_matrices(matrices, rest, parents)
+
+
+def reference_of(action: Any, count: int) -> PoseChannels | None:
+    """The values an action was written with; None if it was not written here or has another length."""
+    if action is None or REFERENCE not in action:
+        return None
+    flat = np.array(action[REFERENCE], np.float32)
+    width = 4 * len(JOINT_NAMES) + 3
+    if flat.size != count * width:
+        return None
+    flat = flat.reshape(count, width)
+    return PoseChannels(flat[:, :-3].reshape(count, len(JOINT_NAMES), 4), flat[:, -3:])
