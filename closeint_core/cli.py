@@ -117,7 +117,7 @@ def reconstruct(
     output: Annotated[Path, typer.Option("--output", "-o", metavar="CLIP", help="The clip file to write.")],
     people: Annotated[str, typer.Option(help="auto, or the numbers of the two people: 0,1.")] = "auto",
     focal: Annotated[float | None, typer.Option(metavar="PX", help="Focal length in pixels, if known.")] = None,
-    model: Annotated[str, typer.Option(help="default: the pair's fit.")] = "default",
+    model: Annotated[str, typer.Option(help="default: the pair's fit; reference: the published networks.")] = "default",
     body: Annotated[str, typer.Option(help="default, smpl-neutral, smpl-male, smpl-female, or a file.")] = "default",
     device: Annotated[str, typer.Option(help="auto, cpu or cuda.")] = "auto",
     frames: Annotated[str | None, typer.Option(metavar="A:B", help="Only frames A to B (without B).")] = None,
@@ -129,8 +129,6 @@ def reconstruct(
     from closeint_core.reconstruction.pipeline import Settings
     from closeint_core.reconstruction.pipeline import reconstruct as run
 
-    if model != "default":
-        raise CloseintError(f"The model {model!r} is not part of this version.", "Leave --model out.", exit_code=3)
     if device not in ("auto", "cpu", "cuda"):
         raise CloseintError(f"--device {device!r} is not auto, cpu or cuda.", "Choose one of them.")
     settings = Settings(
@@ -140,6 +138,7 @@ def reconstruct(
         frames=_parse_frames(frames),
         device=device,
         data=str(data) if data else None,
+        model=model,
     )
     require_writable(output.parent)
     with TerminalProgress() as progress:

@@ -12,6 +12,7 @@ from typing import Any
 from closeint_core import __version__
 from closeint_core.body.data import load_body
 from closeint_core.errors import CloseintError
+from closeint_core.models.reference_files import REFERENCE_FILES, find_reference
 from closeint_core.models.store import find, search_paths
 
 LIBRARIES = (
@@ -42,7 +43,12 @@ def examine(data: Path | None = None) -> dict[str, Any]:
         ``ok``, ``problem`` and ``fix`` (sentences, empty when ok) and ``sections``: lists of
         ``{name, ok, needed, detail}``.
     """
-    sections = {"Program": _program(), "Bundled models": _bundled(), "Licensed models (optional)": _licensed(data)}
+    sections = {
+        "Program": _program(),
+        "Bundled models": _bundled(),
+        "Licensed models (optional)": _licensed(data),
+        "Published networks (optional, --model reference)": _reference(data),
+    }
     missing = [row for rows in sections.values() for row in rows if row["needed"] and not row["ok"]]
     return {
         "closeint": __version__,
@@ -103,4 +109,15 @@ def _licensed(data: Path | None) -> list[dict[str, Any]]:
         path = find(candidates, data)
         detail = str(path) if path else f"{candidates[0]} not found in {places}; published at {owner}"
         rows.append(_row(name, path is not None, detail, needed=False))
+    return rows
+
+
+def _reference(data: Path | None) -> list[dict[str, Any]]:
+    places = ", ".join(str(path) for path in search_paths(data))
+    rows = []
+    for key, file in REFERENCE_FILES.items():
+        path = find_reference(key, data)
+        need = "" if file.needed else "not strictly needed; "
+        missing = f"{' or '.join(file.candidates)} not found in {places}; {need}published at {file.owner}"
+        rows.append(_row(file.name, path is not None, f"{path or missing} ({file.use})", needed=False))
     return rows

@@ -8,11 +8,13 @@ reads the crop; a transformer decoder with a single token looks at its output an
 from __future__ import annotations
 
 import re
+import zipfile
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import NamedTuple, cast
 
+import numpy as np
 import torch
 from torch import Tensor, nn
 from torch.nn.functional import scaled_dot_product_attention
@@ -285,17 +287,20 @@ class HMR2(nn.Module):
         self.smpl_head = Head(config)
 
     def forward(self, crops: Tensor) -> HMR2Output:
-        """From square crops (N, 3, 256, 256), RGB, ImageNet's mean and deviation (``hmr2_crops``)."""
+        """From square crops (N, 3, 256, 256), RGB, ImageNet's mean and deviation (``hmr2_images``)."""
         images = crops[..., CUT:-CUT].to(self.backbone.pos_embed.dtype)
-        return self.smpl_head(self.backbone(images))
+        return self.smpl_head(self.backbone(images).to(self.smpl_head.init_cam.dtype))
 
 
-def load_hmr2(path: str | Path, heads: int | None = None, decoder_heads: int | None = None) -> HMR2:
+def load_hmr2(
+    path: str | Path, heads: int | None = None, decoder_heads: int | None = None, mean_params: Path | None = None
+) -> HMR2:
     """Read the official Lightning checkpoint.
 
     Args:
         path: the file; besides the network it holds a discriminator and a body model, which are left out.
         heads, decoder_heads: the one thing weights do not tell; by default those of the published network.
+        mean_params: ``smpl_mean_params.npz``, for a checkpoint without the means that the head corrects.
 
     Returns:
         In evaluation mode, float32, on the CPU.
@@ -304,7 +309,22 @@ def load_hmr2(path: str | Path, heads: int | None = None, decoder_heads: int | N
         CloseintError: missing (exit code 3), damaged, refused, or of another network; names file and key.
     """
     path = Path(path)
-    return hmr2_from_state_dict(state_dict_in(read_torch_file(path), "state_dict", path), path, heads, decoder_heads)
+    weights = state_dict_in(read_torch_file(path), "state_dict", path)
+    if mean_params is not None:
+        weights = _means(mean_params) | weights
+    return hmr2_from_state_dict(weights, path, heads, decoder_heads)
+
+
+def _means(path: Path) -> dict[str, Tensor]:
+    names = {"pose": ("body_pose", 144), "shape": ("betas", 10), "cam": ("cam", 3)}
+    try:
+        with np.load(path, allow_pickle=False) as archive:
+            return {
+                f"smpl_head.init_{name}": torch.from_numpy(archive[key].astype(np.float32).reshape(1, size))
+                for key, (name, size) in names.items()
+            }
+    except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile) as error:
+        raise CloseintError(f"The mean parameters {path} cannot be read ({error}).", "Get the file again.") from None
 
 
 def hmr2_from_state_dict(

@@ -30,12 +30,14 @@ def search_paths(data_dir: Path | None = None) -> list[Path]:
     """Folders that are searched for model files, first match first.
 
     The given ``data_dir``, then ``$CLOSEINT_DATA`` (one folder, or several joined by the
-    platform's path separator), then :func:`user_data_dir`.
+    platform's path separator), then :func:`user_data_dir`. A folder ``data`` in one of them follows
+    it: who names the published repository means the models in it.
     """
     paths = [Path(data_dir)] if data_dir is not None else []
     paths += [Path(part) for part in os.environ.get(ENVIRONMENT_VARIABLE, "").split(os.pathsep) if part]
     paths.append(user_data_dir())
-    return list(dict.fromkeys(path.expanduser() for path in paths))
+    paths = [path.expanduser() for path in paths]
+    return list(dict.fromkeys(p for path in paths for p in (path, path / "data") if p == path or p.is_dir()))
 
 
 def find(name_candidates: str | Iterable[str], data_dir: Path | None = None) -> Path | None:

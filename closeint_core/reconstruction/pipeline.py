@@ -30,6 +30,7 @@ from closeint_core.video.source import open_source
 
 QUALITIES = {"draft": 0.35, "standard": 1.0, "high": 2.0}
 """Factor on the fit's iterations."""
+MODELS = ("default", "reference")
 
 
 @dataclass(frozen=True)
@@ -45,6 +46,7 @@ class Settings:
         data: folder of licensed models, besides the usual places.
         quality: ``draft``, ``standard`` or ``high``: how long the fit runs.
         refine: take the bodies out of each other on their exact meshes at the end.
+        model: ``default``, or ``reference`` for the published networks (see ``reference``).
     """
 
     people: tuple[int, ...] | PeopleAt | None = None
@@ -55,6 +57,7 @@ class Settings:
     data: str | None = None
     quality: str = "standard"
     refine: bool = True
+    model: str = "default"
 
 
 def reconstruct(
@@ -71,6 +74,12 @@ def reconstruct(
     """
     settings, progress = settings or Settings(), progress or Progress()
     started = time.monotonic()
+    if settings.model not in MODELS:
+        raise CloseintError(f"There is no model {settings.model!r}.", f"Choose {' or '.join(MODELS)}.")
+    if settings.model == "reference":
+        from closeint_core.reconstruction.reference import reconstruct_reference
+
+        return reconstruct_reference(source, settings, progress)
     if settings.quality not in QUALITIES:
         raise CloseintError(f"There is no quality {settings.quality!r}.", f"Choose {', '.join(QUALITIES)}.")
     data = load_body(settings.body, Path(settings.data) if settings.data else None)
