@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from functools import cached_property
-from typing import NamedTuple, Protocol
+from typing import TYPE_CHECKING, NamedTuple, Protocol
 
 import torch
 from torch import Tensor
@@ -19,7 +19,9 @@ from closeint_core.body.torch_body import Skeleton, TorchBody
 from closeint_core.denoiser.crops import Crops
 from closeint_core.denoiser.ddim import DDIMStep
 from closeint_core.denoiser.state import PairState
-from closeint_core.physics.spheres import BodySpheres
+
+if TYPE_CHECKING:
+    from closeint_core.physics.spheres import BodySpheres
 
 _BODY_FEET = (20, 21, 22, 23, 24, 25)  # toes and heels in Halpe-26, left and right in turn
 STEP_SCALE = (1.0, 0.3, 0.1)

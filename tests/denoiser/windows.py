@@ -54,11 +54,12 @@ def synthetic_windows(body: TorchBody, count: int, frames: int = 16, seed: int =
     pixels = points[..., :2] / points[..., 2:] * focal + torch.tensor(IMAGE_SIZE) / 2
     crops = person_crops(torch.cat([pixels.amin(dim=-2), pixels.amax(dim=-2)], dim=-1), IMAGE_SIZE)
     confidence = torch.rand(*pixels.shape[:-1], 1, generator=generator) * 0.5 + 0.5
-    disturbed = rotations @ roma.rotvec_to_rotmat(0.1 * torch.randn(vectors.shape, generator=generator))
+    disturbed = rotations @ roma.rotvec_to_rotmat(0.1 * smooth(count, frames, (2, 24, 3), generator))
+    features = torch.randn(count, 1, 2, 1024, generator=generator) + 0.3 * smooth(count, frames, (2, 1024), generator)
     conditions = Conditions(
         matrix_to_rows6d(disturbed).flatten(start_dim=-2),
         crops,
-        torch.randn(count, frames, 2, 1024, generator=generator),
+        features,
         torch.cat([pixels, confidence], dim=-1),
     )
     return Windows(conditions, PairState.of_motion(rotations, betas, translation, crops), rotations, betas, translation)
