@@ -24,7 +24,7 @@ from closeint_core.errors import Cancelled, CloseintError
 from closeint_core.worker.client import Job
 
 from . import session
-from .exports import EXPORTERS, export_scene
+from .exports import EXPORTERS, export_scene, require_exporter
 from .operators.jobs import Terminal
 from .operators.reconstruct import VIDEO_SUFFIXES
 from .scene_file import fill_scene, save_scene
@@ -104,6 +104,9 @@ def _reconstruct(options: argparse.Namespace) -> int:
     if len(inputs) > 1 and (options.clip or any(getattr(options, kind) for kind in _FORMATS)):
         raise CloseintError("Several inputs do not fit into one file.", "Give --out DIR, and formats without FILE.")
     parameters = _parameters(options)
+    for kind in EXPORTERS:
+        if getattr(options, kind) is not None:
+            require_exporter(kind)
     session.worker_python()  # said once, not for every video
     with _interruptible() as stop:
         return _each(inputs, options, lambda path, report: _one(path, options, parameters, report, stop))
@@ -163,6 +166,11 @@ def _doctor(options: argparse.Namespace) -> int:
 
 
 def _install(_options: argparse.Namespace) -> int:
+    if not bpy.app.online_access:
+        raise CloseintError(
+            "Blender's online access is off, so nothing was downloaded.",
+            "Add --online-mode in front of --command, or allow it in Preferences > System > Network.",
+        )
     with contextlib.suppress(RuntimeError):  # what an operator reports as an error; the panel's message has it too
         bpy.ops.closeint.install()
     kind, text = session.worker_state()
@@ -287,7 +295,8 @@ def _interruptible() -> Iterator[list[bool]]:
     try:
         yield stop
     finally:
-        signal.signal(signal.SIGINT, before)
+        # None: Blender's own handler, in C, which cannot be put back; the process ends after this anyway.
+        signal.signal(signal.SIGINT, before or signal.SIG_DFL)
 
 
 def _complain(text: str) -> None:

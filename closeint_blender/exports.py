@@ -30,6 +30,7 @@ def _glb(path: str) -> None:
 
 def _usd(path: str) -> None:
     options: dict[str, Any] = {"export_animation": True, "export_textures": False, "export_textures_mode": "KEEP"}
+    options["convert_world_material"] = False
     # Their names changed between versions.
     known = bpy.ops.wm.usd_export.get_rna_type().properties.keys()
     bpy.ops.wm.usd_export(filepath=path, **{name: value for name, value in options.items() if name in known})
@@ -43,6 +44,21 @@ EXPORTERS: dict[str, tuple[str, str, Callable[[str], Any]]] = {
 """Format: suffix, the operator it needs, the function that writes it."""
 
 
+def require_exporter(kind: str) -> None:
+    """See that this Blender can write a format.
+
+    Raises:
+        CloseintError: it cannot.
+    """
+    module, name = EXPORTERS[kind][1].split(".")
+    # A missing operator's attribute exists all the same; dir tells.
+    if name not in dir(getattr(bpy.ops, module)):
+        raise CloseintError(
+            f"This Blender cannot write {kind.upper()}.",
+            "Enable its exporter in Preferences > Add-ons, or use a Blender that was built with it.",
+        )
+
+
 def export_scene(path: Path, kind: str) -> None:
     """Write the scene, whole or not at all.
 
@@ -53,14 +69,8 @@ def export_scene(path: Path, kind: str) -> None:
     Raises:
         CloseintError: this Blender lacks the exporter, or it fails.
     """
-    _, operator, write = EXPORTERS[kind]
-    module, name = operator.split(".")
-    # A missing operator's attribute exists all the same; dir tells.
-    if name not in dir(getattr(bpy.ops, module)):
-        raise CloseintError(
-            f"This Blender cannot write {kind.upper()}.",
-            "Enable its exporter in Preferences > Add-ons, or use a Blender that was built with it.",
-        )
+    require_exporter(kind)
+    _, _, write = EXPORTERS[kind]
     with atomic_path(path.absolute()) as temporary:
         try:
             write(str(temporary))

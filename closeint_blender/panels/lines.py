@@ -42,6 +42,8 @@ def message(layout, place, context):  # type: ignore[no-untyped-def]
     if said.level == "ERROR":
         row = box.row(align=True)
         row.operator("closeint.open_log", icon="TEXT")
+    elif said.text.startswith("Imported") and context.scene.camera is not None:
+        box.operator("view3d.view_camera", text="Look Through the Camera", icon="CAMERA_DATA")
 
 
 def progress(layout, jobs):  # type: ignore[no-untyped-def]

@@ -52,12 +52,14 @@ class Step:
         command: program and arguments.
         share: of the whole installation's usual time.
         fallback: tried when the command fails.
+        optional: what follows can do without it.
     """
 
     title: str
     command: tuple[str, ...]
     share: float
     fallback: tuple[str, ...] = ()
+    optional: bool = False
 
 
 @dataclass(frozen=True)
@@ -226,7 +228,7 @@ def plan(environment: Environment, wheel: str, base: FoundPython | None, uv: str
     if uv is None and base is None:
         raise CloseintError(
             f"No Python {'.'.join(map(str, OLDEST_PYTHON))} or later with venv was found.",
-            "Install Python from its site, or choose one under Python in the set-up panel.",
+            "Install Python from its site, or choose one under Install With in the Set-Up panel.",
             exit_code=3,
         )
     core = f"{wheel}[inference]"
@@ -254,7 +256,7 @@ def plan(environment: Environment, wheel: str, base: FoundPython | None, uv: str
         steps.append(Step("Installing torch", (*pip, TORCH), 0.52))
     else:
         with_uv = (python, "-m", "uv", "pip", "install", "--python", python, *backend, TORCH)
-        steps.append(Step("Fetching uv", (*pip, "uv>=0.5"), 0.02))
+        steps.append(Step("Fetching uv", (*pip, "uv>=0.5"), 0.02, optional=True))
         steps.append(Step("Installing torch", with_uv, 0.50, fallback=(*pip, TORCH)))
     steps.append(Step("Installing closeint and its libraries", (*pip, core), 0.40))
     return steps

@@ -2,7 +2,8 @@
 """``python -m closeint_core.worker.install``: makes the worker's environment; speaks the worker's protocol.
 
 A process of its own, so that Blender's window stays alive, a cancel ends everything that was started, and nothing
-outlives Blender. The requests are ``install`` and ``remove``. The last line that pip or uv printed goes out as the stage's second line.
+outlives Blender. The requests are ``install`` and ``remove``; the last line that pip or uv printed goes out as the
+stage's second line.
 Standard library only.
 """
 
@@ -115,7 +116,8 @@ def _run_step(step: Step, done: float, progress: Progress) -> None:
         said += output[-60:]
         if number + 1 < len(commands):
             print(f"closeint: trying {' '.join(commands[number + 1])}", file=sys.stderr, flush=True)
-    raise _step_error(step, said)
+    if not step.optional:
+        raise _step_error(step, said)
 
 
 def _run(command: tuple[str, ...], step: Step, done: float, progress: Progress) -> tuple[int, list[str]]:

@@ -26,6 +26,8 @@ Handler = Callable[[dict[str, Any], Progress], dict[str, Any]]
 """Does a request: (the request, progress) -> what the ``result`` message carries."""
 
 HEARTBEAT = 2.0
+_NICE = 5
+"""How much the worker gives way to other programs (POSIX)."""
 _BETWEEN_UPDATES = 0.1
 _GRACE = 1.0
 """Seconds that a running request gets to stop by itself once stdin is closed."""
@@ -50,6 +52,8 @@ class Service:
         Args:
             hello: gives what the hello message says beside the protocol; may take its time.
         """
+        if hasattr(os, "nice"):
+            os.nice(_NICE)  # whoever asked has a window to draw
         for target in (self._read, self._beat):
             threading.Thread(target=target, daemon=True).start()
         self._send({"type": "hello", "protocol": PROTOCOL, **hello()})
