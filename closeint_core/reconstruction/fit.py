@@ -19,9 +19,9 @@ from torch import Tensor
 from torch.nn.functional import normalize
 
 from closeint_core.body.torch_body import TorchBody
+from closeint_core.physics import energies
 from closeint_core.physics.spheres import BodySpheres
 from closeint_core.progress import Progress
-from closeint_core.reconstruction import energies
 from closeint_core.reconstruction.camera import project, solve_translation
 from closeint_core.reconstruction.inverse_kinematics import poses_from_landmarks
 from closeint_core.reconstruction.reassociation import reclaim_joints, recover_joints

@@ -23,21 +23,28 @@ from closeint_core.body.data import PARENTS, BodyData, load_body
 from closeint_core.body.skinning import lbs
 from closeint_core.body.torch_body import TorchBody
 from closeint_core.clip import InteractionClip
+from closeint_core.physics import energies
 from closeint_core.physics.contact import contact_probability, part_distances
-from closeint_core.physics.penetration import measure_penetration
-from closeint_core.physics.spheres import BodySpheres
-from closeint_core.progress import Progress
-from closeint_core.reconstruction import energies
-from closeint_core.reconstruction.contact_pairs import (
+from closeint_core.physics.contact_pairs import (
     VertexPairs,
     close_pairs,
     nearest_pairs,
     signed_gap,
     touching_pairs,
 )
+from closeint_core.physics.penetration import measure_penetration
+from closeint_core.physics.separation import (
+    Separation,
+    Springs,
+    find_penetration,
+    join_springs,
+    point_apart,
+    vertices_at,
+)
+from closeint_core.physics.spheres import BodySpheres
+from closeint_core.progress import Progress
 from closeint_core.reconstruction.corrections import ContactMark, Corrections, RefineSettings
 from closeint_core.reconstruction.fit import PairFit
-from closeint_core.reconstruction.separation import Separation, Springs, find_penetration, point_apart, vertices_at
 
 _CONTEXT = 2  # unchanged frames at either end, which the accelerations reach into
 _ABLE = 0.3  # freedom from which on a frame can mend penetration
@@ -442,11 +449,6 @@ def _descends(joint: int, ancestor: int) -> bool:
     while joint > 0 and joint != ancestor:
         joint = PARENTS[joint]
     return joint == ancestor
-
-
-def join_springs(a: Springs, b: Springs) -> Springs:
-    """All springs of two sets."""
-    return Springs(*(torch.cat([getattr(a, name), getattr(b, name)]) for name in Springs.__dataclass_fields__))
 
 
 def marked_vertices(mark: ContactMark, parts: np.ndarray) -> tuple[np.ndarray, np.ndarray]:

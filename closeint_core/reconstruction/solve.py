@@ -20,9 +20,9 @@ from torch import Tensor
 
 from closeint_core.body.torch_body import TorchBody
 from closeint_core.perception.observations import Observations
+from closeint_core.physics import energies
 from closeint_core.physics.spheres import BodySpheres
 from closeint_core.progress import Progress
-from closeint_core.reconstruction import energies
 from closeint_core.reconstruction.fit import (
     STAGES,
     Evidence,
@@ -35,7 +35,7 @@ from closeint_core.reconstruction.fit import (
     planted_feet,
 )
 from closeint_core.reconstruction.reassociation import UNTRUSTED
-from closeint_core.reconstruction.separation import separate
+from closeint_core.reconstruction.separating import separate
 
 LONGEST = 300  # frames solved at once
 OVERLAP = 30

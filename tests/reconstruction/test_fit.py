@@ -13,10 +13,10 @@ from closeint_core.body.torch_body import TorchBody
 from closeint_core.errors import Cancelled
 from closeint_core.evaluation.metrics import interaction_error, mpjpe
 from closeint_core.perception.observations import Observations
+from closeint_core.physics.separation import find_penetration
 from closeint_core.progress import Progress
 from closeint_core.reconstruction.camera import intrinsics, project
 from closeint_core.reconstruction.fit import Floor, Motion, fill_gaps, relaxed_pose, running_median
-from closeint_core.reconstruction.separation import find_penetration
 from closeint_core.reconstruction.solve import blend, solve, window_starts
 from closeint_core.reconstruction.world import floor_frame, to_world
 

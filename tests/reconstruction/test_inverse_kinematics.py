@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from closeint_core.body.data import load_body
 from closeint_core.body.torch_body import TorchBody
-from closeint_core.reconstruction import energies
+from closeint_core.physics import energies
 from closeint_core.reconstruction.inverse_kinematics import frame_from, poses_from_landmarks, swing
 
 BODY = TorchBody(load_body())

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
+from typing import Protocol
 
 import numpy as np
 import torch
@@ -18,11 +19,27 @@ from torch.nn.functional import normalize
 
 from closeint_core.body.torch_body import Skeleton, TorchBody
 from closeint_core.physics.penetration import vertices_inside
-from closeint_core.progress import Progress
-from closeint_core.reconstruction.fit import EnergyTerms, PairFit, Stage
+from closeint_core.physics.spheres import BodySpheres
 
 _SAME_SIDE = 17  # frames over which a limb is expected to stay on one side
 _CHUNK = 32  # frames whose full meshes are in memory at a time
+
+
+class Solver(Protocol):
+    """What a solver must have for its bodies to be taken out of each other.
+
+    Attributes:
+        body: the body model. spheres: its inscribed spheres, if there are two people. betas: (P, B).
+        transl: (P, T, 3) as they stand.
+    """
+
+    body: TorchBody
+    spheres: BodySpheres | None
+    betas: Tensor
+    transl: Tensor
+
+    def rotations(self) -> Tensor:
+        """(P, T, 24, 3, 3) as they stand."""
 
 
 @dataclass
@@ -89,7 +106,7 @@ def find_penetration(body: TorchBody, rotations: Tensor, transl: Tensor, betas: 
     return Springs(*arrays)
 
 
-def point_apart(springs: Springs, fit: PairFit) -> Springs:
+def point_apart(springs: Springs, fit: Solver) -> Springs:
     """Springs with their directions, from the spheres nearest to each vertex in either body."""
     if fit.spheres is None or not len(springs.depth):
         return springs
@@ -162,7 +179,7 @@ class Separation:
         _, cluster, counts = torch.unique(key, return_inverse=True, return_counts=True)
         self.weight = 1.0 / counts[cluster].float().clamp(min=20)
 
-    def __call__(self, fit: PairFit, rotations: Tensor) -> EnergyTerms:
+    def __call__(self, fit: Solver, rotations: Tensor) -> dict[str, Tensor]:
         """The push of every spring: squared distance still to go to the other's surface."""
         s = self.springs
         skeleton = fit.body.skeleton(rotations, fit.betas[:, None], fit.transl)
@@ -184,25 +201,6 @@ class Separation:
         return {"separation": (self.weight * inside.square()).sum() / frames_total / self.spread**2 * 30}
 
 
-def separate(fit: PairFit, stage: Stage, progress: Progress, rounds: int = 5, tolerance: float = 0.004) -> None:
-    """Run the fit on until no vertex is deeper than ``tolerance`` metres, or for ``rounds`` rounds."""
-    collected: Springs | None = None
-    for number in range(rounds):
-        motion = fit.motion()
-        springs = point_apart(find_penetration(fit.body, motion.rotations, motion.transl, motion.betas), fit)
-        if not len(springs.depth) or float(springs.depth.max()) <= tolerance:
-            break
-        # Pairs of earlier rounds stay, so that what came out does not slide back in.
-        collected = springs if collected is None else _join(collected, springs)
-        fit.extra = Separation(collected, torch.as_tensor(fit.body.data.parts, dtype=torch.long))
-        fit.run(
-            replace(stage, rate=stage.rate * 0.85**number),
-            progress,
-            number * stage.iterations,
-            rounds * stage.iterations,
-        )
-    fit.extra = None
-
-
-def _join(a: Springs, b: Springs) -> Springs:
+def join_springs(a: Springs, b: Springs) -> Springs:
+    """All springs of two sets."""
     return Springs(*(torch.cat([getattr(a, name), getattr(b, name)]) for name in Springs.__dataclass_fields__))

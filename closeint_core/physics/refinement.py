@@ -1,0 +1,396 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Makes a finished clip physically plausible: nobody inside the other, contacts closed, feet planted.
+
+All frames of a window and both people are solved at once. The unknowns are changes of joint rotations and
+translations; the shapes stay. What pulls: the observed keypoints, the motion as it came, smoothness, joint limits,
+the floor, contacts, and springs on the exact meshes that push every vertex out of the partner by the shortest way
+(their direction is agreed over neighbouring vertices and frames, so a limb leaves whole instead of being squeezed
+through). What touches and what penetrates is looked for again at the start of every round.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any, cast
+
+import numpy as np
+import roma
+import torch
+from torch import Tensor
+
+from closeint_core.body.data import BodyData, load_body
+from closeint_core.body.skinning import lbs
+from closeint_core.body.torch_body import Skeleton, TorchBody
+from closeint_core.clip import InteractionClip
+from closeint_core.errors import CloseintError
+from closeint_core.physics import energies
+from closeint_core.physics.contact import contact_probability, part_distances
+from closeint_core.physics.contact_pairs import VertexPairs, part_pairs
+from closeint_core.physics.separation import Separation, Springs, find_penetration, join_springs, point_apart
+from closeint_core.physics.separation import vertices_at as skinned
+from closeint_core.physics.spheres import BodySpheres
+from closeint_core.progress import Progress
+
+LONGEST = 300  # frames solved at once
+OVERLAP = 30
+
+# How far, in radians, a joint is moved as readily as any other: limbs before the spine, the root last.
+_REACH = torch.tensor(
+    [0.10, .25, .25, .10, .3, .3, .10, .2, .2, .10, .10, .10, .12, .15, .15, .15, .35, .35, .4, .4, .25, .25, .1, .1]
+)  # fmt: skip
+
+
+@dataclass(frozen=True)
+class RefineOptions:
+    """How a clip is refined.
+
+    Attributes:
+        rounds: times that contacts and penetration are looked for. iterations: evaluations in each.
+        tolerance: metres of penetration left alone.
+        keep: weight of the motion as it came. seen: weight of the observed keypoints.
+        reach: metres from which on a contact that the evidence speaks of is not closed.
+    """
+
+    rounds: int = 5
+    iterations: int = 30
+    tolerance: float = 0.003
+    keep: float = 1.0
+    seen: float = 1.0
+    reach: float = 0.12
+
+
+@dataclass
+class RefineReport:
+    """Energies, weighted, before and after, and how many rounds were needed; JSON types in ``as_dict``."""
+
+    before: dict[str, float]
+    after: dict[str, float]
+    rounds: int
+
+    def as_dict(self) -> dict[str, Any]:
+        """For the clip's metadata."""
+        return {
+            "before": {name: round(value, 4) for name, value in self.before.items()},
+            "after": {name: round(value, 4) for name, value in self.after.items()},
+            "rounds": self.rounds,
+        }
+
+
+def refine(
+    clip: InteractionClip,
+    options: RefineOptions | None = None,
+    progress: Progress | None = None,
+    data: str | Path | None = None,
+) -> InteractionClip:
+    """A copy of ``clip`` made plausible; metadata gets ``refinement`` with every energy before and after.
+
+    A clip of one person, or of people who never come near each other, keeps its pair as it is and only has its feet
+    and smoothness looked after.
+
+    Raises:
+        CloseintError: the clip holds values that are not finite, or its body is missing.
+        Cancelled: the progress object asked to stop.
+    """
+    options, progress = options or RefineOptions(), progress or Progress()
+    for name in ("poses", "transl", "betas"):
+        if not np.isfinite(getattr(clip, name)).all():
+            raise CloseintError(f"The clip's {name} hold values that are not finite.", "Reconstruct it again.")
+    body_data = load_body(clip.body, Path(data) if data else None)
+    body = TorchBody(body_data)
+    spheres = BodySpheres(body) if clip.people == 2 else None
+    windows = _windows(clip.frames)
+    rotations: Tensor | None = None
+    transl = torch.as_tensor(clip.transl).clone()
+    reports = []
+    for number, (start, stop) in enumerate(windows):
+        part = slice(start, stop)
+        window = Refinement(body, _cut(clip, part), spheres, options)
+        reports.append(window.solve(progress, number, len(windows)))
+        quats = roma.rotmat_to_unitquat(window.rotations())
+        if rotations is None:
+            rotations = torch.zeros(clip.people, clip.frames, *quats.shape[2:])
+        _blend_in(rotations, transl, quats, window.translations(), start, windows[number - 1][1] if number else start)
+    assert rotations is not None
+    poses = roma.unitquat_to_rotvec(torch.nn.functional.normalize(rotations, dim=-1)).numpy()
+    result = clip.copy(poses=poses.astype(np.float32), transl=transl.numpy().astype(np.float32))
+    if clip.people == 2:
+        result.contacts = _contacts(result, body_data)
+    report = RefineReport(
+        _mean([one.before for one in reports]),
+        _mean([one.after for one in reports]),
+        max(one.rounds for one in reports),
+    )
+    metadata = {key: value for key, value in clip.metadata.items() if key != "quality"}
+    return result.copy(metadata={**metadata, "refinement": report.as_dict()}).validate()
+
+
+def _windows(frames: int) -> list[tuple[int, int]]:
+    if frames <= LONGEST:
+        return [(0, frames)]
+    count = -(-(frames - OVERLAP) // (LONGEST - OVERLAP))
+    starts = np.linspace(0, frames - LONGEST, count).round().astype(int)
+    return [(int(start), int(start) + LONGEST) for start in starts]
+
+
+def _cut(clip: InteractionClip, part: slice) -> InteractionClip:
+    moving = len(clip.camera_K) > 1
+    return clip.copy(
+        poses=clip.poses[:, part],
+        transl=clip.transl[:, part],
+        keypoints2d=clip.keypoints2d[:, part],
+        visible=clip.visible[:, part],
+        contacts=clip.contacts[:, part],
+        foot_contacts=clip.foot_contacts[:, part],
+        camera_K=clip.camera_K[part] if moving else clip.camera_K,
+        camera_R=clip.camera_R[part] if moving else clip.camera_R,
+        camera_t=clip.camera_t[part] if moving else clip.camera_t,
+    )
+
+
+def _blend_in(quats: Tensor, transl: Tensor, new: Tensor, moved: Tensor, start: int, filled: int) -> None:
+    """Write a window's motion, mixed smoothly with the one before where they overlap."""
+    stop = start + new.shape[1]
+    shared = max(filled - start, 0)
+    if shared:
+        mix = (torch.arange(shared) + 1.0) / (shared + 1.0)
+        mix = (mix * mix * (3 - 2 * mix))[:, None]
+        old = quats[:, start:filled]
+        sign = torch.where((old * new[:, :shared]).sum(-1, keepdim=True) < 0, -1.0, 1.0)
+        mixed = old * (1 - mix[..., None]) + sign * new[:, :shared] * mix[..., None]
+        quats[:, start:filled] = torch.nn.functional.normalize(mixed, dim=-1)
+        transl[:, start:filled] = transl[:, start:filled] * (1 - mix) + moved[:, :shared] * mix
+    quats[:, start + shared : stop] = new[:, shared:]
+    transl[:, start + shared : stop] = moved[:, shared:]
+
+
+def _contacts(clip: InteractionClip, data: BodyData, chunk: int = 32) -> np.ndarray:
+    out = np.zeros(clip.contacts.shape, np.float32)
+    for start in range(0, clip.frames, chunk):
+        part = slice(start, start + chunk)
+        vertices, _ = lbs(data, clip.poses[:, part], clip.betas[:, None], clip.transl[:, part])
+        out[:, part] = contact_probability(part_distances(vertices, data.parts))
+    return out
+
+
+def _mean(values: list[dict[str, float]]) -> dict[str, float]:
+    names = {name: None for one in values for name in one}
+    return {name: float(np.mean([one.get(name, 0.0) for one in values])) for name in names}
+
+
+class Refinement:
+    """The unknowns of one window and their energies.
+
+    It has what ``separation`` asks of a solver: body, spheres, betas, transl, rotations().
+    """
+
+    def __init__(
+        self, body: TorchBody, clip: InteractionClip, spheres: BodySpheres | None, options: RefineOptions
+    ) -> None:
+        self.body, self.spheres, self.clip, self.options = body, spheres, clip, options
+        self.betas = torch.as_tensor(clip.betas, dtype=torch.float32)
+        self.old_rotations = roma.rotvec_to_rotmat(torch.as_tensor(clip.poses, dtype=torch.float32))
+        self.old_transl = torch.as_tensor(clip.transl, dtype=torch.float32)
+        self.transl = self.old_transl
+        self.turn = torch.zeros_like(self.old_rotations[..., 0])
+        self.shift = torch.zeros_like(self.old_transl)
+        self.halpe = body.points("halpe")
+        self.parts = torch.as_tensor(body.data.parts, dtype=torch.long)
+        with torch.no_grad():
+            self.rest = body.rest_vertices(self.betas)
+            skeleton = body.skeleton(self.old_rotations, self.betas[:, None], self.old_transl)
+            self.old_keypoints = self.halpe(skeleton, self.betas[:, None])
+            if spheres is not None:
+                self.radii = spheres.radii(self.betas)
+        self._gather(clip, skeleton)
+        self.springs: Separation | None = None
+        self.drawn = VertexPairs.join([])
+
+    def _gather(self, clip: InteractionClip, skeleton: Skeleton) -> None:
+        """Evidence in the shape in which every evaluation needs it."""
+        observed = torch.as_tensor(clip.keypoints2d, dtype=torch.float32)
+        seen = observed.isfinite().all(-1)
+        self.weights = torch.where(seen, observed[..., 2].nan_to_num(0).clamp(0, 1), torch.zeros(()))
+        self.observed = observed[..., :2].nan_to_num(0)
+        self.camera = [torch.as_tensor(x, dtype=torch.float32) for x in (clip.camera_K, clip.camera_R, clip.camera_t)]
+        depth = (skeleton.joints[:, :, :1] @ self.camera[1].mT + self.camera[2][:, None])[..., 2]
+        self.metres_per_pixel = (depth / self.camera[0][:, 0, 0][:, None]).clamp(min=1e-4)
+        # The direction in which a single camera knows least: along its rays.
+        self.ray = torch.nn.functional.normalize(
+            skeleton.joints[:, :, 0] + (self.camera[1].mT @ self.camera[2][..., None])[..., 0], dim=-1
+        )
+        feet = torch.as_tensor(clip.foot_contacts, dtype=torch.float32)
+        self.planted = torch.where(feet > 0.5, feet, torch.zeros(())).repeat_interleave(3, -1)
+        self.sole = self._sole_offsets()
+        vectors = roma.rotmat_to_rotvec(self.old_rotations)
+        # A motion beyond the usual limits may stay there, but not go further.
+        self.limit_low = torch.minimum(energies.LIMIT_LOW, vectors)
+        self.limit_high = torch.maximum(energies.LIMIT_HIGH, vectors)
+        self.evidence = hysteresis(clip.contacts) if clip.people == 2 else np.zeros(clip.contacts.shape, bool)
+
+    def _sole_offsets(self) -> Tensor:
+        vertices = self.body.data.template
+        points = self.body.data.halpe_regressor[energies.FOOT_POINTS.numpy()] @ vertices
+        return torch.as_tensor(points[:, 1] - vertices[:, 1].min(), dtype=torch.float32)
+
+    # -- the state ---------------------------------------------------------------------------------------------------
+
+    def rotations(self) -> Tensor:
+        """(P, T, 24, 3, 3) joint rotations as they stand."""
+        return self.old_rotations @ roma.rotvec_to_rotmat(self.turn)
+
+    def translations(self) -> Tensor:
+        """(P, T, 3) translations as they stand."""
+        return self.old_transl + self.shift
+
+    # -- the energies ------------------------------------------------------------------------------------------------
+
+    def energy(self, push: float) -> dict[str, Tensor]:
+        """Every term, weighted; ``push`` is the weight of contacts and springs."""
+        options = self.options
+        rotations, transl = self.rotations(), self.translations()
+        self.transl = transl  # where separation looks for it
+        skeleton = self.body.skeleton(rotations, self.betas[:, None], transl)
+        keypoints = self.halpe(skeleton, self.betas[:, None])
+        rate = 30.0 / self.clip.fps
+        vectors = roma.rotmat_to_rotvec(rotations)
+        over = (vectors - self.limit_high).clamp(min=0) + (self.limit_low - vectors).clamp(min=0)
+        feet = keypoints[:, :, energies.FOOT_POINTS]
+        heights = feet[..., 2] - self.sole
+        along = (self.shift * self.ray).sum(-1)
+        across = (self.shift - along[..., None] * self.ray).square().sum(-1)
+        terms = {
+            "pose": options.keep
+            * 0.5
+            * energies.huber(self.turn.norm(dim=-1).square() / _REACH**2, 2.0).sum(-1).mean(),
+            "place": options.keep * (across.mean() / 0.05**2 + along.square().mean() / 0.20**2),
+            "reprojection": options.seen * self._reprojection(keypoints),
+            "smooth": 0.3 * energies.acceleration(skeleton.joints, 0.012 * rate**2),
+            "limits": over[..., 1:, :].square().sum((-1, -2)).mean() / 0.08**2,
+            "sink": heights.clamp(max=0).square().sum(-1).mean() / 0.004**2,
+            "stand": (self.planted * heights.clamp(min=0).square()).sum(-1).mean() / 0.01**2 / 3,
+            "skate": self._skate(feet, rate),
+        }
+        if self.spheres is not None:
+            centres = self.spheres.centres(skeleton, self.betas[:, None])
+            terms["overlap"] = energies.sphere_overlap(centres, self.radii)
+            if self.springs is not None:
+                terms |= {name: push * value for name, value in self.springs(cast(Any, self), rotations).items()}
+            if len(self.drawn):
+                terms["contact"] = push * self._contact(skeleton)
+        return terms
+
+    def _reprojection(self, keypoints: Tensor) -> Tensor:
+        K, R, t = self.camera
+        seen = keypoints @ R.mT + t[:, None]
+        pixels = seen[..., :2] / seen[..., 2:].clamp(min=0.05)
+        pixels = pixels * torch.stack([K[:, 0, 0], K[:, 1, 1]], -1)[:, None] + K[:, None, :2, 2]
+        return energies.reprojection(pixels, self.observed, self.weights, self.metres_per_pixel, 0.02, 0.15)
+
+    def _skate(self, feet: Tensor, rate: float) -> Tensor:
+        if feet.shape[1] < 2:
+            return feet.new_zeros(())
+        both = torch.minimum(self.planted[:, 1:], self.planted[:, :-1])
+        return 0.5 * energies.foot_skate(feet[..., :2], both, 0.003 * rate)
+
+    def _contact(self, skeleton: Skeleton) -> Tensor:
+        frame = torch.as_tensor(self.drawn.frame)
+        ends = []
+        for person, vertex in ((0, self.drawn.a), (1, self.drawn.b)):
+            who = torch.full_like(frame, person)
+            ends.append(skinned(self.body, skeleton, self.rest, who, frame, torch.as_tensor(vertex)))
+        gap = (((ends[0] - ends[1]).square().sum(-1) + 1e-12).sqrt() - 0.003).clamp(min=0)
+        weight = torch.as_tensor(self.drawn.weight)
+        return (weight * energies.huber(gap.square(), 0.03)).sum() / 0.006**2 / self.shift[..., 0].numel()
+
+    # -- the optimiser -----------------------------------------------------------------------------------------------
+
+    def solve(self, progress: Progress, number: int = 0, windows: int = 1) -> RefineReport:
+        """All rounds; stops early when nothing is deeper than the tolerance."""
+        options = self.options
+        total = windows * (options.rounds + 1) * options.iterations
+        with torch.no_grad():
+            before = {name: float(value) for name, value in self.energy(1.0).items()}
+        collected: Springs | None = None
+        done = number * (options.rounds + 1) * options.iterations
+        self._run(options.iterations, 1.0, progress, done, total)
+        rounds = 0
+        if self.spheres is not None:
+            for rounds in range(1, options.rounds + 1):
+                found = self._look_again()
+                deepest = float(found.depth.max()) if len(found.depth) else 0.0
+                if rounds > 2 and deepest <= options.tolerance:
+                    break
+                if len(found.depth):
+                    collected = found if collected is None else join_springs(collected, found)
+                self.springs = None if collected is None else Separation(collected, self.parts)
+                if self.springs is None and not len(self.drawn):
+                    break
+                self._run(options.iterations, 2.0 ** (rounds - 1), progress, done + rounds * options.iterations, total)
+        with torch.no_grad():
+            after = {name: float(value) for name, value in self.energy(1.0).items()}
+        if not all(np.isfinite(value) for value in after.values()):
+            raise CloseintError("The refinement did not come to a finite result.", "Reconstruct the clip again.")
+        return RefineReport(before, after, rounds)
+
+    def _run(self, iterations: int, push: float, progress: Progress, done: int, total: int) -> None:
+        # L-BFGS with a line search never leaves a good place, which Adam's first steps do: bodies in contact are a
+        # stiff problem, and most of the unknowns are where they should be already.
+        variables = [self.turn.requires_grad_(True), self.shift.requires_grad_(True)]
+        optimiser = torch.optim.LBFGS(
+            variables, max_iter=iterations, max_eval=iterations, history_size=12, line_search_fn="strong_wolfe"
+        )
+        person_frames = self.shift[..., 0].numel()
+        calls = 0
+
+        def closure() -> Tensor:
+            nonlocal calls
+            calls += 1
+            progress.update("refining", done + min(calls, iterations), total)
+            optimiser.zero_grad(set_to_none=True)
+            energy = torch.stack(list(self.energy(push).values())).sum() * person_frames
+            energy.backward()
+            return energy
+
+        try:
+            optimiser.step(cast(Callable[[], float], closure))  # type: ignore[no-untyped-call]
+        finally:
+            for variable in variables:
+                variable.requires_grad_(False)
+                variable.grad = None
+
+    def _look_again(self) -> Springs:
+        """What is inside what, and which contacts are to be closed, as the bodies stand now."""
+        with torch.no_grad():
+            rotations, self.transl = self.rotations(), self.translations()
+            springs = find_penetration(self.body, rotations, self.transl, self.betas, 0.0)
+            springs = point_apart(springs, cast(Any, self))
+            frames = np.flatnonzero(self.evidence.any((0, 2)))
+            drawn = []
+            for start in range(0, len(frames), 32):
+                chosen = frames[start : start + 32]
+                vertices = self.body(rotations[:, chosen], self.betas[:, None], self.transl[:, chosen]).vertices.numpy()
+                pairs = part_pairs(vertices, self.body.data.parts, self.evidence[:, chosen], self.options.reach)
+                drawn.append(replace(pairs, frame=chosen[pairs.frame]))
+            self.drawn = VertexPairs.join(drawn)
+        return springs
+
+
+def hysteresis(probability: np.ndarray, on: float = 0.6, off: float = 0.4, axis: int = 1) -> np.ndarray:
+    """Contacts that do not flicker: they begin above ``on`` and last until below ``off``, looked at from both ends.
+
+    Args:
+        probability: any shape, time along ``axis``.
+
+    Returns:
+        bool, the same shape: runs above ``off`` that somewhere reach ``on``.
+    """
+    moved = np.moveaxis(probability, axis, 0)
+    held = moved >= off
+    start = held & ~np.concatenate([np.zeros_like(held[:1]), held[:-1]])
+    run = np.cumsum(start, 0)  # number of the run in its own column
+    columns = np.arange(held[0].size).reshape(held.shape[1:])
+    key = np.where(held, run * held[0].size + columns, -1)
+    sure = np.unique(key[held & (moved >= on)])
+    return np.moveaxis(held & np.isin(key, sure), 0, axis)
