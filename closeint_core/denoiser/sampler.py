@@ -35,7 +35,8 @@ class Sampler:
         guides: applied between steps, in order.
         penetration: fills the network's penetration input in the steps in which it counts; without it the input
             says "off", as the published demo has it.
-        precision: of matrix products, one of ``PRECISIONS``; all but float32 need CUDA, except bfloat16.
+        precision: of matrix products, one of ``PRECISIONS``; None is tf32 on CUDA (measured: joints move by 0.2 mm on
+            average, one window in 2.3 instead of 2.8 ms, 64 in 6.0 instead of 9.2 on an H200) and float32 elsewhere.
         graphs: replay the whole loop as one CUDA graph for each shape seen; only without guides and penetration.
     """
 
@@ -45,9 +46,11 @@ class Sampler:
         steps: int = 5,
         guides: Sequence[Guide] = (),
         penetration: PenetrationInput | None = None,
-        precision: str = "float32",
+        precision: str | None = None,
         graphs: bool = True,
     ) -> None:
+        if precision is None:
+            precision = "tf32" if model.positions.is_cuda else "float32"
         if precision not in PRECISIONS:
             raise CloseintError(f"The precision {precision!r} is not one of {', '.join(PRECISIONS)}.")
         self.model = model.eval()
