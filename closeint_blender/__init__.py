@@ -19,8 +19,15 @@ _PARTS = (
     "operators.people",
     "operators.results",
     "operators.setup",
+    "operators.marks",
+    "operators.worst",
+    "operators.mend",
+    "operators.overlay",
+    "operators.graph",
+    "operators.refine",
     "panels.reconstruct",
     "panels.setup",
+    "panels.look",
     "cli",
 )
 """Modules with ``register`` and ``unregister``, in the order in which they register."""

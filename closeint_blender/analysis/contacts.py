@@ -23,8 +23,7 @@ TOUCHING = 0.025
 
 _MOST = 12  # contacts of a frame that are held, the closest ones
 _FEET = (7, 8)
-_STEPS = 10
-_CALMING = (1.0, 1.0, 1.0, 1.0, 0.8, 0.8, 0.6, 0.6, 0.4, 0.4)  # of sigma, step by step
+_CALMING = (1.0, 1.0, 1.0, 1.0, 0.8, 0.6, 0.5, 0.4, 0.3, 0.3)  # of sigma, step by step
 _DAMPING = 0.004  # metres
 _LONGEST_TURN = 0.15  # radians a step
 
@@ -168,8 +167,7 @@ def hold_contacts(
     start = axis_angle_to_matrix(after.poses.astype(np.float64))
     poses, transl = after.poses.astype(np.float64), after.transl.astype(np.float64)
     state = after
-    widths = [sigma * share for share in _CALMING]
-    for step in range(_STEPS):
+    for share in _CALMING:
         jacobian, residual = _linearise(state, touches, feet, planted)
         system = (jacobian * ease) @ jacobian.transpose(0, 2, 1)
         # The damping is in the residual's units: what is off by less does not matter.
@@ -182,7 +180,7 @@ def hold_contacts(
             turn = turn * np.minimum(1, _LONGEST_TURN / np.maximum(size, 1e-9))
             poses[person] = _turned(poses[person], state.skeletons[person], turn)
             transl[person] += own[:, 72:]
-            width = widths[min(step, len(widths) - 1)]
+            width = sigma * share
             if width > 0.3:
                 since = axis_angle_to_matrix(poses[person]) @ start[person].transpose(0, 1, 3, 2)
                 turned = gaussian(quaternion_to_rotvec(matrix_to_quaternion(since)), width)

@@ -45,29 +45,23 @@ def joints_of(body: BodyData, poses: np.ndarray, transl: np.ndarray, betas: np.n
     return np.stack([pose_skeleton(body, pose, shape, place).joints for pose, shape, place in people])
 
 
-def worst_frames(values: np.ndarray, count: int = 5, apart: int = 8) -> list[int]:
-    """Indices of the highest peaks of a series (T,), highest first, at least ``apart`` frames from each other.
+def worst_frames(values: np.ndarray, count: int = 5, apart: int = 8, share: float = 0.2) -> list[int]:
+    """Indices of the highest peaks of a series (T,), highest first, more than ``apart`` frames from each other.
 
-    Frames without anything wrong (0) are not listed.
+    A plateau is one peak, in its middle. What is lower than ``share`` of the highest is not worth a look.
     """
     left = np.array(values, np.float64)
+    least = share * left.max(initial=0.0)
     found: list[int] = []
     while len(found) < count:
-        best = int(left.argmax())
-        if not left[best] > 0:
+        top = int(left.argmax())
+        if not left[top] > 0 or left[top] < least:
             break
-        # In the middle of a plateau, not at its edge.
-        stop = best
-        while stop + 1 < len(left) and left[stop + 1] == left[best]:
-            stop += 1
-        best = (best + stop) // 2
-        found.append(best)
-        left[max(0, min(best, best) - apart) : best + apart + 1] = -1
-        plateau = values == values[best]
-        start, end = best, best
-        while start > 0 and plateau[start - 1]:
+        start = stop = top
+        while start > 0 and values[start - 1] == values[top]:
             start -= 1
-        while end + 1 < len(plateau) and plateau[end + 1]:
-            end += 1
-        left[start : end + 1] = -1
+        while stop + 1 < len(left) and values[stop + 1] == values[top]:
+            stop += 1
+        found.append((start + stop) // 2)
+        left[max(0, start - apart) : stop + apart + 1] = -1
     return found

@@ -43,6 +43,26 @@ def smooth_pair(
         before: the motion. sigma: frames. weight: (T,) how much, 0 to 1. touches: of ``before``.
         planted: (2, T, 2) probability that a foot is planted; None: feet are free.
     """
+    if not weight.any():
+        return before, before
     smoothed = [smooth_motion(before.poses[p], before.transl[p], sigma, weight) for p in (0, 1)]
     plain = before.moved(np.stack([x for x, _ in smoothed]), np.stack([x for _, x in smoothed]))
-    return plain, hold_contacts(before, plain, touches, planted, sigma)
+    held = hold_contacts(before, plain, touches, planted, sigma)
+    # Holding reaches a little further than the frames that were asked for.
+    share = weight / weight.max()
+    mixed = [mix_motions((before.poses[p], before.transl[p]), (held.poses[p], held.transl[p]), share) for p in (0, 1)]
+    return plain, before.moved(np.stack([x for x, _ in mixed]), np.stack([x for _, x in mixed]))
+
+
+def mix_motions(
+    one: tuple[np.ndarray, np.ndarray], other: tuple[np.ndarray, np.ndarray], share: np.ndarray
+) -> tuple[np.ndarray, np.ndarray]:
+    """Poses (T, J, 3) and transl (T, 3) between two motions: ``one`` where ``share`` (T,) is 0, bit for bit."""
+    a, b = (rotvec_to_quaternion(np.asarray(poses, np.float64)) for poses, _ in (one, other))
+    b = np.where((a * b).sum(-1, keepdims=True) < 0, -b, b)
+    mixed = a + share[:, None, None] * (b - a)
+    poses = quaternion_to_rotvec(mixed / np.linalg.norm(mixed, axis=-1, keepdims=True)).astype(np.float32)
+    transl = one[1] + share[:, None] * (other[1] - one[1])
+    still = share <= 0
+    poses[still], transl[still] = one[0][still], one[1][still]
+    return poses, transl.astype(np.float32)

@@ -22,7 +22,14 @@ from closeint_core.errors import CloseintError
 
 from .character import rest_matrices
 from .motion import action_of, is_in_strip, read_motion, reference_of, write_motion
-from .rig import PoseChannels, clip_motion, matrix_to_quaternion, pose_channels, quaternion_to_rotvec
+from .rig import (
+    PoseChannels,
+    channels_of_matrices,
+    clip_motion,
+    matrix_to_quaternion,
+    pose_channels,
+    quaternion_to_rotvec,
+)
 
 PAIR = "closeint_pair"
 """Property that all objects of one import share."""
@@ -200,6 +207,22 @@ def read_pair(pair: Pair, reference: bool = False) -> PairMotion:
         moved_poses, moved_transl = move(one_poses, one_transl, root, rotation, offset)
         poses.append(moved_poses)
         transl.append(moved_transl)
+    betas = np.array([list(ob["closeint_betas"]) for ob in people], np.float32)
+    return PairMotion(np.stack(poses), np.stack(transl), betas, str(people[0]["closeint_body"]))
+
+
+def pose_now(pair: Pair) -> PairMotion:
+    """One frame: the characters as they stand evaluated now, whatever moves them. Never changes the frame."""
+    people = pair.objects()
+    poses, transl = [], []
+    for ob, (rotation, offset) in zip(people, pair_relations(people), strict=True):
+        rest = rest_matrices(ob, JOINT_NAMES)
+        matrices = np.array([[bone.matrix for bone in (ob.pose.bones[name] for name in JOINT_NAMES)]])
+        root = np.array(ob["closeint_root_joint"], np.float64)
+        pose, place = clip_motion(channels_of_matrices(matrices, rest, PARENTS), root, rest)
+        pose, place = move(pose, place, root, rotation, offset)
+        poses.append(pose)
+        transl.append(place)
     betas = np.array([list(ob["closeint_betas"]) for ob in people], np.float32)
     return PairMotion(np.stack(poses), np.stack(transl), betas, str(people[0]["closeint_body"]))
 

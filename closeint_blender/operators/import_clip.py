@@ -12,6 +12,7 @@ from ..importer.build import import_clip
 from ..importer.options import ImportOptions
 from ..importer.pair import find_pair, require_pair
 from ..importer.reapply import reapply_clip
+from ..pair_tools import marks_of
 
 
 class CLOSEINT_OT_import_clip(bpy.types.Operator, ImportHelper):
@@ -142,6 +143,11 @@ class CLOSEINT_OT_reapply_clip(bpy.types.Operator, ImportHelper):
     camera: BoolProperty(  # type: ignore[valid-type]
         name="Camera", description="Move the characters' camera to where the clip has it", default=True
     )
+    clear_marks: BoolProperty(  # type: ignore[valid-type]
+        name="Clear Marks",
+        description="Empty the list of corrections and contacts, which the clip has in it",
+        options={"HIDDEN", "SKIP_SAVE"},
+    )
 
     @classmethod
     def poll(cls, context):  # type: ignore[no-untyped-def]
@@ -159,6 +165,8 @@ class CLOSEINT_OT_reapply_clip(bpy.types.Operator, ImportHelper):
             wanted = bpy.data.objects.get(self.character) if self.character else None
             pair = require_pair(context, wanted)
             result = reapply_clip(context, pair, self.filepath, self.swap, self.camera)
+            if self.clear_marks:
+                marks_of(pair).clear()
         except CloseintError as error:
             self.report({"ERROR"}, str(error))
             return {"CANCELLED"}

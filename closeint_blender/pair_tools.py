@@ -1,0 +1,185 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""From characters in the scene to what the analysis works on, and the user's corrections of them."""
+
+from __future__ import annotations
+
+import functools
+from typing import Any
+
+import bpy
+import numpy as np
+
+from closeint_core.body.data import JOINT_NAMES, PARENTS, BodyData, load_body
+from closeint_core.clip import InteractionClip
+from closeint_core.errors import CloseintError
+from closeint_core.reconstruction.corrections import ContactMark, Corrections, PositionPin, RotationPin
+
+from .analysis.balls import BodyBalls, fill
+from .analysis.contacts import PairState
+from .analysis.points import pose_skeleton
+from .analysis.series import jitter, joints_of, reprojection
+from .importer.character import rest_matrices
+from .importer.evidence import write_series
+from .importer.motion import action_of, read_motion, reference_of
+from .importer.pair import Pair, PairMotion, read_pair
+
+_EDITED = np.radians(0.3)
+_MOVED = 0.001  # metres
+
+
+@functools.lru_cache(maxsize=4)
+def body_of(name: str) -> BodyData:
+    """A body model, read once."""
+    return load_body(name)
+
+
+@functools.lru_cache(maxsize=8)
+def _balls_of(name: str, betas: bytes) -> BodyBalls:
+    return fill(body_of(name), np.frombuffer(betas, np.float32))
+
+
+def state_of(motion: PairMotion) -> PairState:
+    """The motion of two people with their balls.
+
+    Raises:
+        CloseintError: there are not two.
+    """
+    if motion.people != 2:
+        raise CloseintError("This needs the characters of two people.")
+    one, two = (_balls_of(motion.body, np.ascontiguousarray(b, np.float32).tobytes()) for b in motion.betas)
+    return PairState.of(body_of(motion.body), motion.poses, motion.transl, motion.betas, (one, two))
+
+
+def clip_or_none(pair: Pair) -> InteractionClip | None:
+    """The pair's clip file, or None when it is gone or of another length."""
+    try:
+        clip = pair.load()
+    except CloseintError:
+        return None
+    return clip if clip.frames == pair.count and clip.people == len(pair.armatures) else None
+
+
+def planted_of(pair: Pair) -> np.ndarray | None:
+    """(P, T, 2) probability of planted feet from the clip file; None without."""
+    clip = clip_or_none(pair)
+    return None if clip is None or not clip.foot_contacts.any() else clip.foot_contacts
+
+
+# -- measuring -------------------------------------------------------------------------------------------------------
+
+
+def measure(pair: Pair, motion: PairMotion | None = None) -> dict[str, float]:
+    """Measure the characters' present motion and keep it as animated properties; returns the worst of each.
+
+    Penetration comes from the clip's own figures where it has them and the motion is the clip's; else from balls.
+    """
+    motion = motion or read_pair(pair)
+    body = body_of(motion.body)
+    clip = clip_or_none(pair)
+    joints = joints_of(body, motion.poses, motion.transl, motion.betas)
+    series: list[dict[str, np.ndarray]] = [{"closeint_jitter": jitter(one, pair.fps)} for one in joints]
+    if clip is not None:
+        for one, pixels in zip(
+            series, reprojection(body, clip, motion.poses, motion.transl, motion.betas), strict=True
+        ):
+            one["closeint_reprojection"] = pixels
+    if motion.people == 2:
+        depth = _stored_depths(clip, motion)
+        if depth is None:
+            depth = np.maximum(0, -state_of(motion).gaps()[0].min((1, 2)))
+        for one in series:
+            one["closeint_penetration"] = 1000 * depth
+    worst: dict[str, float] = {}
+    for ob, one in zip(pair.objects(), series, strict=True):
+        write_series(ob, one, pair.frames())
+        for name, values in one.items():
+            worst[name] = max(worst.get(name, 0.0), float(values.max()))
+    return worst
+
+
+def _stored_depths(clip: InteractionClip | None, motion: PairMotion) -> np.ndarray | None:
+    """(T,) metres, if the clip has them and the motion has not been changed since."""
+    quality = clip.metadata.get("quality") if clip is not None else None
+    stored = quality.get("penetration_mm") if isinstance(quality, dict) else None
+    if clip is None or not isinstance(stored, list) or len(stored) != clip.frames:
+        return None
+    same = np.allclose(clip.transl, motion.transl, atol=1e-4) and np.allclose(clip.poses, motion.poses, atol=1e-3)
+    return np.array(stored, np.float32) / 1000 if same else None
+
+
+# -- corrections -----------------------------------------------------------------------------------------------------
+
+
+def find_edits(pair: Pair) -> list[tuple[int, int, int]]:
+    """(person, frame, joint) of every bone that the user has keyed otherwise since we wrote the motion.
+
+    A pelvis that was moved and not turned counts as well.
+    """
+    found: list[tuple[int, int, int]] = []
+    frames = pair.frames()
+    for person, ob in enumerate(pair.objects()):
+        before = reference_of(action_of(ob), pair.count)
+        if before is None:
+            continue
+        now = read_motion(ob, frames, rest_matrices(ob, JOINT_NAMES), np.array(PARENTS))
+        cosine = np.abs((before.rotations * now.rotations).sum(-1)) / np.maximum(
+            np.linalg.norm(before.rotations, axis=-1), 1e-9
+        )
+        changed = 2 * np.arccos(np.clip(cosine, 0, 1)) > _EDITED
+        changed[:, 0] |= np.linalg.norm(before.root_location - now.root_location, axis=-1) > _MOVED
+        found += [(person, int(t), int(j)) for t, j in np.argwhere(changed)]
+    return found
+
+
+def gather_corrections(pair: Pair, edits: bool = True) -> Corrections:
+    """The user's marks, and the bones that were keyed otherwise, as corrections of the clip."""
+    motion = read_pair(pair)
+    body = body_of(motion.body)
+    joints = joints_of(body, motion.poses, motion.transl, motion.betas)
+    result = Corrections()
+    turned: set[tuple[int, int, int]] = set()
+    placed: set[tuple[int, int, int]] = set()
+    for mark in marks_of(pair):
+        frame = pair.index_at(mark.frame)
+        if mark.kind == "PIN":
+            joint = JOINT_NAMES.index(mark.part)
+            if mark.way in ("ROTATION", "BOTH"):
+                turned.add((mark.person, frame, joint))
+            if mark.way in ("PLACE", "BOTH"):
+                children = [child for child, parent in enumerate(PARENTS) if parent == joint]
+                placed |= {(mark.person, frame, j) for j in (joint, *children)}
+            continue
+        other = JOINT_NAMES.index(mark.other_part) if mark.other_part else None
+        last = pair.index_at(max(mark.last, mark.frame))
+        part = JOINT_NAMES.index(mark.part)
+        result.contacts.append(ContactMark(frame, last, mark.person, part, other, mark.kind == "CONTACT"))
+    if edits:
+        for person, frame, joint in find_edits(pair):
+            turned.add((person, frame, joint))
+            if joint == 0:
+                placed.add((person, frame, 0))
+    for person, frame, joint in sorted(turned):
+        x, y, z = (float(value) for value in motion.poses[person, frame, joint])
+        result.rotations.append(RotationPin(person, frame, joint, (x, y, z)))
+    for person, frame, joint in sorted(placed):
+        x, y, z = (float(value) for value in joints[person, frame, joint])
+        result.positions.append(PositionPin(person, frame, joint, (x, y, z)))
+    return result
+
+
+def marks_of(pair: Pair) -> Any:
+    """The list of the user's marks; it belongs to the first character."""
+    return bpy.data.objects[pair.armatures[0]].closeint_marks
+
+
+def nearest_part(pair: Pair, person: int, joint: int, frame: int) -> int:
+    """The partner's body part nearest to a part of ``person`` in a clip frame."""
+    motion = read_pair(pair)
+    one = PairMotion(motion.poses[:, frame : frame + 1], motion.transl[:, frame : frame + 1], motion.betas, motion.body)
+    gaps = state_of(one).gaps()[0][0]
+    row = gaps[joint] if person == 0 else gaps[:, joint]
+    if np.isfinite(row).any():
+        return int(row.argmin())
+    body = body_of(motion.body)
+    places = [pose_skeleton(body, one.poses[p], one.betas[p], one.transl[p]).joints[0] for p in (0, 1)]
+    return int(np.linalg.norm(places[1 - person] - places[person][joint], axis=-1).argmin())

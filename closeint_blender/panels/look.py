@@ -1,0 +1,164 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Sidebar > closeint > Look and Fix: how good the motion is, where it is not, and what to do about it."""
+
+import bpy
+
+from .. import graph, session
+from ..importer.pair import PAIR, find_pair
+from ..operators.overlay import SHOWN
+from ..operators.worst import KINDS, pair_series
+from ..pair_tools import marks_of
+from . import CATEGORY
+from .lines import message, paragraph, progress
+
+_MARK_ICONS = {"PIN": "PINNED", "CONTACT": "LINKED", "APART": "UNLINKED"}
+
+
+class _Panel:
+    bl_space_type = "VIEW_3D"
+    bl_region_type = "UI"
+    bl_category = CATEGORY
+
+
+class CLOSEINT_PT_look(_Panel, bpy.types.Panel):
+    """What the footage said of the people, frame by frame"""
+
+    bl_idname = "CLOSEINT_PT_look"
+    bl_label = "Look and Fix"
+    bl_order = 5
+
+    @classmethod
+    def poll(cls, context):  # type: ignore[no-untyped-def]
+        return any(ob.type == "ARMATURE" and PAIR in ob for ob in context.scene.objects)
+
+    def draw(self, context):  # type: ignore[no-untyped-def]
+        layout = self.layout
+        pair = find_pair(context)
+        if pair is None:
+            paragraph(layout, "Select one of the characters.", context, icon="INFO")
+            return
+        frame = context.scene.frame_current
+        inside = 0 <= round((frame - pair.start) / pair.step) < pair.count
+        for ob in pair.objects():
+            box = layout.box().column(align=True)
+            row = box.row()
+            data = ob.data
+            seen = data.get("closeint_visible", 0.0) > 0.5
+            row.label(text=ob.name, icon="HIDE_OFF" if seen else "HIDE_ON")
+            side = row.row()
+            side.alignment = "RIGHT"
+            side.active = inside
+            side.label(text=("seen" if seen else "not seen") if inside else "outside the clip")
+            sure, touch = (float(data.get(f"closeint_{name}", 0.0)) for name in ("confidence", "contact"))
+            box.progress(factor=min(max(sure, 0.0), 1.0), text=f"Confidence {100 * sure:.0f} %")
+            box.progress(factor=min(max(touch, 0.0), 1.0), text=f"Contact {100 * touch:.0f} %")
+        row = layout.row(align=True)
+        row.operator("closeint.graph", depress=graph.is_shown(), icon="GRAPH")
+        shown = any(ob is not None and SHOWN in ob for ob in pair.meshes())
+        row.operator("closeint.overlay", depress=shown, icon="OVERLAY").show = "TOGGLE"
+
+
+class CLOSEINT_PT_worst(_Panel, bpy.types.Panel):
+    """Where the motion is worst"""
+
+    bl_idname = "CLOSEINT_PT_worst"
+    bl_label = "Worst Frames"
+    bl_parent_id = "CLOSEINT_PT_look"
+    bl_order = 0
+
+    @classmethod
+    def poll(cls, context):  # type: ignore[no-untyped-def]
+        return find_pair(context) is not None
+
+    def draw(self, context):  # type: ignore[no-untyped-def]
+        pair = find_pair(context)
+        column = self.layout.column(align=True)
+        for kind, (_, title, form) in KINDS.items():
+            values = pair_series(pair, kind)
+            row = column.row(align=True)
+            row.operator("closeint.jump_to_worst", text=title, icon="NEXT_KEYFRAME").kind = kind
+            side = row.row()
+            side.scale_x = 0.55
+            side.alignment = "RIGHT"
+            side.label(text="-" if values is None else form.format(float(values.max())))
+        self.layout.operator("closeint.measure", icon="FILE_REFRESH")
+
+
+class CLOSEINT_PT_correct(_Panel, bpy.types.Panel):
+    """Corrections and contacts, and solving again around them"""
+
+    bl_idname = "CLOSEINT_PT_correct"
+    bl_label = "Correct"
+    bl_parent_id = "CLOSEINT_PT_look"
+    bl_order = 1
+
+    @classmethod
+    def poll(cls, context):  # type: ignore[no-untyped-def]
+        return find_pair(context) is not None
+
+    def draw(self, context):  # type: ignore[no-untyped-def]
+        layout = self.layout
+        pair = find_pair(context)
+        if context.mode != "POSE":
+            paragraph(layout, "In Pose Mode, key bones as they should be, or select bones and mark:", context)
+        column = layout.column(align=True)
+        column.operator("closeint.pin", icon="PINNED")
+        row = column.row(align=True)
+        row.operator("closeint.mark_contact", text="Contact Here", icon="LINKED").touch = True
+        row.operator("closeint.mark_contact", text="No Contact Here", icon="UNLINKED").touch = False
+        column.operator("closeint.show_edits", icon="VIEWZOOM")
+        marks = marks_of(pair)
+        if len(marks):
+            box = layout.box().column(align=True)
+            for index, mark in enumerate(marks):
+                row = box.row(align=True)
+                row.label(text=mark.text(), icon=_MARK_ICONS[mark.kind])
+                row.operator("closeint.remove_mark", text="", icon="X").index = index
+            box.operator("closeint.remove_mark", text="Remove All").index = -1
+        row = layout.row()
+        row.scale_y = 1.4
+        row.operator("closeint.refine", icon="SHADERFX").blend = context.scene.closeint_refine_blend
+        layout.prop(context.scene, "closeint_refine_blend")
+        progress(layout, [job for job in session.jobs() if job.command == "refine"])
+        message(layout, "look", context)
+
+
+class CLOSEINT_PT_mend(_Panel, bpy.types.Panel):
+    """Changes of both people together that do not part them"""
+
+    bl_idname = "CLOSEINT_PT_mend"
+    bl_label = "Both Together"
+    bl_parent_id = "CLOSEINT_PT_look"
+    bl_order = 2
+
+    @classmethod
+    def poll(cls, context):  # type: ignore[no-untyped-def]
+        return find_pair(context) is not None
+
+    def draw(self, _context):  # type: ignore[no-untyped-def]
+        column = self.layout.column(align=True)
+        column.operator("closeint.smooth", icon="MOD_SMOOTH")
+        column.operator("closeint.to_floor", icon="SNAP_FACE")
+        column.operator("closeint.reapply_clip", icon="FILE_REFRESH")
+
+
+_CLASSES = (CLOSEINT_PT_look, CLOSEINT_PT_worst, CLOSEINT_PT_correct, CLOSEINT_PT_mend)
+
+
+def register() -> None:
+    bpy.types.Scene.closeint_refine_blend = bpy.props.FloatProperty(
+        name="Blend",
+        description="Seconds before and after a correction in which refining may change the motion",
+        default=0.5,
+        min=0.05,
+        soft_max=2.0,
+        precision=2,
+    )
+    for cls in _CLASSES:
+        bpy.utils.register_class(cls)
+
+
+def unregister() -> None:
+    for cls in reversed(_CLASSES):
+        bpy.utils.unregister_class(cls)
+    del bpy.types.Scene.closeint_refine_blend
