@@ -23,6 +23,7 @@ from closeint_core.worker.client import Job
 from .. import session
 
 _INTERVAL = 0.1
+_REDRAW = 0.3
 _PATIENCE = 30.0
 """Seconds for which a finished job waits for the user to end what they are dragging."""
 
@@ -84,7 +85,7 @@ class JobOperator:
         session.state.said.pop(self.panel, None)
         self._timer = context.window_manager.event_timer_add(_INTERVAL, window=context.window)
         self._window = context.window
-        self._shown = ""
+        self._shown, self._shown_at = "", 0.0
         self._ended_at = 0.0
         context.window_manager.modal_handler_add(self)
         self._show(context)
@@ -149,8 +150,9 @@ class JobOperator:
         """The status bar, and the panel if what it shows has changed."""
         running = session.jobs()
         text = progress_text(running[0]) if running else ""
-        if text != self._shown:
-            self._shown = text
+        # Drawing the sidebar takes time from the viewport.
+        if text != self._shown and time.monotonic() - self._shown_at > _REDRAW:
+            self._shown, self._shown_at = text, time.monotonic()
             context.workspace.status_text_set(f"closeint: {text}     Esc: cancel" if text else None)
             session.redraw()
 

@@ -59,12 +59,40 @@ def _report_lines(layout, report):  # type: ignore[no-untyped-def]
     if device is not None:
         state_line(layout, device["ok"], f"Device: {device['detail']}")
     for title, rows in sections.items():
-        if title == "Program":
-            continue
-        optional = not any(row["needed"] for row in rows)
-        for row in rows:
-            detail = "optional" if optional and not row["ok"] else ""
-            state_line(layout, row["ok"], row["name"], needed=row["needed"], detail=detail)
+        if title != "Program":
+            for row in rows:
+                if row["needed"] or row["ok"]:
+                    state_line(layout, row["ok"], row["name"], needed=row["needed"])
+
+
+class CLOSEINT_PT_optional(bpy.types.Panel):
+    """Licensed models that are not there; nothing needs them"""
+
+    bl_idname = "CLOSEINT_PT_optional"
+    bl_label = "Licensed Models"
+    bl_space_type = "VIEW_3D"
+    bl_region_type = "UI"
+    bl_category = CATEGORY
+    bl_parent_id = "CLOSEINT_PT_setup"
+    bl_options = {"DEFAULT_CLOSED"}
+
+    @classmethod
+    def poll(cls, _context):  # type: ignore[no-untyped-def]
+        return bool(session.worker_state()[0] == "ready" and session.report())
+
+    def draw(self, context):  # type: ignore[no-untyped-def]
+        layout = self.layout
+        chosen = preferences()
+        if isinstance(chosen, bpy.types.AddonPreferences):
+            layout.prop(chosen, "data", text="")
+        for title, rows in session.report().get("sections", {}).items():
+            optional = [row for row in rows if not row["needed"]]
+            if optional:
+                column = layout.column(align=True)
+                column.label(text=title)
+                for row in optional:
+                    state_line(column, row["ok"], row["name"], needed=False, detail="" if row["ok"] else "not there")
+        paragraph(layout, "None of them is needed. Where they are looked for and published: closeint doctor.", context)
 
 
 def _buttons(layout, kind, context):  # type: ignore[no-untyped-def]
@@ -89,13 +117,14 @@ def _buttons(layout, kind, context):  # type: ignore[no-untyped-def]
         column.prop(chosen, "device")
         column.prop(chosen, "python")
         column.prop(chosen, "base_python")
-        column.prop(chosen, "data")
         column.operator("preferences.addon_show", text="Preferences", icon="PREFERENCES").module = PACKAGE
 
 
 def register() -> None:
     bpy.utils.register_class(CLOSEINT_PT_setup)
+    bpy.utils.register_class(CLOSEINT_PT_optional)
 
 
 def unregister() -> None:
+    bpy.utils.unregister_class(CLOSEINT_PT_optional)
     bpy.utils.unregister_class(CLOSEINT_PT_setup)

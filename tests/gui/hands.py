@@ -45,6 +45,9 @@ def find_button(gui, part, *, from_top=50, column=0.45):
     """
     region = gui.region("UI")
     top = region.y + region.height
+    # A pop-up goes away when the pointer leaves it.
+    gui.move(*gui.view3d_point(0.2, 0.3))
+    yield 0.5
     for y in range(top - from_top, region.y + 10, -9):
         point = gui.to_x11(region.x + column * region.width, y)
         bpy.context.window_manager.clipboard = ""
