@@ -1,0 +1,251 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Pairs of people in interaction, made to order: batched, seeded, on any device."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass, fields
+from functools import lru_cache
+
+import roma
+import torch
+from torch import Tensor
+
+from closeint_core.body.data import load_body
+from closeint_core.body.torch_body import TorchBody
+from closeint_core.training.synthetic.kinds import KINDS
+from closeint_core.training.synthetic.plan import Draw, Plan, make_plan
+from closeint_core.training.synthetic.solve import Scene, Tools
+from closeint_core.training.synthetic.spec import Kind, Split
+
+CONTACT_DISTANCE = 0.012
+"""Metres between two skins that touch."""
+MIRROR_JOINTS = torch.tensor([0, 2, 1, 3, 5, 4, 6, 8, 7, 9, 11, 10, 12, 14, 13, 15, 17, 16, 19, 18, 21, 20, 23, 22])
+"""Index of the joint on the other side of the body."""
+
+
+@dataclass
+class Interactions:
+    """N pairs over T frames, metres and radians, right-handed world with Z up and the floor at z = 0.
+
+    Attributes:
+        poses: (N, 2, T, 24, 3) axis-angle; joint 0 is the global orientation.
+        transl: (N, 2, T, 3), added after skinning as in ``TorchBody``.
+        betas: (N, 2, B). fps: (N,).
+        kind: (N,) int64, position of the kind's name in ``KINDS.all_names()``.
+        contacts: (N, T, 24, 24) bool, part i of person 0 touches part j of person 1.
+        planted: (N, 2, T, 2) bool, the left and the right foot stand still on the floor.
+        touch_error: (N,) greatest distance (metres) of a wanted touch from being one, 0 where none was wanted.
+        depth: (N,) greatest depth (metres) of a sampled skin point of one behind the skin of the other.
+    """
+
+    poses: Tensor
+    transl: Tensor
+    betas: Tensor
+    fps: Tensor
+    kind: Tensor
+    contacts: Tensor
+    planted: Tensor
+    touch_error: Tensor
+    depth: Tensor
+
+    def __len__(self) -> int:
+        return len(self.poses)
+
+    def __getitem__(self, rows: Tensor | slice | list[int]) -> Interactions:
+        """Some of the pairs."""
+        return Interactions(**{f.name: getattr(self, f.name)[rows] for f in fields(self)})
+
+    @classmethod
+    def join(cls, parts: Sequence[Interactions]) -> Interactions:
+        """One batch of several of as many frames."""
+        return cls(**{f.name: torch.cat([getattr(part, f.name) for part in parts]) for f in fields(cls)})
+
+    def to(self, device: torch.device | str) -> Interactions:
+        """The same on another device."""
+        return Interactions(**{f.name: getattr(self, f.name).to(device) for f in fields(self)})
+
+    def kind_names(self) -> list[str]:
+        """Name of the kind of each pair."""
+        names = KINDS.all_names()
+        return [names[index] for index in self.kind.tolist()]
+
+    def mirrored(self) -> Interactions:
+        """Left and right exchanged: reflected at the plane y = 0."""
+        flip = torch.tensor([1.0, -1.0, -1.0], device=self.poses.device)
+        order = MIRROR_JOINTS.to(self.poses.device)
+        poses = self.poses[..., order, :] * flip
+        # The root's axes are the rest frame's (x left) on one side and the world's (y left of +x) on the other.
+        root = roma.rotvec_to_rotmat(self.poses[..., 0, :])
+        world = torch.diag(torch.tensor([1.0, -1.0, 1.0], device=self.poses.device))
+        rest = torch.diag(torch.tensor([-1.0, 1.0, 1.0], device=self.poses.device))
+        poses[..., 0, :] = roma.rotmat_to_rotvec(world @ root @ rest)
+        # ``transl`` moves the rest pelvis, which lies in the plane of symmetry: reflect the posed pelvis.
+        transl = self.transl * torch.tensor([1.0, -1.0, 1.0], device=self.poses.device)
+        return Interactions(
+            poses, transl, self.betas, self.fps, self.kind,
+            self.contacts[:, :, order][:, :, :, order], self.planted.flip(-1), self.touch_error, self.depth,
+        )  # fmt: skip
+
+    def swapped(self) -> Interactions:
+        """The two people exchanged."""
+        return Interactions(
+            self.poses.flip(1), self.transl.flip(1), self.betas.flip(1), self.fps, self.kind,
+            self.contacts.transpose(2, 3), self.planted.flip(1), self.touch_error, self.depth,
+        )  # fmt: skip
+
+
+class Generator:
+    """Makes interactions of one side of the wall between training and test, and of no other.
+
+    Args:
+        kinds: names; None for every kind of ``split``. split: may be None if ``kinds`` are of one side.
+        body: the body, whose device is used; None for the default body on the CPU.
+        steps: of the solver.
+
+    Raises:
+        CloseintError: unknown kinds, or kinds from both sides.
+    """
+
+    def __init__(
+        self,
+        kinds: Sequence[str] | None = None,
+        split: Split | None = None,
+        body: TorchBody | None = None,
+        steps: int = 70,
+    ) -> None:
+        self.kinds: tuple[Kind, ...] = KINDS.choose(kinds, split)
+        self.body = body or _default_body()
+        self.steps = steps
+        self.tools = _default_tools() if body is None else Tools(self.body)
+        cpu = self.body.template.device.type == "cpu"
+        self._plan_body = self.body if cpu else TorchBody(self.body.data)
+
+    def __call__(self, count: int, frames: int, seed: int) -> Interactions:
+        """``count`` pairs of ``frames`` frames, kinds in equal shares; the same for the same arguments."""
+        names = KINDS.all_names()
+        made: list[Interactions] = []
+        missing = [count // len(self.kinds) + (i < count % len(self.kinds)) for i in range(len(self.kinds))]
+        for attempt in range(4):
+            draw = Draw(seed * 7919 + attempt)
+            # Later rounds only fill what was rejected, a few more than needed.
+            wanted = [0 if n == 0 else n if attempt == 0 else 2 * n + 1 for n in missing]
+            plans = [
+                make_plan(kind, names.index(kind.name), n, frames, draw, self._plan_body)
+                for kind, n in zip(self.kinds, wanted, strict=True) if n
+            ]  # fmt: skip
+            if not plans:
+                break
+            batch = self._solve(Plan.join(plans), draw)
+            last = attempt == 3
+            for index, kind in enumerate(self.kinds):
+                rows = torch.nonzero(batch.kind.cpu() == names.index(kind.name))[:, 0]
+                badness = (batch.touch_error / 0.012 + batch.depth / 0.02).cpu()[rows]
+                order = rows[badness.argsort()]
+                good = acceptable(batch).cpu()
+                keep = [int(r) for r in order if last or good[r]][: missing[index]]
+                if keep:
+                    made.append(batch[sorted(keep)])
+                missing[index] -= len(keep)
+        whole = Interactions.join(made)
+        return whole[torch.randperm(len(whole), generator=Draw(seed).generator)]
+
+    def _solve(self, plan: Plan, draw: Draw) -> Interactions:
+        device = self.body.template.device
+        scene = Scene(self.tools, plan.to(device))
+        scene.solve(self.steps)
+        with torch.no_grad():
+            return self._finish(scene, draw)
+
+    def _finish(self, scene: Scene, draw: Draw) -> Interactions:
+        plan, surface = scene.plan, self.tools.surface
+        total = plan.heading.shape[2]
+        frames = torch.arange(total, device=plan.betas.device)
+        posed = scene.pose(frames)
+        poses = roma.rotmat_to_rotvec(posed.rotations)
+        pelvis = posed.skeleton.joints[..., 0, :]
+        mine, theirs = scene.touching(posed)
+        off = ((mine.positions - theirs.positions) - plan.gap[:, None, :, None] * theirs.normals).norm(dim=-1)
+        wanted = plan.weight.transpose(1, 2) > 0.999
+        touch_error = torch.where(wanted, off, torch.zeros_like(off)).amax((1, 2))
+        step = 2
+        some = frames[::step]
+        posed = scene.pose(some)
+        near = scene.find_near(posed)
+        depth = near.depth.amax((1, 2, 3)).clamp(min=0)
+        contacts = _contact_pairs(near.depth, near.partner, surface.sample_parts)
+        contacts = contacts.repeat_interleave(step, 1)[:, :total]
+        heading = draw.uniform(-math.pi, math.pi, len(poses)).to(poses.device)
+        made = Interactions(
+            poses, pelvis - scene.rest[..., 0, :], plan.betas, plan.fps, plan.kind, contacts, plan.planted > 0.5,
+            touch_error, depth,
+        )  # fmt: skip
+        made = _turned(made, scene.rest[..., 0, :], heading)
+        flip = (draw.uniform(0, 1, len(poses)) < 0.5).to(poses.device)
+        swap = (draw.uniform(0, 1, len(poses)) < 0.5).to(poses.device)
+        made = _where(flip, made.mirrored(), made)
+        return _where(swap, made.swapped(), made)
+
+
+def generate(
+    kinds: Sequence[str] | None = None,
+    count: int = 32,
+    frames: int = 32,
+    seed: int = 0,
+    *,
+    split: Split | None = None,
+    body: TorchBody | None = None,
+    steps: int = 70,
+) -> Interactions:
+    """``count`` pairs of ``frames`` frames; see ``Generator``. The same arguments give the same pairs."""
+    return Generator(kinds, split, body, steps)(count, frames, seed)
+
+
+def acceptable(made: Interactions) -> Tensor:
+    """(N,) bool: touches are touches and nobody is inside the other."""
+    return (made.touch_error < 0.02) & (made.depth < 0.03)
+
+
+@lru_cache(maxsize=1)
+def _default_body() -> TorchBody:
+    return TorchBody(load_body("default"))
+
+
+@lru_cache(maxsize=1)
+def _default_tools() -> Tools:
+    return Tools(_default_body())
+
+
+def _where(chosen: Tensor, a: Interactions, b: Interactions) -> Interactions:
+    def pick(x: Tensor, y: Tensor) -> Tensor:
+        return torch.where(chosen.reshape(-1, *[1] * (x.ndim - 1)), x, y)
+
+    return Interactions(**{f.name: pick(getattr(a, f.name), getattr(b, f.name)) for f in fields(a)})
+
+
+def _turned(made: Interactions, rest_root: Tensor, heading: Tensor) -> Interactions:
+    """Each pair's first midpoint moved to the origin and the pair turned about the vertical by ``heading`` (N,)."""
+    zero = torch.zeros_like(heading)
+    turn = roma.rotvec_to_rotmat(torch.stack((zero, zero, heading), -1))[:, None, None]
+    pelvis = made.transl + rest_root
+    centre = pelvis[:, :, :1].mean(1, keepdim=True) * torch.tensor([1.0, 1.0, 0.0], device=pelvis.device)
+    pelvis = (turn @ (pelvis - centre)[..., None])[..., 0]
+    poses = made.poses.clone()
+    poses[..., 0, :] = roma.rotmat_to_rotvec(turn @ roma.rotvec_to_rotmat(poses[..., 0, :]))
+    return Interactions(**{**made.__dict__, "poses": poses, "transl": pelvis - rest_root})
+
+
+def _contact_pairs(depths: Tensor, partner: Tensor, parts: Tensor) -> Tensor:
+    """(N, F, 24, 24) bool from depths (N, 2, F, S) of the samples of each and the other's samples (N, 2, F, S)."""
+    pairs, _, frames, count = depths.shape
+    touch = depths > -CONTACT_DISTANCE
+    out = torch.zeros(pairs, frames, 24 * 24, dtype=torch.bool, device=depths.device)
+    for person in (0, 1):
+        own = parts.expand(pairs, frames, count)
+        other = parts[partner[:, person]]
+        index = own * 24 + other if person == 0 else other * 24 + own
+        hit = torch.zeros_like(out, dtype=torch.int32)
+        hit.scatter_add_(2, index, touch[:, person].int())
+        out |= hit > 0
+    return out.unflatten(2, (24, 24))

@@ -1,0 +1,340 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Brings planned pairs together: all pairs, people and frames at once, by gradient descent on what is wrong.
+
+Unknown are smooth corrections of the planned joints (B-splines over time), of the pelvis, of feet in the air, and
+where each person stands. Legs follow in closed form, so that feet stay planted whatever the solver does.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import NamedTuple
+
+import roma
+import torch
+from torch import Tensor
+
+from closeint_core.body.data import JOINT_NAMES
+from closeint_core.body.torch_body import Skeleton, TorchBody
+from closeint_core.physics.energies import LIMIT_HIGH, LIMIT_LOW
+from closeint_core.physics.spheres import inscribe_spheres, ride_on_vertices
+from closeint_core.training.synthetic.curves import bspline_basis
+from closeint_core.training.synthetic.legs import axis_rotation, solve_leg
+from closeint_core.training.synthetic.plan import Plan
+from closeint_core.training.synthetic.surface import JOINT, Surface, SurfacePoints
+
+# How far (degrees) a joint readily leaves its planned pose.
+_LOOSENESS = {
+    "pelvis": 6.0, "spine1": 6.0, "spine2": 6.0, "spine3": 6.0, "neck": 10.0, "head": 10.0, "collar": 8.0,
+    "shoulder": 30.0, "elbow": 32.0, "wrist": 24.0, "hand": 10.0, "hip": 0.0, "knee": 0.0, "ankle": 0.0, "foot": 0.0,
+}  # fmt: skip
+BASE = torch.tensor([[0.0, 0.0, 1.0], [1.0, 0.0, 0.0], [0.0, 1.0, 0.0]])
+"""The rest frame (x left, y up, z forward) turned to the world: forward is +X, left +Y, up +Z."""
+_LEGS = tuple(JOINT[f"{side}_{name}"] for side in ("left", "right") for name in ("hip", "knee", "ankle", "foot"))
+_NEAR = 0.09
+"""A nearest point farther away (metres) than this says nothing about being inside."""
+_MARGIN = 0.001
+
+
+@dataclass
+class Posed:
+    """Poses of N pairs in F frames: local rotations (N, 2, F, 24, 3, 3), axis-angle of the joints that the solver
+    turns (N, 2, F, 24, 3), the skeleton, and how far legs are out of reach (N, 2, F, 2)."""
+
+    rotations: Tensor
+    vectors: Tensor
+    skeleton: Skeleton
+    over: Tensor
+
+
+class NearPoints(NamedTuple):
+    """For each sample of either person the other's nearest sample: (N, 2, F, S) indices, and how deep it lies behind
+    that one's skin, metres, negative outside."""
+
+    partner: Tensor
+    depth: Tensor
+
+
+class Watch(NamedTuple):
+    """M samples that are inside or nearly so: flat indices (M,) into (N, 2, F, S) of the point and of the other's
+    nearest sample, its normal (M, 3), and the pair (M,) they belong to."""
+
+    point: Tensor
+    plane: Tensor
+    normal: Tensor
+    pair: Tensor
+
+
+class Tools:
+    """What the solver needs of a body: places, samples, spheres, on the body's device."""
+
+    def __init__(self, body: TorchBody) -> None:
+        self.body = body
+        self.surface = Surface(body)
+        device = body.template.device
+        centres, _ = inscribe_spheres(body.data, 0.02)
+        regressor = ride_on_vertices(body.data, centres)
+        self._spheres = body.points(regressor)
+        self._sphere_regressor = torch.tensor(regressor, device=device)
+        part = torch.tensor(regressor @ body.data.dense_weights, device=device).argmax(1)
+        names = [JOINT_NAMES[int(p)] for p in part]
+
+        def indices(words: tuple[str, ...]) -> Tensor:
+            chosen = [i for i, name in enumerate(names) if name.endswith(words)]
+            return torch.tensor(chosen, device=device)
+
+        self.arm_spheres = {side: indices(tuple(f"{side}_{n}" for n in ("elbow", "wrist", "hand")))
+                            for side in ("left", "right")}  # fmt: skip
+        self.trunk_spheres = indices(("pelvis", "spine1", "spine2", "spine3", "neck", "head", "hip"))
+        loose = [_LOOSENESS[name.removeprefix("left_").removeprefix("right_")] for name in JOINT_NAMES]
+        self.loose = torch.deg2rad(torch.tensor(loose, device=device))[:, None]
+        self.base = BASE.to(device)
+        low, high = LIMIT_LOW.clone(), LIMIT_HIGH.clone()
+        for joint in _LEGS:  # those are solved in closed form
+            low[joint], high[joint] = -10.0, 10.0
+        for side, sign in (("left", 1.0), ("right", -1.0)):
+            for name in ("hand",):
+                bounds = sorted((sign * -1.3, sign * 0.2))
+                low[JOINT[f"{side}_{name}"], 2], high[JOINT[f"{side}_{name}"], 2] = bounds
+        self.low, self.high = low.to(device), high.to(device)
+
+    def sphere_radii(self, betas: Tensor) -> Tensor:
+        """(..., S) for shapes (..., B): the distance from each centre to the rest skin."""
+        vertices = self.body.rest_vertices(betas)
+        centres = self._sphere_regressor @ vertices
+        return torch.cdist(centres, vertices[..., ::2, :]).amin(-1)
+
+    def sphere_centres(self, skeleton: Skeleton, betas: Tensor) -> Tensor:
+        """(..., S, 3) centres of a posed body."""
+        return self._spheres(skeleton, betas)
+
+
+class Scene:
+    """N pairs with their unknowns.
+
+    Args:
+        tools: of the body. plan: on the same device. spacing: frames between control points.
+    """
+
+    def __init__(self, tools: Tools, plan: Plan, spacing: float = 5.0) -> None:
+        self.tools, self.plan = tools, plan
+        device = plan.betas.device
+        pairs, _, frames = plan.heading.shape
+        self.basis = bspline_basis(frames, spacing).to(device)
+        knots = self.basis.shape[1]
+        self.betas = plan.betas[:, :, None]
+        self.rest = tools.body.rest_joints(self.betas)
+        self.turn = torch.zeros(pairs, 2, knots, 24, 3, device=device, requires_grad=True)
+        self.shift = torch.zeros(pairs, 2, knots, 3, device=device, requires_grad=True)
+        self.foot = torch.zeros(pairs, 2, knots, 6, device=device, requires_grad=True)
+        self.stand = torch.zeros(pairs, 2, 3, device=device, requires_grad=True)
+        self.radii = tools.sphere_radii(plan.betas)
+        self._rows = torch.arange(pairs, device=device)[:, None]
+        legs = torch.zeros(24, dtype=torch.bool, device=device)
+        legs[list(_LEGS)] = True
+        self._free_joints = torch.nonzero(~legs)[:, 0]
+
+    def pose(self, frames: Tensor) -> Posed:
+        """Poses of the chosen frames (F,)."""
+        plan, basis = self.plan, self.basis[frames]
+        residual = torch.einsum("fk,npkja->npfja", basis, self.turn) * self.tools.loose
+        vectors = plan.prior[:, :, frames] + residual
+        local = roma.rotvec_to_rotmat(vectors)
+        # Where the person stands: moved and turned as a whole, feet included.
+        move, spin = 0.1 * self.stand[..., :2], 0.1 * self.stand[..., 2]
+        centre = plan.pelvis[:, :, :1, :2].mean(2, keepdim=True)
+        c, s = torch.cos(spin)[:, :, None], torch.sin(spin)[:, :, None]
+
+        def placed(points: Tensor) -> Tensor:
+            """(N, 2, F, 3) moved with the person."""
+            flat = points[..., :2] - centre
+            x = c * flat[..., 0] - s * flat[..., 1]
+            y = s * flat[..., 0] + c * flat[..., 1]
+            there = torch.stack((x, y), -1) + centre + move[:, :, None]
+            return torch.cat((there, points[..., 2:]), -1)
+
+        heading = plan.heading[:, :, frames] + spin[..., None]
+        facing = axis_rotation(2, heading) @ self.tools.base
+        root = facing @ local[..., 0, :, :]
+        shift = torch.einsum("fk,npka->npfa", basis, self.shift)
+        pelvis = placed(plan.pelvis[:, :, frames]) + 0.03 * shift
+        foot_shift = 0.08 * torch.einsum("fk,npka->npfa", basis, self.foot).unflatten(-1, (2, 3))
+        free = plan.free[:, :, frames]
+        parts = list(local.unbind(-3))
+        parts[0] = root
+        over = []
+        for foot, side in enumerate(("left", "right")):
+            ankle = placed(plan.ankles[:, :, frames, foot]) + free[..., foot, None] * foot_shift[..., foot, :]
+            yaw = plan.foot_yaw[:, :, frames, foot] + spin[..., None]
+            level = axis_rotation(2, yaw) @ self.tools.base
+            turned = level @ axis_rotation(0, plan.foot_pitch[:, :, frames, foot])
+            aim = 0.7 * yaw + 0.3 * heading
+            pole = torch.stack((torch.cos(aim), torch.sin(aim), torch.zeros_like(aim)), -1)
+            names = ("pelvis", f"{side}_hip", f"{side}_knee", f"{side}_ankle")
+            rest = tuple(self.rest[..., JOINT[name], :] for name in names)
+            # A knee whose foot is right below or before the hip points up as well as ahead.
+            pole = pole + torch.tensor([0.0, 0.0, 0.3], device=pole.device)
+            leg = solve_leg(rest, pelvis, root, ankle, turned, pole)  # type: ignore[arg-type]
+            parts[JOINT[f"{side}_hip"]], parts[JOINT[f"{side}_knee"]] = leg.hip, leg.knee
+            parts[JOINT[f"{side}_ankle"]] = leg.ankle
+            parts[JOINT[f"{side}_foot"]] = axis_rotation(0, plan.toes[:, :, frames, foot])
+            over.append(leg.over)
+        rotations = torch.stack(parts, -3)
+        transl = pelvis - self.rest[..., 0, :]
+        skeleton = self.tools.body.skeleton(rotations, self.betas, transl)
+        return Posed(rotations, vectors, skeleton, torch.stack(over, -1))
+
+    def touching(self, posed: Posed) -> tuple[SurfacePoints, SurfacePoints]:
+        """The two places of every touch: (N, F, C, 3) mine, theirs."""
+        places = self.tools.surface.places(posed.skeleton, self.betas)
+        plan = self.plan
+
+        def pick(points: Tensor, who: Tensor, place: Tensor) -> Tensor:
+            return points[self._rows, who, :, place].transpose(1, 2)  # (N, C, F, 3) -> (N, F, C, 3)
+
+        mine = SurfacePoints(*(pick(x, plan.who, plan.mine) for x in places))
+        theirs = SurfacePoints(*(pick(x, 1 - plan.who, plan.theirs) for x in places))
+        return mine, theirs
+
+    def energy(self, frames: Tensor, watch: Watch | None, push: float) -> dict[str, Tensor]:
+        """What is wrong with each pair (N,), term by term: squared errors in units of what is tolerable."""
+        plan, tools = self.plan, self.tools
+        posed = self.pose(frames)
+        terms: dict[str, Tensor] = {}
+        scaled = (posed.vectors - plan.prior[:, :, frames]) / tools.loose.clamp(min=1e-3)
+        scaled = scaled[..., self._free_joints, :]
+        terms["pose"] = 0.3 * scaled.square().sum((-1, -2)).mean((1, 2))
+        over = (posed.vectors - tools.high).clamp(min=0) + (tools.low - posed.vectors).clamp(min=0)
+        over = over[..., self._free_joints, :]
+        terms["limits"] = (over / 0.05).square().sum((-1, -2)).mean((1, 2))
+        terms["shift"] = self.shift.square().sum(-1).mean((1, 2)) * 0.5
+        terms["foot"] = self.foot.square().sum(-1).mean((1, 2)) * 0.3
+        tolerance = torch.stack((plan.apart, plan.apart, plan.apart * 0 + 0.12), -1)[:, None]
+        terms["stand"] = (0.1 * self.stand / tolerance).square().sum((1, 2)) * 0.5
+        terms["reach"] = (posed.over / 0.004).square().sum(-1).mean((1, 2))
+        second = self.turn[:, :, 2:] - 2 * self.turn[:, :, 1:-1] + self.turn[:, :, :-2]
+        terms["smooth"] = 1.5 * second.square().sum((-1, -2)).mean((1, 2))
+        sway = self.shift[:, :, 2:] - 2 * self.shift[:, :, 1:-1] + self.shift[:, :, :-2]
+        terms["smooth"] = terms["smooth"] + 2.0 * sway.square().sum(-1).mean((1, 2))
+
+        mine, theirs = self.touching(posed)
+        weight = plan.weight[:, :, frames].transpose(1, 2)  # (N, F, C)
+        miss = (mine.positions - theirs.positions - plan.gap[:, None, :, None] * theirs.normals).square().sum(-1)
+        miss = (miss + 1e-10).sqrt()
+        near_miss = torch.where(miss < 0.06, miss.square(), 0.12 * miss - 0.0036)
+        sigma = 0.2 ** (1 - weight) * 0.004**weight
+        terms["touch"] = 0.5 * (weight * near_miss / sigma.square()).sum(-1).mean(1)
+        against = 1 + (mine.normals * theirs.normals).sum(-1)
+        terms["facing"] = 12 * (plan.facing[:, None] * weight.square() * against).sum(-1).mean(1)
+        if len(frames) > 1:
+            terms["held"] = self._slip(posed, weight)
+
+        head = posed.skeleton.rotations[..., JOINT["head"], :, :]
+        eyes = posed.skeleton.joints[..., JOINT["head"], :] + head @ torch.tensor([0.0, 0.06, 0.08], device=head.device)
+        to = torch.nn.functional.normalize(eyes.flip(1) - eyes, dim=-1)
+        aim = (plan.gaze[:, :, frames] * (1 - (head[..., 2] * to).sum(-1))).mean((1, 2))
+        terms["gaze"] = 14 * aim
+
+        centres = tools.sphere_centres(posed.skeleton, self.betas)
+        terms["overlap"] = push * self._overlap(centres)
+        terms["own"] = 0.5 * self._own_overlap(centres)
+        if watch is not None:
+            terms["inside"] = push * self._inside(posed, watch)
+        return terms
+
+    def _slip(self, posed: Posed, weight: Tensor) -> Tensor:
+        """Movement of held places along each other between neighbouring frames, in the frame of the held part."""
+        plan, parts = self.plan, self.tools.surface.place_parts
+        mine, theirs = self.touching(posed)
+        bone = posed.skeleton.rotations[self._rows, 1 - plan.who, :, parts[plan.theirs]].transpose(1, 2)
+        apart = (bone.mT @ (mine.positions - theirs.positions)[..., None])[..., 0]
+        both = (weight[:, 1:] * weight[:, :-1]) * plan.held[:, None]
+        return (both * ((apart[:, 1:] - apart[:, :-1]) / 0.004).square().sum(-1)).sum(-1).mean(1)
+
+    def _overlap(self, centres: Tensor) -> Tensor:
+        distance = torch.cdist(centres[:, 0], centres[:, 1])
+        wanted = self.radii[:, 0, None, :, None] + self.radii[:, 1, None, None, :]
+        deep = (wanted - distance).clamp(min=0) / 0.01
+        return deep.square().sum((-1, -2)).mean(1)
+
+    def _own_overlap(self, centres: Tensor) -> Tensor:
+        arms, trunk = self.tools.arm_spheres, self.tools.trunk_spheres
+        total = torch.zeros(len(centres), device=centres.device)
+        for first, second in (
+            (arms["left"], trunk), (arms["right"], trunk), (arms["left"], arms["right"]),
+        ):  # fmt: skip
+            distance = torch.cdist(centres[..., first, :], centres[..., second, :])
+            wanted = self.radii[:, :, None, first, None] + self.radii[:, :, None, None, second]
+            total = total + ((wanted - distance).clamp(min=0) / 0.01).square().sum((-1, -2)).mean((1, 2))
+        return total
+
+    def find_near(self, posed: Posed) -> NearPoints:
+        """Each sample's nearest sample of the other person, and its depth."""
+        with torch.no_grad():
+            points = self.tools.surface.samples(posed.skeleton, self.betas)
+            partner = nearest_samples(points.positions)
+            index = partner[..., None].expand(-1, -1, -1, -1, 3)
+            apart = points.positions - points.positions.flip(1).gather(3, index)
+            depth = -(apart * points.normals.flip(1).gather(3, index)).sum(-1)
+            return NearPoints(partner, torch.where(apart.square().sum(-1) < _NEAR**2, depth, -_NEAR))
+
+    def watch(self, frames: Tensor) -> Watch:
+        """The samples worth watching in the chosen frames."""
+        with torch.no_grad():
+            posed = self.pose(frames)
+            near = self.find_near(posed)
+            point = torch.nonzero(near.depth.flatten() > -0.02)[:, 0]
+            count, samples = near.depth.shape[2:]
+            block, pair = point // samples, point // (2 * count * samples)
+            person = block // count % 2
+            other = block + torch.where(person == 0, count, -count)
+            plane = other * samples + near.partner.flatten()[point]
+            normals = self.tools.surface.samples(posed.skeleton, self.betas).normals
+            return Watch(point, plane, normals.reshape(-1, 3)[plane], pair)
+
+    def _inside(self, posed: Posed, watch: Watch) -> Tensor:
+        positions = self.tools.surface.sample_positions(posed.skeleton, self.betas)
+        frames, flat = positions.shape[2], positions.reshape(-1, 3)
+        apart = flat[watch.point] - flat[watch.plane]
+        deep = (_MARGIN - (apart * watch.normal).sum(-1)).clamp(min=0) / 0.005
+        total = torch.zeros(len(positions), device=deep.device)
+        return total.index_add(0, watch.pair, deep.square()) / (2 * frames)
+
+    def solve(self, steps: int = 70, stride: int = 3, searches: int = 4) -> None:
+        """Minimise the energy over every ``stride``-th frame; the last steps know the skins, the first only spheres."""
+        total = self.plan.heading.shape[2]
+        frames = torch.arange(0, total, stride, device=self.plan.betas.device)
+        unknowns = [self.turn, self.shift, self.foot, self.stand]
+        optimizer = torch.optim.Adam(unknowns, lr=0.1, betas=(0.9, 0.97))
+        watch: Watch | None = None
+        first = 2 * steps // 5
+        for step in range(steps):
+            share = step / steps
+            optimizer.param_groups[0]["lr"] = 0.1 * (1 - share) + 0.012 * share
+            if step >= first and (step - first) % max(1, (steps - first) // searches) == 0:
+                watch = self.watch(frames)
+            optimizer.zero_grad(set_to_none=True)
+            terms = self.energy(frames, watch, push=0.1 + 1.4 * share**2)
+            torch.stack(list(terms.values())).sum().backward()
+            optimizer.step()
+
+
+def nearest_samples(positions: Tensor, chunk: int = 16) -> Tensor:
+    """(N, 2, F, S) index of the other person's sample nearest to each of positions (N, 2, F, S, 3)."""
+    pairs, _, frames, count, _ = positions.shape
+    a, b = positions[:, 0].flatten(0, 1), positions[:, 1].flatten(0, 1)
+    out = torch.zeros(2, pairs * frames, count, dtype=torch.int64, device=positions.device)
+    # Only where the two boxes come close can anything touch.
+    low, high = positions.amin(-2) - _NEAR / 2, positions.amax(-2) + _NEAR / 2
+    close = ((low[:, 0] < high[:, 1]) & (low[:, 1] < high[:, 0])).all(-1).flatten()
+    rows = torch.nonzero(close)[:, 0]
+    chunk = chunk if positions.device.type == "cpu" else 64 * chunk
+    for start in range(0, len(rows), chunk):
+        some = rows[start : start + chunk]
+        first, second = a[some], b[some]
+        middle = first.mean(1, keepdim=True)  # squares of small numbers lose no digits
+        first, second = first - middle, second - middle
+        for person, (mine, other) in enumerate(((first, second), (second, first))):
+            # |a - b|^2 without |a|^2, which does not change which b is nearest.
+            out[person, some] = torch.baddbmm(other.square().sum(-1)[:, None], mine, other.mT, alpha=-2).argmin(2)
+    return out.unflatten(1, (pairs, frames)).transpose(0, 1)
