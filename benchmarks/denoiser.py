@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """Time and memory of sampling the denoiser: ours as one CUDA graph, ours eager, and a straightforward loop.
 
-    python benchmarks/denoiser.py [--device cuda|cpu] [--windows 1 64] [--checkpoint FILE] [--json]
+    python benchmarks/denoiser.py [--device cuda|cpu ...] [--windows 1 64] [--checkpoint FILE] [--json]
 
 All sides draw the same windows (16 frames, two people, 5 DDIM steps) from the same noise and weights, parameters out;
 what they differ by is printed. The straightforward loop is written as one would first write it: everything about the
@@ -251,7 +251,8 @@ def benchmark(device: str, counts: list[int], checkpoint: str | None) -> list[di
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
-    parser.add_argument("--device", default="cuda" if torch.cuda.is_available() else "cpu")
+    devices = ["cuda", "cpu"] if torch.cuda.is_available() else ["cpu"]
+    parser.add_argument("--device", nargs="+", choices=["cuda", "cpu"], default=devices)
     parser.add_argument("--windows", type=int, nargs="+", default=[1, 64])
     parser.add_argument("--checkpoint", help="weights of a denoiser; random ones of its size otherwise")
     parser.add_argument("--json", action="store_true")
@@ -260,18 +261,21 @@ def main() -> None:
     if options.memory_of:
         print(memory_of(options.memory_of, options.windows[0], options.checkpoint))
         return
-    rows = benchmark(options.device, options.windows, options.checkpoint)
-    name = torch.cuda.get_device_name() if options.device == "cuda" else f"CPU, {torch.get_num_threads()} threads"
-    if options.json:
-        print(json.dumps({"device": name, "torch": torch.__version__, "rows": rows}))
-        return
-    print(f"{name}, torch {torch.__version__}, Python {platform.python_version()}; {FRAMES} frames, 2 people, 5 steps")
-    print(f"{'windows':>7}  {'side':<16} {'median ms':>9} {'fastest':>8} {'peak MB':>8}  off by mm (mean, max)")
-    for row in rows:
+    for device in options.device:
+        rows = benchmark(device, options.windows, options.checkpoint)
+        name = torch.cuda.get_device_name() if device == "cuda" else f"CPU, {torch.get_num_threads()} threads"
+        if options.json:
+            print(json.dumps({"device": name, "torch": torch.__version__, "rows": rows}))
+            continue
         print(
-            f"{row['windows']:>7}  {row['side']:<16} {row['median_ms']:>9.2f} {row['fastest_ms']:>8.2f} "
-            f"{row['peak_mb']:>8.1f}  {row['off_by_mean_mm']:.4f}, {row['off_by_max_mm']:.4f}"
+            f"{name}, torch {torch.__version__}, Python {platform.python_version()}; {FRAMES} frames, 2 people, 5 steps"
         )
+        print(f"{'windows':>7}  {'side':<16} {'median ms':>9} {'fastest':>8} {'peak MB':>8}  off by mm (mean, max)")
+        for row in rows:
+            print(
+                f"{row['windows']:>7}  {row['side']:<16} {row['median_ms']:>9.2f} {row['fastest_ms']:>8.2f} "
+                f"{row['peak_mb']:>8.1f}  {row['off_by_mean_mm']:.4f}, {row['off_by_max_mm']:.4f}"
+            )
 
 
 if __name__ == "__main__":

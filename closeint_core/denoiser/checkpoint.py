@@ -26,6 +26,7 @@ from closeint_core.errors import CloseintError
 from closeint_core.files import atomic_path
 
 FORMAT = "closeint-denoiser/1"
+_LARGE = 1 << 30
 _CONFIG_KEY = "closeint"
 _PUBLISHED = "Get the file again from where its owners publish it."
 _SINUSOIDS = ("sequence_pos_encoder.pe", "embed_timestep.sequence_pos_encoder.pe")
@@ -46,7 +47,9 @@ def read_torch_file(path: Path) -> dict[str, Any]:
     try:
         with torch.serialization.safe_globals(_stand_ins(path)), warnings.catch_warnings():
             warnings.simplefilter("ignore")  # about odd pickle protocols: what cannot be read is refused
-            content = torch.load(path, map_location="cpu", weights_only=True)
+            # HMR2.0's file holds its optimiser too, twice the network: mapped, only what is wanted is read.
+            mapped = path.stat().st_size > _LARGE and zipfile.is_zipfile(path)
+            content = torch.load(path, map_location="cpu", weights_only=True, mmap=mapped)
     except pickle.UnpicklingError as error:
         name = re.search(r"GLOBAL ([\w.]+)", str(error))
         what = f"it asks for {name.group(1)}, which weights do not need" if name else "it holds more than weights"
@@ -108,7 +111,7 @@ def state_dict_in(content: Mapping[str, Any], key: str, path: Path) -> dict[str,
 def check_weights(
     found: Mapping[str, Tensor], wanted: Mapping[str, Tensor], path: Path, is_own: Callable[[str], bool]
 ) -> dict[str, Tensor]:
-    """The wanted tensors, float32, from those found.
+    """Copies of the wanted tensors, float32, from those found.
 
     Args:
         is_own: whether a found name that is not wanted belongs to the network, so that it may not be ignored.
@@ -130,7 +133,7 @@ def check_weights(
             )
         if not torch.isfinite(found[name]).all():
             raise CloseintError(f"In the checkpoint {path}, {name} is not finite.", _PUBLISHED)
-    return {name: found[name].to(torch.float32) for name in wanted}
+    return {name: found[name].to(torch.float32, copy=True) for name in wanted}
 
 
 def _some(names: Iterable[str], most: int = 5) -> str:

@@ -14,6 +14,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from windows import randomize
 
+from closeint_core.denoiser import checkpoint
 from closeint_core.denoiser.checkpoint import load_denoiser, read_torch_file, save_denoiser
 from closeint_core.denoiser.hmr2 import HMR2, HMR2Config, load_hmr2
 from closeint_core.denoiser.network import Denoiser, DenoiserConfig
@@ -191,6 +192,17 @@ def test_a_lightning_file_with_its_configuration(tmp_path):
     assert found.config == TINY_HMR2
     assert same(model, found)
     assert not isinstance(read_torch_file(tmp_path / "a.ckpt")["hyper_parameters"]["cfg"], node)
+
+
+def test_large_files_are_mapped(tmp_path, monkeypatch):
+    """What comes of them does not depend on the file any more."""
+    model = randomize(HMR2(TINY_HMR2))
+    torch.save({"state_dict": model.state_dict(), "optimizer": torch.zeros(1000)}, tmp_path / "a.ckpt")
+    monkeypatch.setattr(checkpoint, "_LARGE", 0)
+    found = load_hmr2(tmp_path / "a.ckpt", heads=4, decoder_heads=2)
+    size = (tmp_path / "a.ckpt").stat().st_size
+    (tmp_path / "a.ckpt").write_bytes(bytes(size))
+    assert same(model, found)
 
 
 def test_hmr2_files_that_are_wrong(tmp_path):

@@ -109,7 +109,7 @@ def test_the_denoiser_learns_64_windows(body, condition):
 @pytest.mark.slow
 def test_the_prior_learns_64_windows(body):
     numbers = canonical_numbers(body, synthetic_windows(body, WINDOWS))
-    model = train_prior(body, numbers, PriorConfig(), 700, 16, 1e-3)
+    model = train_prior(body, numbers, PriorConfig(), 700, WINDOWS, 2e-3)
     found = report(model, body, numbers)
     print(found)
     assert found.mpjpe_mm < 5
