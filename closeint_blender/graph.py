@@ -18,7 +18,7 @@ from gpu_extras.batch import batch_for_shader
 from .importer.evidence import read_series
 from .importer.pair import find_pair
 
-_HEIGHT, _GAP, _LEFT, _BOTTOM = 30, 6, 90, 46
+_HEIGHT, _GAP, _LEFT, _BOTTOM = 30, 6, 100, 46
 _COLOURS = ((0.35, 0.62, 0.95), (0.95, 0.80, 0.45), (0.45, 0.85, 0.50), (0.90, 0.45, 0.50))
 _BACK, _UNSEEN = (0.05, 0.05, 0.06, 0.75), (0.45, 0.45, 0.45, 0.85)
 _TOUCH, _DEEP, _LINE = (1.0, 0.5, 0.1, 1.0), (0.95, 0.05, 0.2, 1.0), (1.0, 1.0, 1.0, 0.9)
@@ -41,6 +41,13 @@ def show(on: bool) -> None:
     elif not on and _handle is not None:
         bpy.types.SpaceView3D.draw_handler_remove(_handle, "WINDOW")
         _handle = None
+
+
+def _covered(area: Any) -> float:
+    """Pixels on the right of a 3D view over which the sidebar lies."""
+    if not bpy.context.preferences.system.use_region_overlap:
+        return 0.0
+    return float(sum(region.width for region in area.regions if region.type == "UI" and region.width > 1))
 
 
 def columns_of(values: np.ndarray, count: int) -> np.ndarray:
@@ -67,7 +74,7 @@ def _draw() -> None:
         return
     scale = context.preferences.system.ui_scale
     left, height, gap = _LEFT * scale, _HEIGHT * scale, _GAP * scale
-    width = region.width - left - 70 * scale
+    width = region.width - left - _covered(context.area) - 12 * scale
     if width < 100:
         return
     shader = gpu.shader.from_builtin("UNIFORM_COLOR")
@@ -88,7 +95,7 @@ def _draw() -> None:
         _fill(shader, bars(left, bottom, width, np.where(seen, sure * height, 0)), (*colour, 0.8))
         _fill(shader, bars(left, bottom + height - 5 * scale, width, touch * 5 * scale), _TOUCH)
         _fill(shader, bars(left, bottom, width, np.where(deep > 0.05, deep * height, 0)), _DEEP)
-        _write(ob.name.removesuffix(".001")[-12:], 10 * scale, bottom + 0.35 * height, 11 * scale)
+        _write(ob.name if len(ob.name) <= 13 else f"...{ob.name[-10:]}", 10 * scale, bottom + 0.35 * height, 11 * scale)
     now = (context.scene.frame_current - pair.start) / max(pair.step * pair.count, 1e-6)
     if 0 <= now <= 1:
         x = left + width * min(now + 0.5 / pair.count, 1.0)

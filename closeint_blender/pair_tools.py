@@ -97,6 +97,11 @@ def measure(pair: Pair, motion: PairMotion | None = None) -> dict[str, float]:
     return worst
 
 
+def is_measured(pair: Pair) -> bool:
+    """Whether ``measure`` has been called for the characters."""
+    return any("closeint_jitter" in ob.data for ob in pair.objects())
+
+
 def _stored_depths(clip: InteractionClip | None, motion: PairMotion) -> np.ndarray | None:
     """(T,) metres, if the clip has them and the motion has not been changed since."""
     quality = clip.metadata.get("quality") if clip is not None else None

@@ -54,14 +54,15 @@ def plan_ground(points: np.ndarray, planted: np.ndarray | None, fps: float, leve
     rotation, offset = np.eye(3), np.zeros(3)
     frames = points.shape[1]
     lowest = points[..., 2].min(-1)  # (P, T)
-    standing = _standing(lowest, planted)
+    window = round(fps) if follow else frames
+    standing = _standing(lowest, planted, window)
     if level:
         index = points[..., 2].argmin(-1)
         feet = np.take_along_axis(points, index[..., None, None], 2)[:, :, 0][standing]
         rotation = levelling(feet)
         points = points @ rotation.T
         lowest = points[..., 2].min(-1)
-        standing = _standing(lowest, planted)
+        standing = _standing(lowest, planted, window)
     height = float(np.median(lowest[standing]))
     offset[2] = -height
     lift = np.zeros(frames)
@@ -75,9 +76,14 @@ def plan_ground(points: np.ndarray, planted: np.ndarray | None, fps: float, leve
     return GroundPlan(rotation, offset, lift)
 
 
-def _standing(lowest: np.ndarray, planted: np.ndarray | None) -> np.ndarray:
-    """(P, T) frames in which a person's lowest point is on the floor."""
-    floor = np.percentile(lowest, 10, axis=1, keepdims=True)
+def _standing(lowest: np.ndarray, planted: np.ndarray | None, window: int) -> np.ndarray:
+    """(P, T) frames in which a person's lowest point is as low as it gets within ``window`` frames."""
+    half = min(window // 2, lowest.shape[1] - 1)
+    if window >= lowest.shape[1]:
+        floor = np.percentile(lowest, 10, axis=1, keepdims=True)
+    else:
+        padded = np.pad(lowest, ((0, 0), (half, half)), mode="edge")
+        floor = np.lib.stride_tricks.sliding_window_view(padded, 2 * half + 1, axis=1).min(-1)
     low = lowest < floor + _NEAR
     if planted is not None and (planted & low).any():
         return planted & low

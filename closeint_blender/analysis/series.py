@@ -53,7 +53,7 @@ def worst_frames(values: np.ndarray, count: int = 5, apart: int = 8, share: floa
     left = np.array(values, np.float64)
     least = share * left.max(initial=0.0)
     found: list[int] = []
-    while len(found) < count:
+    while len(left) and len(found) < count:
         top = int(left.argmax())
         if not left[top] > 0 or left[top] < least:
             break

@@ -18,7 +18,8 @@ from ..scene_state import preserve_user_state
 from .camera import add_background, make_camera
 from .camera_model import BlenderCamera, blender_camera, frame_rate
 from .character import SHAPE_KEY_LIMIT, make_armature, make_mesh, rest_matrices
-from .evidence import observed_series, write_series
+from .evidence import write_series
+from .evidence_rules import observed_series
 from .floor import make_floor
 from .footage import Footage, find_footage
 from .motion import write_motion

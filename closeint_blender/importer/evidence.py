@@ -13,11 +13,7 @@ from typing import Any
 import bpy
 import numpy as np
 
-from closeint_core.clip import InteractionClip
-
 from .fcurves import Channels, curves_of, write_action
-
-_CONFIDENT = 0.05
 
 DESCRIPTIONS = {
     "closeint_visible": "1 where the person was seen in the footage",
@@ -32,38 +28,15 @@ DESCRIPTIONS = {
 """The properties, all 0 where nothing is known."""
 
 
-def observed_series(clip: InteractionClip, person: int) -> dict[str, np.ndarray]:
-    """The series (T,) or (T, J) that the clip's own arrays give."""
-    confidence = clip.keypoints2d[person, ..., 2]
-    seen = np.isfinite(clip.keypoints2d[person]).all(-1) & (confidence > _CONFIDENT)
-    mean = np.where(seen, confidence, 0).sum(-1) / np.maximum(seen.sum(-1), 1)
-    contacts = clip.contacts[person]
-    return {
-        "closeint_visible": clip.visible[person].astype(np.float32),
-        "closeint_confidence": mean.astype(np.float32),
-        "closeint_contact": contacts.max(-1),
-        "closeint_contacts": contacts,
-        "closeint_unseen": gap_lengths(clip.visible[person]) / np.float32(clip.fps),
-    }
-
-
-def gap_lengths(visible: np.ndarray) -> np.ndarray:
-    """Of every frame (T,) that is not visible, the length in frames of the run it is in; else 0."""
-    edges = np.flatnonzero(np.diff(np.concatenate([[True], visible, [True]]).astype(np.int8)))
-    lengths = np.zeros(len(visible), np.float32)
-    for start, stop in edges.reshape(-1, 2):
-        lengths[start:stop] = stop - start
-    return lengths
-
-
 def write_series(armature: Any, series: Mapping[str, np.ndarray], frames: np.ndarray) -> None:
-    """Set the animated properties; those that are not in ``series`` stay.
+    """Set the animated properties; those that are not in ``series`` stay as far as they are of the same length.
 
     Args:
         armature: the object. series: property -> (T,) or (T, N). frames: (T,) scene frames.
     """
     data = armature.data
-    everything = {**read_series(armature, frames), **series}
+    kept = {name: values for name, values in read_series(armature, frames).items() if _keys(data, name) == len(frames)}
+    everything = {**kept, **series}
     channels = []
     for name, values in everything.items():
         values = np.nan_to_num(np.asarray(values, np.float32))
@@ -77,6 +50,10 @@ def write_series(armature: Any, series: Mapping[str, np.ndarray], frames: np.nda
     if old is not None and old.users == 0:
         old_name, _ = old.name, bpy.data.actions.remove(old)
         action.name = old_name
+
+
+def _keys(data: Any, name: str) -> int:
+    return next((len(c.keyframe_points) for c in curves_of(data) if c.data_path == f'["{name}"]'), 0)
 
 
 def read_series(armature: Any, frames: np.ndarray) -> dict[str, np.ndarray]:

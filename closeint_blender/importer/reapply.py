@@ -23,7 +23,8 @@ from .build import PreparedPerson, body_warnings, mark, prepare_person
 from .camera import animate_camera
 from .camera_model import blender_camera
 from .character import SHAPE_KEY_LIMIT, rest_matrices
-from .evidence import observed_series, write_series
+from .evidence import write_series
+from .evidence_rules import observed_series
 from .motion import action_of, is_in_strip, write_motion
 from .options import ImportedPerson, ImportResult
 from .pair import PAIR, Pair, mesh_of, move, pair_relations

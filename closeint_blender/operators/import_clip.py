@@ -12,7 +12,7 @@ from ..importer.build import import_clip
 from ..importer.options import ImportOptions
 from ..importer.pair import find_pair, require_pair
 from ..importer.reapply import reapply_clip
-from ..pair_tools import marks_of
+from ..pair_tools import is_measured, marks_of, measure
 
 
 class CLOSEINT_OT_import_clip(bpy.types.Operator, ImportHelper):
@@ -164,7 +164,11 @@ class CLOSEINT_OT_reapply_clip(bpy.types.Operator, ImportHelper):
         try:
             wanted = bpy.data.objects.get(self.character) if self.character else None
             pair = require_pair(context, wanted)
+            measured = is_measured(pair)
             result = reapply_clip(context, pair, self.filepath, self.swap, self.camera)
+            pair = require_pair(context, bpy.data.objects[pair.armatures[0]])
+            if measured:
+                measure(pair)
             if self.clear_marks:
                 marks_of(pair).clear()
         except CloseintError as error:

@@ -47,13 +47,13 @@ class CLOSEINT_PG_mark(bpy.types.PropertyGroup):
     way: _WAY  # type: ignore[valid-type]
 
     def text(self) -> str:
-        """Such as "12  Person 1 left hand"."""
-        what = f"{self.frame}  Person {self.person + 1} {self.part.replace('_', ' ')}"
+        """Such as "12: P1 left hand on spine3"."""
+        what = f"{self.frame}: P{self.person + 1} {self.part.replace('_', ' ')}"
         if self.kind == "CONTACT":
             what += f" on {self.other_part.replace('_', ' ')}"
         elif self.kind == "APART":
             what += f" not on {self.other_part.replace('_', ' ') or 'the other'}"
-        return what if self.last <= self.frame else f"{what}, to {self.last}"
+        return what if self.last <= self.frame else what.replace(":", f"-{self.last}:", 1)
 
 
 def chosen_bones(context, pair):  # type: ignore[no-untyped-def]

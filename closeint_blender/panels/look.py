@@ -75,10 +75,9 @@ class CLOSEINT_PT_worst(_Panel, bpy.types.Panel):
         column = self.layout.column(align=True)
         for kind, (_, title, form) in KINDS.items():
             values = pair_series(pair, kind)
-            row = column.row(align=True)
+            row = column.split(factor=0.66, align=True)
             row.operator("closeint.jump_to_worst", text=title, icon="NEXT_KEYFRAME").kind = kind
             side = row.row()
-            side.scale_x = 0.55
             side.alignment = "RIGHT"
             side.label(text="-" if values is None else form.format(float(values.max())))
         self.layout.operator("closeint.measure", icon="FILE_REFRESH")

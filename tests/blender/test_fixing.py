@@ -275,7 +275,7 @@ def test_marks(runtime: BlenderRuntime) -> None:
     assert "no bone 'tail'" in facts["wrong_bone"]
     first, apart, nearest, pin, scripted = facts["marks"]
     assert first[:6] == ["CONTACT", 5, 7, 0, "left_hand", "spine3"]
-    assert first[-1] == "5  Person 1 left hand on spine3, to 7"
+    assert first[-1] == "5-7: P1 left hand on spine3"
     assert apart[:6] == ["APART", 5, 5, 0, "right_hand", ""]
     assert nearest[:5] == ["CONTACT", 5, 5, 0, "right_hand"]
     assert nearest[5] in JOINT_NAMES

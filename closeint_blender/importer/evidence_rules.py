@@ -1,0 +1,34 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""What a clip's own arrays say of a person, frame by frame. No bpy here."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from closeint_core.clip import InteractionClip
+
+_CONFIDENT = 0.05
+
+
+def observed_series(clip: InteractionClip, person: int) -> dict[str, np.ndarray]:
+    """The series (T,) or (T, J) that the clip's own arrays give."""
+    confidence = clip.keypoints2d[person, ..., 2]
+    seen = np.isfinite(clip.keypoints2d[person]).all(-1) & (confidence > _CONFIDENT)
+    mean = np.where(seen, confidence, 0).sum(-1) / np.maximum(seen.sum(-1), 1)
+    contacts = clip.contacts[person]
+    return {
+        "closeint_visible": clip.visible[person].astype(np.float32),
+        "closeint_confidence": mean.astype(np.float32),
+        "closeint_contact": contacts.max(-1),
+        "closeint_contacts": contacts,
+        "closeint_unseen": gap_lengths(clip.visible[person]) / np.float32(clip.fps),
+    }
+
+
+def gap_lengths(visible: np.ndarray) -> np.ndarray:
+    """Of every frame (T,) that is not visible, the length in frames of the run it is in; else 0."""
+    edges = np.flatnonzero(np.diff(np.concatenate([[True], visible, [True]]).astype(np.int8)))
+    lengths = np.zeros(len(visible), np.float32)
+    for start, stop in edges.reshape(-1, 2):
+        lengths[start:stop] = stop - start
+    return lengths
