@@ -261,7 +261,7 @@ def _outputs(path: Path, options: argparse.Namespace) -> dict[str, Path]:
 def _beside(path: Path, options: argparse.Namespace, named: dict[str, Path], suffix: str) -> Path:
     """A file of that suffix: in --out, or beside a file that is named, or in the current folder."""
     model = next(iter(named.values()), None)
-    name = path.name.removesuffix(SUFFIX)
+    name = path.name.removesuffix(SUFFIX).removesuffix(".npz")
     stem = Path(name).stem if Path(name).suffix.lower() in VIDEO_SUFFIXES else name
     if options.out:
         return options.out.absolute() / f"{stem}{suffix}"
