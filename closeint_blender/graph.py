@@ -25,6 +25,8 @@ _TOUCH, _DEEP, _LINE = (1.0, 0.5, 0.1, 1.0), (0.95, 0.05, 0.2, 1.0), (1.0, 1.0, 
 _DEEPEST = 20.0  # millimetres at which the red is full height
 _MOST_COLUMNS = 600
 
+_SHOWN = ("closeint_visible", "closeint_confidence", "closeint_contact", "closeint_penetration")
+
 _handle: Any = None
 
 
@@ -83,7 +85,7 @@ def _draw() -> None:
     people = pair.objects()
     for person, ob in enumerate(people):
         bottom = _BOTTOM * scale + (len(people) - 1 - person) * (height + gap)
-        series = {name: columns_of(v, count) for name, v in read_series(ob, pair.frames()).items() if v.ndim == 1}
+        series = {name: columns_of(v, count) for name, v in read_series(ob, pair.frames(), _SHOWN).items()}
         nothing = np.zeros(count)
         seen = series.get("closeint_visible", nothing + 1) > 0.5
         sure = np.clip(series.get("closeint_confidence", nothing), 0, 1)

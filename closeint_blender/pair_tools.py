@@ -20,7 +20,7 @@ from .analysis.points import pose_skeleton
 from .analysis.series import jitter, joints_of, reprojection
 from .importer.character import rest_matrices
 from .importer.evidence import write_series
-from .importer.motion import action_of, read_motion, reference_of
+from .importer.motion import action_of, keys_between, read_motion, reference_of
 from .importer.pair import Pair, PairMotion, read_pair
 
 _EDITED = np.radians(0.3)
@@ -86,7 +86,7 @@ def measure(pair: Pair, motion: PairMotion | None = None) -> dict[str, float]:
     if motion.people == 2:
         depth = _stored_depths(clip, motion)
         if depth is None:
-            depth = np.maximum(0, -state_of(motion).gaps()[0].min((1, 2)))
+            depth = state_of(motion).depths()
         for one in series:
             one["closeint_penetration"] = 1000 * depth
     worst: dict[str, float] = {}
@@ -136,38 +136,54 @@ def find_edits(pair: Pair) -> list[tuple[int, int, int]]:
     return found
 
 
+def edited_times(pair: Pair) -> dict[tuple[int, int, int], float]:
+    """(person, clip frame, joint) of every edited bone, with the scene frame that it is edited in.
+
+    Where the scene has another rate than the clip, the user's keys lie between the clip's frames.
+    """
+    times = {edit: pair.start + pair.step * edit[1] for edit in find_edits(pair)}
+    frames = pair.frames()
+    for person, ob in enumerate(pair.objects()):
+        if reference_of(action_of(ob), pair.count) is None:
+            continue
+        for joint, time in keys_between(ob, frames):
+            if frames[0] <= time <= frames[-1]:
+                times[person, pair.index_at(time), joint] = time
+    return times
+
+
 def gather_corrections(pair: Pair, edits: bool = True) -> Corrections:
     """The user's marks, and the bones that were keyed otherwise, as corrections of the clip."""
-    motion = read_pair(pair)
-    body = body_of(motion.body)
-    joints = joints_of(body, motion.poses, motion.transl, motion.betas)
     result = Corrections()
-    turned: set[tuple[int, int, int]] = set()
-    placed: set[tuple[int, int, int]] = set()
+    turned: dict[tuple[int, int, int], float] = {}
+    placed: dict[tuple[int, int, int], float] = {}
+    if edits:
+        turned = edited_times(pair)
+        placed = {edit: time for edit, time in turned.items() if edit[2] == 0}
     for mark in marks_of(pair):
         frame = pair.index_at(mark.frame)
+        joint = JOINT_NAMES.index(mark.part)
         if mark.kind == "PIN":
-            joint = JOINT_NAMES.index(mark.part)
             if mark.way in ("ROTATION", "BOTH"):
-                turned.add((mark.person, frame, joint))
+                turned[mark.person, frame, joint] = mark.frame
             if mark.way in ("PLACE", "BOTH"):
                 children = [child for child, parent in enumerate(PARENTS) if parent == joint]
-                placed |= {(mark.person, frame, j) for j in (joint, *children)}
+                placed |= {(mark.person, frame, j): float(mark.frame) for j in (joint, *children)}
             continue
         other = JOINT_NAMES.index(mark.other_part) if mark.other_part else None
         last = pair.index_at(max(mark.last, mark.frame))
-        part = JOINT_NAMES.index(mark.part)
-        result.contacts.append(ContactMark(frame, last, mark.person, part, other, mark.kind == "CONTACT"))
-    if edits:
-        for person, frame, joint in find_edits(pair):
-            turned.add((person, frame, joint))
-            if joint == 0:
-                placed.add((person, frame, 0))
-    for person, frame, joint in sorted(turned):
-        x, y, z = (float(value) for value in motion.poses[person, frame, joint])
+        result.contacts.append(ContactMark(frame, last, mark.person, joint, other, mark.kind == "CONTACT"))
+    times = np.array(sorted({*turned.values(), *placed.values()}), np.float64)
+    if not len(times):
+        return result
+    motion = read_pair(pair, frames=times)
+    joints = joints_of(body_of(motion.body), motion.poses, motion.transl, motion.betas)
+    place = {time: i for i, time in enumerate(times.tolist())}
+    for (person, frame, joint), time in sorted(turned.items()):
+        x, y, z = (float(value) for value in motion.poses[person, place[time], joint])
         result.rotations.append(RotationPin(person, frame, joint, (x, y, z)))
-    for person, frame, joint in sorted(placed):
-        x, y, z = (float(value) for value in joints[person, frame, joint])
+    for (person, frame, joint), time in sorted(placed.items()):
+        x, y, z = (float(value) for value in joints[person, place[time], joint])
         result.positions.append(PositionPin(person, frame, joint, (x, y, z)))
     return result
 

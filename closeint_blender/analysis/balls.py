@@ -113,6 +113,16 @@ def vertex_normals(vertices: np.ndarray, faces: np.ndarray) -> np.ndarray:
     return normals / np.maximum(np.linalg.norm(normals, axis=1, keepdims=True), 1e-12)
 
 
+def least_gaps(centres: tuple[np.ndarray, np.ndarray], balls: tuple[BodyBalls, BodyBalls]) -> np.ndarray:
+    """(T,) the smallest gap of two people whose balls are at ``centres``, (T, S, 3) each; metres."""
+    reach = balls[0].radii[:, None] + balls[1].radii
+    result = np.empty(len(centres[0]), np.float32)
+    for t, (a, b) in enumerate(zip(*centres, strict=True)):
+        square = (a**2).sum(-1)[:, None] + (b**2).sum(-1) - 2 * a @ b.T
+        result[t] = (np.sqrt(np.maximum(square, 0)) - reach).min()
+    return result
+
+
 def part_gaps(
     centres: tuple[np.ndarray, np.ndarray], balls: tuple[BodyBalls, BodyBalls], joints: int = 24
 ) -> tuple[np.ndarray, np.ndarray]:

@@ -11,10 +11,9 @@ from dataclasses import dataclass
 import numpy as np
 
 from closeint_core.body.data import PARENTS, BodyData
-from closeint_core.body.skinning import axis_angle_to_matrix
 
-from ..importer.rig import matrix_to_quaternion, quaternion_to_rotvec
-from .balls import BodyBalls, part_gaps
+from ..importer.rig import multiply, quaternion_to_rotvec, rotvec_to_quaternion
+from .balls import BodyBalls, least_gaps, part_gaps
 from .points import PosedSkeleton, pose_skeleton
 from .time_filter import gaussian, gaussian_zero
 
@@ -78,6 +77,10 @@ class PairState:
     def gaps(self) -> tuple[np.ndarray, np.ndarray]:
         """See ``balls.part_gaps``."""
         return part_gaps(self.centres, self.balls)
+
+    def depths(self) -> np.ndarray:
+        """(T,) metres that the two are inside each other."""
+        return np.maximum(0, -least_gaps(self.centres, self.balls))
 
 
 @dataclass
@@ -164,7 +167,7 @@ def hold_contacts(
         feet = [_calm(points, planted[p], sigma) for p, points in enumerate(feet)]
     ease = np.concatenate([np.repeat(_EASE, 3), np.full(3, _EASE_ROOT)]) ** 2
     ease = np.concatenate([ease, ease])
-    start = axis_angle_to_matrix(after.poses.astype(np.float64))
+    start = rotvec_to_quaternion(after.poses.astype(np.float64))
     poses, transl = after.poses.astype(np.float64), after.transl.astype(np.float64)
     state = after
     for share in _CALMING:
@@ -182,10 +185,9 @@ def hold_contacts(
             transl[person] += own[:, 72:]
             width = sigma * share
             if width > 0.3:
-                since = axis_angle_to_matrix(poses[person]) @ start[person].transpose(0, 1, 3, 2)
-                turned = gaussian(quaternion_to_rotvec(matrix_to_quaternion(since)), width)
-                rotations = axis_angle_to_matrix(turned) @ start[person]
-                poses[person] = quaternion_to_rotvec(matrix_to_quaternion(rotations))
+                since = multiply(rotvec_to_quaternion(poses[person]), start[person] * (1, -1, -1, -1))
+                turned = rotvec_to_quaternion(gaussian(quaternion_to_rotvec(since), width))
+                poses[person] = quaternion_to_rotvec(multiply(turned, start[person]))
                 transl[person] = after.transl[person] + gaussian(transl[person] - after.transl[person], width)
         state = before.moved(poses.astype(np.float32), transl.astype(np.float32))
     return state
@@ -257,5 +259,5 @@ def _turned(poses: np.ndarray, skeleton: PosedSkeleton, turn: np.ndarray) -> np.
     above = np.broadcast_to(np.eye(3), (len(poses), 24, 3, 3)).copy()
     above[:, 1:] = skeleton.rotations[:, parents[1:]]
     local_turn = np.einsum("tjab,tja->tjb", above, turn)  # into the parent's axes
-    rotations = axis_angle_to_matrix(local_turn) @ axis_angle_to_matrix(poses)
-    return quaternion_to_rotvec(matrix_to_quaternion(rotations))
+    turned = multiply(rotvec_to_quaternion(local_turn), rotvec_to_quaternion(poses))
+    return quaternion_to_rotvec(turned)

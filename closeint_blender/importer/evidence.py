@@ -7,7 +7,7 @@ only and may be exchanged. They show in the graph editor like any curve.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Container, Mapping
 from typing import Any
 
 import bpy
@@ -56,14 +56,14 @@ def _keys(data: Any, name: str) -> int:
     return next((len(c.keyframe_points) for c in curves_of(data) if c.data_path == f'["{name}"]'), 0)
 
 
-def read_series(armature: Any, frames: np.ndarray) -> dict[str, np.ndarray]:
-    """The animated properties, (T,) or (T, N) each, at scene frames (T,)."""
+def read_series(armature: Any, frames: np.ndarray, names: Container[str] = DESCRIPTIONS) -> dict[str, np.ndarray]:
+    """The animated properties ``names``, (T,) or (T, N) each, at scene frames (T,)."""
     from .motion import sample
 
     columns: dict[str, dict[int, np.ndarray]] = {}
     for curve in curves_of(armature.data):
         name = curve.data_path[2:-2]
-        if name in DESCRIPTIONS:
+        if name in DESCRIPTIONS and name in names:
             columns.setdefault(name, {})[curve.array_index] = sample(curve, frames)
     result = {}
     for name, found in columns.items():

@@ -39,7 +39,7 @@ def write_motion(armature: Any, name: str, channels: PoseChannels, frames: np.nd
     curves += [Channels(path, channels.rotations[:, j], JOINT_NAMES[j]) for j, path in enumerate(_ROTATION_PATHS)]
     action = write_action(armature, name, curves, frames)
     flat = np.concatenate([channels.rotations.reshape(len(frames), -1), channels.root_location], axis=1)
-    action[REFERENCE] = flat.astype(np.float64).reshape(-1)
+    action[REFERENCE] = flat.astype(np.float32).reshape(-1)
     if nla:
         push_down(armature, action, frames)
     return action
@@ -126,12 +126,29 @@ def _sample_curves(armature: Any, frames: np.ndarray) -> PoseChannels:
 
 def sample(curve: Any, frames: np.ndarray) -> np.ndarray:
     """Values (T,) of an F-curve; straight from its keys where they lie on the frames."""
-    keys = np.empty(2 * len(curve.keyframe_points), np.float32)
-    curve.keyframe_points.foreach_get("co", keys)
-    keys = keys.reshape(-1, 2)
+    flat = np.empty(2 * len(curve.keyframe_points), np.float32)
+    curve.keyframe_points.foreach_get("co", flat)
+    keys = flat.reshape(-1, 2)
     if len(keys) == len(frames) and np.abs(keys[:, 0] - frames).max(initial=0) < 1e-3 and not len(curve.modifiers):
         return keys[:, 1]
     return np.array([curve.evaluate(float(frame)) for frame in frames], np.float32)
+
+
+def keys_between(armature: Any, frames: np.ndarray) -> list[tuple[int, float]]:
+    """(joint, scene frame) of the keys that lie on none of the frames (T,): somebody else has set them."""
+    joints = {path: j for j, path in enumerate(_ROTATION_PATHS)} | {_ROOT_PATH: 0}
+    found: set[tuple[int, float]] = set()
+    for curve in curves_of_action(armature, action_of(armature)):
+        if curve.data_path not in joints or not len(curve.keyframe_points):
+            continue
+        flat = np.empty(2 * len(curve.keyframe_points), np.float32)
+        curve.keyframe_points.foreach_get("co", flat)
+        times = flat[::2]
+        nearest = np.clip(np.searchsorted(frames, times), 1, max(len(frames) - 1, 1))
+        after = frames[np.minimum(nearest, len(frames) - 1)]
+        away = np.minimum(np.abs(times - frames[nearest - 1]), np.abs(times - after))
+        found |= {(joints[curve.data_path], float(time)) for time in times[away > 0.01]}
+    return sorted(found)
 
 
 def _play(armature: Any, frames: np.ndarray, rest: np.ndarray, parents: np.ndarray) -> PoseChannels:

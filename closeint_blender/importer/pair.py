@@ -184,18 +184,19 @@ class PairMotion:
         return len(self.poses)
 
 
-def read_pair(pair: Pair, reference: bool = False) -> PairMotion:
+def read_pair(pair: Pair, reference: bool = False, frames: np.ndarray | None = None) -> PairMotion:
     """The motion of the characters as it is now, or as it was last written by us.
 
     Args:
         pair: the characters.
         reference: as it was written; people without a record are read as they are now.
+        frames: scene frames to read it at; None: those of the clip's frames.
 
     Raises:
         CloseintError: a character is scaled against the other.
     """
     people = pair.objects()
-    frames = pair.frames()
+    frames = pair.frames() if frames is None else frames
     poses, transl = [], []
     for ob, (rotation, offset) in zip(people, pair_relations(people), strict=True):
         rest = rest_matrices(ob, JOINT_NAMES)

@@ -9,7 +9,7 @@ from closeint_core.body.data import JOINT_NAMES
 from closeint_core.errors import CloseintError
 
 from ..importer.pair import require_pair
-from ..pair_tools import find_edits, marks_of, nearest_part
+from ..pair_tools import edited_times, marks_of, nearest_part
 
 _PARTS = [(name, name.replace("_", " ").title(), f"The body part of the bone {name}") for name in JOINT_NAMES]
 
@@ -213,7 +213,7 @@ class CLOSEINT_OT_show_edits(_Marking, bpy.types.Operator):
     def run(self, context):  # type: ignore[no-untyped-def]
         """Jumps to the next edited frame."""
         pair = require_pair(context)
-        edits = find_edits(pair)
+        edits = sorted(edited_times(pair))
         if not edits:
             self.report({"INFO"}, "No bone has been keyed otherwise")
             return {"FINISHED"}

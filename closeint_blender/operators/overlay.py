@@ -77,8 +77,8 @@ def _depths(pair: Pair) -> list[np.ndarray] | None:
     for person in (0, 1):
         skeleton = pose_skeleton(body, motion.poses[person], motion.betas[person], motion.transl[person])
         rest = body.template + body.shapedirs[:, :, : motion.betas.shape[1]] @ motion.betas[person]
-        turned = np.einsum("vj,jab->vab", body.dense_weights, skeleton.rotations[0])
-        places.append(np.einsum("vab,vb->va", turned, rest) + body.dense_weights @ skeleton.offsets[0])
+        turned = (body.dense_weights @ skeleton.rotations[0].reshape(-1, 9)).reshape(-1, 3, 3)
+        places.append((turned @ rest[..., None])[..., 0] + body.dense_weights @ skeleton.offsets[0])
     return [depth_in_balls(places[p], state.centres[1 - p][0], state.balls[1 - p].radii) for p in (0, 1)]
 
 

@@ -27,7 +27,7 @@ _MEASURED = ("closeint_penetration", "closeint_reprojection", "closeint_jitter")
 def pair_series(pair: Pair, kind: str) -> np.ndarray | None:
     """(T,) the worse of the people, frame by frame; None if it was not measured."""
     name = KINDS[kind][0]
-    found = [read_series(ob, pair.frames()).get(name) for ob in pair.objects()]
+    found = [read_series(ob, pair.frames(), (name,)).get(name) for ob in pair.objects()]
     known = [values for values in found if values is not None]
     return np.max(known, axis=0) if known else None
 

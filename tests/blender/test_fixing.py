@@ -14,7 +14,7 @@ import numpy as np
 import pytest
 from blender_runtimes import BlenderRuntime
 from fixing_clips import FRAMES, HEIGHT, UNSEEN, touching_clip
-from test_import import run_inside
+from test_import import run_inside, write_images
 from wild_clips import random_clip
 
 from closeint_blender.analysis.balls import fill
@@ -49,6 +49,7 @@ def fixed(runtime: BlenderRuntime) -> Fixed:
         folder = Path(name)
         for clip, stem in ((ONE, "one"), (TWO, "two"), (SOLO, "other"), (touch(), "touch")):
             clip.save(folder / f"{stem}.closeint.npz")
+        write_images(folder / "images", range(5, 20))
         run_inside(runtime, "measure_fixing.py", [name])
         facts = json.loads((folder / "facts.json").read_text())
         with np.load(folder / "arrays.npz") as archive:
@@ -79,6 +80,20 @@ def test_speed_is_kept_at_the_scene_s_rate(runtime: BlenderRuntime) -> None:
     assert scaled["range"] == [11, int(11 + 2.4 * 11)]
     np.testing.assert_allclose(result.arrays["scaled_heads"], joints(ONE, 3), atol=1e-4)
     assert_same_motion(result.arrays, "scaled", ONE.poses, ONE.transl)
+
+
+def test_keys_between_the_clip_s_frames_are_corrections(runtime: BlenderRuntime) -> None:
+    result = fixed(runtime)
+    (pin,) = result.facts["between"]
+    assert (pin["type"], pin["person"], pin["frame"], pin["joint"]) == ("rotation", 1, 2, "head")
+    head = result.arrays["between_poses"][1, 0, JOINT_NAMES.index("head")]
+    np.testing.assert_allclose(pin["rotation"], head, atol=1e-6)
+    assert np.linalg.norm(head) == pytest.approx(2 * np.arccos(0.6), abs=1e-4)
+
+
+def test_footage_keeps_pace_with_the_motion(runtime: BlenderRuntime) -> None:
+    # Clip frames 0, 0.42, 1.25, 3.75 and 10.83: images 5 and so on.
+    assert fixed(runtime).facts["footage_shown"] == [5, 5, 6, 8, 15]
 
 
 def test_frame_by_frame_leaves_the_rate(runtime: BlenderRuntime) -> None:

@@ -78,6 +78,26 @@ def options_part(folder):
     at = 11 + 3 * pair.step
     arrays["scaled_heads"] = heads(pair, math.floor(at), at - math.floor(at))
     keep_motion("scaled", pair)
+    # A key of the user's between the clip's frames 2 (scene frame 15.8) and 3 (18.2).
+    bone = pair.objects()[1].pose.bones["head"]
+    scene.frame_set(17)
+    bone.rotation_quaternion = (0.6, 0.8, 0.0, 0.0)
+    bone.keyframe_insert("rotation_quaternion", frame=17)
+    facts["between"] = gather_corrections(pair).to_json()["pins"]
+    now = read_pair(pair, frames=np.array([17.0]))
+    arrays["between_poses"] = now.poses
+
+    # The footage keeps the motion's pace.
+    fresh()
+    bpy.context.scene.render.fps = 60
+    load(folder, timing="SCENE", start_frame=11, footage_path=str(folder / "images"))
+    camera = bpy.context.scene.camera
+    shown = []
+    for frame in (11, 12, 14, 20, 37):
+        bpy.context.scene.frame_set(frame)
+        user = camera.evaluated_get(bpy.context.evaluated_depsgraph_get()).data.background_images[0].image_user
+        shown.append(frame - user.frame_start + 1 + user.frame_offset)
+    facts["footage_shown"] = shown
 
     fresh()
     pair = load(folder, timing="FRAMES", footage=False)
