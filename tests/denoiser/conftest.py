@@ -14,9 +14,10 @@ def body() -> TorchBody:
 
 
 @pytest.fixture(autouse=True)
-def one_thread():
-    """These problems are small; a second thread only waits."""
+def one_thread(request):
+    """These problems are small, and a second thread only waits; training is not."""
     before = torch.get_num_threads()
-    torch.set_num_threads(1)
+    if not request.node.get_closest_marker("slow"):
+        torch.set_num_threads(1)
     yield
     torch.set_num_threads(before)
