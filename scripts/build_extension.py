@@ -1,9 +1,12 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: Apache-2.0
-"""Build the Blender extension: ``python3 scripts/build_extension.py [--out dist]``.
+"""Build the Blender extension: ``python3 scripts/build_extension.py [--out dist] [--repository DIR]``.
 
 The zip's root is the content of ``closeint_blender`` with ``blender_manifest.toml`` and ``wheels/`` beside it; the
 wheel is ``closeint_core``. Blender's own tool builds and checks the zip, so a Blender or a Python with bpy is needed.
+
+``--repository`` makes a folder to put on any web server: the zip, ``index.json`` (its address is what users add under
+Preferences > Get Extensions > Repositories) and a page to drag the zip from.
 """
 
 from __future__ import annotations
@@ -80,13 +83,7 @@ def build_extension(out: Path, runtime: BlenderRuntime | None = None) -> Path:
     Raises:
         BuildError: there is no Blender, or its tool refuses the extension.
     """
-    if runtime is None:
-        runtimes = find_runtimes()
-        if not runtimes:
-            raise BuildError(
-                "No Blender 4.2 or later was found: put one on PATH, or name a Python with bpy in CLOSEINT_BPY_PYTHONS."
-            )
-        runtime = runtimes[-1]
+    runtime = runtime or _newest_runtime()
     out.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(prefix=".closeint-extension-", dir=out) as name:
         staged, packed = Path(name) / "closeint", Path(name) / "packed"
@@ -101,6 +98,39 @@ def build_extension(out: Path, runtime: BlenderRuntime | None = None) -> Path:
         target = out / made.name
         os.replace(made, target)
     return target
+
+
+def build_repository(archive: Path, folder: Path, runtime: BlenderRuntime | None = None) -> Path:
+    """Make the static files of an extension repository, and return the path of ``index.json``.
+
+    Zips of other versions that are in the folder already stay, and are listed.
+
+    Args:
+        archive: the extension's zip.
+        folder: made when missing.
+        runtime: the Blender whose tool is used; the newest of this machine by default.
+
+    Raises:
+        BuildError: there is no Blender, or its tool fails.
+    """
+    runtime = runtime or _newest_runtime()
+    folder.mkdir(parents=True, exist_ok=True)
+    shutil.copy2(archive, folder / archive.name)
+    generate = ["server-generate", f"--repo-dir={folder}", "--html"]
+    _run(runtime.extension_command(generate), "Blender's tool cannot make the repository")
+    index = folder / "index.json"
+    if not index.is_file():
+        raise BuildError("Blender's tool wrote no index.json.")
+    return index
+
+
+def _newest_runtime() -> BlenderRuntime:
+    runtimes = find_runtimes()
+    if not runtimes:
+        raise BuildError(
+            "No Blender 4.2 or later was found: put one on PATH, or name a Python with bpy in CLOSEINT_BPY_PYTHONS."
+        )
+    return runtimes[-1]
 
 
 def _has_setuptools() -> bool:
@@ -118,13 +148,17 @@ def main() -> int:
     """The command line."""
     parser = argparse.ArgumentParser(description="Build the closeint extension for Blender.")
     parser.add_argument("--out", type=Path, default=ROOT / "dist", help="folder for the zip (default: dist)")
+    parser.add_argument("--repository", type=Path, metavar="DIR", help="also make a static extension repository there")
     arguments = parser.parse_args()
     try:
         path = build_extension(arguments.out)
+        index = build_repository(path, arguments.repository) if arguments.repository else None
     except BuildError as error:
         print(f"build_extension: {error}", file=sys.stderr)
         return 2
     print(path)
+    if index is not None:
+        print(index)
     return 0
 
 

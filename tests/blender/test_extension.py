@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 from blender_runtimes import ROOT, BlenderRuntime
-from build_extension import BuildError, build_extension
+from build_extension import BuildError, build_extension, build_repository
 from wild_clips import random_clip
 
 from closeint_core.body.data import DEFAULT_BODY_FILE
@@ -35,12 +35,27 @@ def test_content(extension: Path) -> None:
         with archive.open(wheel) as file, zipfile.ZipFile(file) as core:
             inside = set(core.namelist())
     assert {"__init__.py", "blender_manifest.toml", "importer/build.py", "operators/import_clip.py"} <= names
+    assert {"panels/setup.py", "panels/reconstruct.py", "operators/reconstruct.py", "session.py", "cli.py"} <= names
+    assert {"closeint_core/worker/client.py", "closeint_core/worker/install.py"} <= inside
+    for network in ("movenet_multipose", "blazepose_full"):
+        assert f"closeint_core/perception/weights/{network}.onnx" in inside
     assert wheel.startswith("wheels/closeint_core-")
     assert not [name for name in names if "__pycache__" in name or name.endswith(".pyc")]
     assert "closeint_core/clip.py" in inside
     if DEFAULT_BODY_FILE.is_file():
         assert "closeint_core/body/default_body.npz" in inside
     assert not [name for name in inside if not name.startswith("closeint_core")]
+
+
+def test_repository(extension: Path, tmp_path: Path) -> None:
+    index = build_repository(extension, tmp_path / "site")
+    listing = json.loads(index.read_text())
+    (entry,) = listing["data"]
+    assert entry["id"] == "closeint"
+    assert entry["blender_version_min"] == "4.2.0"
+    assert entry["archive_size"] == extension.stat().st_size
+    assert (index.parent / Path(entry["archive_url"]).name).read_bytes() == extension.read_bytes()
+    assert "closeint" in (index.parent / "index.html").read_text()
 
 
 @pytest.mark.skipif(not DEFAULT_BODY_FILE.is_file(), reason="the default body is not built")
