@@ -92,9 +92,9 @@ class CLOSEINT_PG_scene(bpy.types.PropertyGroup):
         name="Quality",
         description="Time against accuracy",
         items=(
-            ("draft", "Draft", "A quick look: about a third of the time, less exact"),
+            ("draft", "Draft", "A quick look: a third of the fit's steps; less exact"),
             ("standard", "Standard", "The measured default"),
-            ("high", "High", "Longer fitting; slower by half"),
+            ("high", "High", "Twice the fit's steps"),
         ),
         default="standard",
     )

@@ -42,6 +42,9 @@ class CLOSEINT_PT_reconstruct(_Panel, bpy.types.Panel):
                 layout.operator("extensions.userpref_allow_online", text="Allow Online Access", icon="INTERNET")
             running = [job for job in session.jobs() if job.command in ("install", "remove")]
             progress(layout, running)
+            for job in running:
+                if line := job.stage.partition("\n")[2]:
+                    paragraph(layout, line, context)
             message(layout, "setup", context)
             return
         row = layout.row(align=True)

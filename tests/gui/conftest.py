@@ -57,12 +57,15 @@ def extension(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def play(window_tools: Path, extension: Path, tmp_path: Path) -> Play:
     """Plays a script of steps in a new Blender that has the extension; the script gets a folder for pictures."""
 
-    def run(script: str, *arguments: str, seconds: int = 180, size: str = "1280x800", expect: int = 0) -> Played:
+    def run(
+        script: str, *arguments: str, seconds: int = 180, size: str = "1280x800", expect: int = 0, install: bool = True
+    ) -> Played:
         keep = os.environ.get("CLOSEINT_GUI_PICTURES")
         pictures = Path(keep) / Path(script).stem if keep else tmp_path / "pictures"
         pictures.mkdir(parents=True, exist_ok=True)
         command = [str(window_tools / "gui_shot.sh"), "--size", size, "--timeout", str(seconds)]
-        command += ["--install", str(extension), str(pictures / "last.png")]
+        command += ["--install", str(extension)] if install else []
+        command += [str(pictures / "last.png")]
         command += [str(Path(__file__).parent / script), str(pictures), *arguments]
         variables = {**os.environ, "CLOSEINT_BLENDER_HOME": str(tmp_path / "home"), "OMP_NUM_THREADS": "1"}
         done = subprocess.run(

@@ -15,11 +15,40 @@ import pytest
 
 Play = Callable[..., Any]
 
+SAMPLE = Path(__file__).resolve().parents[2] / "closeint_core" / "samples" / "greeting.mp4"
+
 pytestmark = pytest.mark.slow
 
 
 def pictures(folder: Path) -> list[str]:
     return sorted(path.name for path in folder.glob("*.png"))
+
+
+@pytest.mark.skipif("CLOSEINT_TEST_INSTALL" not in os.environ, reason="downloads a gigabyte; set CLOSEINT_TEST_INSTALL")
+def test_from_the_zip_to_the_first_result(play: Play, extension: Path, tmp_path: Path) -> None:
+    """CLOSEINT_TEST_INSTALL may name the Python to install with."""
+    videos = tmp_path / "videos"
+    videos.mkdir()
+    cut(SAMPLE, videos / "greeting.mp4", first=30, count=10)
+    base = os.environ["CLOSEINT_TEST_INSTALL"]
+    played = play("steps_first_result.py", str(extension), str(videos), base if os.path.isabs(base) else "",
+                  seconds=1500, install=False)  # fmt: skip
+    assert re.search(r"FIRST-RESULT \d+ s, 4 clicks, 1 file choice", played.output)
+
+
+def cut(source: Path, target: Path, first: int, count: int) -> None:
+    """A few frames of a video as a video."""
+    av = pytest.importorskip("av")
+    from closeint_core.video.source import open_source
+
+    frames = open_source(source, (first, first + count))
+    with av.open(str(target), "w") as container:
+        stream = container.add_stream("libx264", rate=round(frames.fps), options={"crf": "12"})
+        stream.width, stream.height = frames.image_size
+        stream.pix_fmt = "yuv420p"
+        for _, rgb in frames:
+            container.mux(stream.encode(av.VideoFrame.from_ndarray(rgb, format="rgb24")))
+        container.mux(stream.encode())
 
 
 def test_panel(play: Play) -> None:
