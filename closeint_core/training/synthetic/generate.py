@@ -16,7 +16,7 @@ from closeint_core.body.data import load_body
 from closeint_core.body.torch_body import TorchBody
 from closeint_core.training.synthetic.kinds import KINDS
 from closeint_core.training.synthetic.plan import Draw, Plan, make_plan
-from closeint_core.training.synthetic.solve import Scene, Tools
+from closeint_core.training.synthetic.solve import NearPoints, Posed, Scene, Tools
 from closeint_core.training.synthetic.spec import Kind, Split
 
 CONTACT_DISTANCE = 0.012
@@ -36,7 +36,8 @@ class Interactions:
         kind: (N,) int64, position of the kind's name in ``KINDS.all_names()``.
         contacts: (N, T, 24, 24) bool, part i of person 0 touches part j of person 1.
         planted: (N, 2, T, 2) bool, the left and the right foot stand still on the floor.
-        touch_error: (N,) greatest distance (metres) of a wanted touch from being one, 0 where none was wanted.
+        touch_error: (N,) greatest distance (metres) over time between the skins of two places that should touch, 0
+            where none was wanted.
         depth: (N,) greatest depth (metres) of a sampled skin point of one behind the skin of the other.
     """
 
@@ -165,15 +166,12 @@ class Generator:
         posed = scene.pose(frames)
         poses = roma.rotmat_to_rotvec(posed.rotations)
         pelvis = posed.skeleton.joints[..., 0, :]
-        mine, theirs = scene.touching(posed)
-        off = ((mine.positions - theirs.positions) - plan.gap[:, None, :, None] * theirs.normals).norm(dim=-1)
-        wanted = plan.weight.transpose(1, 2) > 0.999
-        touch_error = torch.where(wanted, off, torch.zeros_like(off)).amax((1, 2))
         step = 2
         some = frames[::step]
         posed = scene.pose(some)
         near = scene.find_near(posed)
         depth = near.depth.amax((1, 2, 3)).clamp(min=0)
+        touch_error = _touch_errors(scene, posed, near, some)
         contacts = _contact_pairs(near.depth, near.partner, surface.sample_parts)
         contacts = contacts.repeat_interleave(step, 1)[:, :total]
         heading = draw.uniform(-math.pi, math.pi, len(poses)).to(poses.device)
@@ -204,7 +202,7 @@ def generate(
 
 def acceptable(made: Interactions) -> Tensor:
     """(N,) bool: touches are touches and nobody is inside the other."""
-    return (made.touch_error < 0.02) & (made.depth < 0.03)
+    return (made.touch_error < 0.012) & (made.depth < 0.025)
 
 
 @lru_cache(maxsize=1)
@@ -234,6 +232,33 @@ def _turned(made: Interactions, rest_root: Tensor, heading: Tensor) -> Interacti
     poses = made.poses.clone()
     poses[..., 0, :] = roma.rotmat_to_rotvec(turn @ roma.rotvec_to_rotmat(poses[..., 0, :]))
     return Interactions(**{**made.__dict__, "poses": poses, "transl": pelvis - rest_root})
+
+
+def _touch_errors(scene: Scene, posed: Posed, near: NearPoints, frames: Tensor) -> Tensor:
+    """(N,) greatest gap between two places that should touch in the chosen ``frames`` (F,) of a solved scene.
+
+    The gap is that between the skins around the two places: a palm is hollow, its middle need not touch.
+    """
+    plan, surface = scene.plan, scene.tools.surface
+    rows = torch.arange(len(plan.who), device=plan.who.device)
+    mine, theirs = scene.touching(posed)
+    missed = (mine.positions - theirs.positions).norm(dim=-1) - plan.gap[:, None]  # (N, F, C)
+    worst = torch.zeros(len(plan.who), device=plan.who.device)
+    for column in range(plan.who.shape[1]):
+        who, whom = plan.who[:, column], plan.whom[:, column]
+        depth, partner = near.depth[rows, who], near.partner[rows, who]  # (N, F, S)
+        there = (
+            surface.beside_place[plan.theirs[:, column]].gather(1, partner.flatten(1)).unflatten(1, partner.shape[1:])
+        )
+        counts = there & surface.around_place[plan.mine[:, column]][:, None]
+        gap = torch.where(counts, -depth, torch.full_like(depth, 1.0)).amin(-1).clamp(min=0)
+        gap = (gap - plan.gap[:, column, None]).clamp(min=0)
+        # A hand on the own knee has no partner's skin under it, nor has a mouth near an ear.
+        gap = torch.where((who == whom)[:, None] | (plan.gap[:, column] > 0.01)[:, None], missed[..., column], gap)
+        gap = torch.maximum(gap, 0.2 * missed[..., column])
+        wanted = (plan.weight[:, column][:, frames] > 0.999) & (plan.slack[:, column] == 0)[:, None]
+        worst = torch.maximum(worst, torch.where(wanted, gap, torch.zeros_like(gap)).amax(1))
+    return worst
 
 
 def _contact_pairs(depths: Tensor, partner: Tensor, parts: Tensor) -> Tensor:

@@ -37,7 +37,7 @@ class Plan:
         planted: (N, 2, T, 2) 1 where a foot stands. free: (N, 2, T, 2) 1 where it is held in the air.
         gaze: (N, 2, T).
         who, mine, theirs: (N, C) whose place touches which place of the other.
-        weight: (N, C, T) 0 apart to 1 touching. gap, facing, held: (N, C).
+        weight: (N, C, T) 0 apart to 1 touching. gap, facing, held, slack: (N, C). whom: (N, C) whose place is touched.
         apart: (N,) metres. fps: (N,). kind: (N,) number of the kind.
     """
 
@@ -59,6 +59,8 @@ class Plan:
     gap: Tensor
     facing: Tensor
     held: Tensor
+    slack: Tensor
+    whom: Tensor
     apart: Tensor
     fps: Tensor
     kind: Tensor
@@ -152,16 +154,17 @@ def _touches(kind: Kind, times: Tensor, draw: Draw) -> dict[str, Tensor]:
     count = len(times)
     if len(kind.touches) > MAX_TOUCHES:
         raise ValueError(f"{kind.name} has more than {MAX_TOUCHES} touches")
-    whole = {name: torch.zeros(count, MAX_TOUCHES, dtype=torch.int64) for name in ("who", "mine", "theirs")}
-    parts = {name: torch.zeros(count, MAX_TOUCHES) for name in ("gap", "facing", "held")}
+    whole = {name: torch.zeros(count, MAX_TOUCHES, dtype=torch.int64) for name in ("who", "whom", "mine", "theirs")}
+    parts = {name: torch.zeros(count, MAX_TOUCHES) for name in ("gap", "facing", "held", "slack")}
     weight = torch.zeros(count, MAX_TOUCHES, times.shape[1])
     for row, touch in enumerate(kind.touches):
         options = torch.tensor([PLACE[name] for name in touch.on])
         whole["who"][:, row] = touch.who
+        whole["whom"][:, row] = touch.who if touch.own else 1 - touch.who
         whole["mine"][:, row] = PLACE[touch.point]
         whole["theirs"][:, row] = options[draw.integers(len(options), count)]
         parts["gap"][:, row], parts["facing"][:, row] = touch.gap, touch.facing
-        parts["held"][:, row] = float(touch.held)
+        parts["held"][:, row], parts["slack"][:, row] = float(touch.held), touch.slack
         closing = smoothstep((times - (touch.start - touch.ramp)) / touch.ramp)
         weight[:, row] = closing * (1 - smoothstep((times - touch.end) / touch.ramp))
     return {**whole, **parts, "weight": weight}
@@ -266,9 +269,9 @@ def _footsteps(role: Role, times: Tensor, rest: Tensor, scale: Tensor, draw: Dra
         distance = math.hypot(following[1] - row[1], following[2] - row[2])
         turn = abs(following[3] - row[3])
         wanted = max(math.ceil(distance / _STEP_LENGTH), math.ceil(turn / 50)) + 1
-        if distance < 1e-6 and turn < 1e-6:
-            continue
         steps = role.steps[index] if role.steps else wanted
+        if (distance < 1e-6 and turn < 1e-6) or steps == 0:
+            continue
         slot = (following[0] - row[0]) / steps
         begin = here.clone()
         for step in range(steps):

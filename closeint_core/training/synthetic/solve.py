@@ -193,7 +193,7 @@ class Scene:
             return points[self._rows, who, :, place].transpose(1, 2)  # (N, C, F, 3) -> (N, F, C, 3)
 
         mine = SurfacePoints(*(pick(x, plan.who, plan.mine) for x in places))
-        theirs = SurfacePoints(*(pick(x, 1 - plan.who, plan.theirs) for x in places))
+        theirs = SurfacePoints(*(pick(x, plan.whom, plan.theirs) for x in places))
         return mine, theirs
 
     def energy(self, frames: Tensor, watch: Watch | None, push: float) -> dict[str, Tensor]:
@@ -222,7 +222,7 @@ class Scene:
         miss = (mine.positions - theirs.positions - plan.gap[:, None, :, None] * theirs.normals).square().sum(-1)
         miss = (miss + 1e-10).sqrt()
         near_miss = torch.where(miss < 0.06, miss.square(), 0.12 * miss - 0.0036)
-        sigma = 0.2 ** (1 - weight) * 0.004**weight
+        sigma = 0.2 ** (1 - weight) * plan.slack[:, None].clamp(min=0.004) ** weight
         terms["touch"] = 0.5 * (weight * near_miss / sigma.square()).sum(-1).mean(1)
         against = 1 + (mine.normals * theirs.normals).sum(-1)
         terms["facing"] = 12 * (plan.facing[:, None] * weight.square() * against).sum(-1).mean(1)
@@ -246,7 +246,7 @@ class Scene:
         """Movement of held places along each other between neighbouring frames, in the frame of the held part."""
         plan, parts = self.plan, self.tools.surface.place_parts
         mine, theirs = self.touching(posed)
-        bone = posed.skeleton.rotations[self._rows, 1 - plan.who, :, parts[plan.theirs]].transpose(1, 2)
+        bone = posed.skeleton.rotations[self._rows, plan.whom, :, parts[plan.theirs]].transpose(1, 2)
         apart = (bone.mT @ (mine.positions - theirs.positions)[..., None])[..., 0]
         both = (weight[:, 1:] * weight[:, :-1]) * plan.held[:, None]
         return (both * ((apart[:, 1:] - apart[:, :-1]) / 0.004).square().sum(-1)).sum(-1).mean(1)
@@ -275,8 +275,16 @@ class Scene:
             partner = nearest_samples(points.positions)
             index = partner[..., None].expand(-1, -1, -1, -1, 3)
             apart = points.positions - points.positions.flip(1).gather(3, index)
-            depth = -(apart * points.normals.flip(1).gather(3, index)).sum(-1)
-            return NearPoints(partner, torch.where(apart.square().sum(-1) < _NEAR**2, depth, -_NEAR))
+            there = points.normals.flip(1).gather(3, index)
+            depth = -(apart * there).sum(-1)
+            squared = apart.square().sum(-1)
+            # A point that is inside lies under the sample, not beside it, and the skins face each other: near thin
+            # fingers the nearest sample may well belong to their far side.
+            reach = self.tools.surface.sample_reach[partner]
+            opposed = (points.normals * there).sum(-1) < -0.2
+            opposed &= depth < self.tools.surface.sample_room[partner]
+            under = opposed & (squared < _NEAR**2) & (squared - depth.square() < reach.square())
+            return NearPoints(partner, torch.where(under, depth, -_NEAR))
 
     def watch(self, frames: Tensor) -> Watch:
         """The samples worth watching in the chosen frames."""

@@ -39,7 +39,6 @@ class Role:
             below the pelvis (``up``: above the floor), in place of its footstep as far as the weight says.
         gaze: (t, weight) of looking at the other's face.
         curl: degrees by which the fingers are bent.
-        floor: 1 if the person is meant to stand on the floor; 0 for one who is carried or sits.
     """
 
     place: Keys = ((0.0, 0.0, 0.0, 0.0),)
@@ -68,6 +67,8 @@ class Touch:
         facing: weight of the two surfaces lying flat against each other, relative to the distance.
         gap: metres between the surfaces. ramp: seconds over which the touch closes and opens.
         held: the two places do not slide along each other while they touch.
+        slack: metres by which the touch may be missed: a body drawn near rather than a touch.
+        own: the place touched is the person's own (a hand on the own knee).
     """
 
     who: int
@@ -79,6 +80,8 @@ class Touch:
     gap: float = 0.0
     ramp: float = 0.35
     held: bool = False
+    slack: float = 0.0
+    own: bool = False
 
 
 @dataclass(frozen=True)

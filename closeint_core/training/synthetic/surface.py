@@ -136,6 +136,12 @@ class Surface:
 
     Args:
         body: the body. samples: number of points spread over the skin.
+
+    Attributes:
+        sample_ids: (S,) vertices of the spread points. sample_parts: (S,) their body parts.
+        sample_reach, sample_room: (S,) metres beside and below a spread point for which it speaks.
+        around_place, beside_place: (P, S) bool, the spread points within a hand's breadth of each place, and twice.
+        place_parts: (P,) body part of each place.
     """
 
     def __init__(self, body: TorchBody, samples: int = 700) -> None:
@@ -154,7 +160,24 @@ class Surface:
         self.sample_ids = spread_vertices(data, samples)
         self._samples = body.points(self.sample_ids)
         self._sample_weights = torch.tensor(data.dense_weights[self.sample_ids], device=device)
-        self._sample_normals = torch.tensor(normals[self.sample_ids], dtype=torch.float32, device=device)
+        rest = data.template[self.sample_ids]
+        spacing = np.sort(np.linalg.norm(rest[:, None] - rest, axis=-1), axis=1)[:, 4]
+        self.sample_reach = torch.tensor(0.8 * spacing, dtype=torch.float32, device=device)
+        # Each sample speaks for the skin around it: fingers and ears would point everywhere otherwise.
+        own = np.linalg.norm(data.template[None] - rest[:, None], axis=-1) < 0.45 * spacing[:, None]
+        mean = own @ normals
+        mean /= np.maximum(np.linalg.norm(mean, axis=1, keepdims=True), 1e-6)
+        self._sample_normals = torch.tensor(mean, dtype=torch.float32, device=device)
+        # Radius of the largest ball inside the body that touches the skin here: nothing can be deeper under it.
+        away = rest[:, None] - data.template[None]
+        below, far = np.einsum("svc,sc->sv", away, mean), np.linalg.norm(away, axis=-1)
+        ball = np.where(below > 0.3 * far, far**2 / (2 * np.maximum(below, 1e-6)), np.inf).min(1)
+        self.sample_room = torch.tensor(1.3 * ball + 0.004, dtype=torch.float32, device=device)
+        at = regressor @ data.template
+        span = np.linalg.norm(rest[None] - at[:, None], axis=-1)
+        opposed = place_normals @ mean.T < -0.3  # the other side of a thin part is another place
+        self.around_place = torch.tensor((span < 0.075) & ~opposed, device=device)
+        self.beside_place = torch.tensor((span < 0.13) & ~opposed, device=device)
         self.sample_parts = torch.tensor(data.parts[self.sample_ids].astype(np.int64), device=device)
         self.place_parts = torch.tensor(
             [int(np.bincount(data.parts[np.flatnonzero(row)]).argmax()) for row in regressor], device=device
