@@ -12,7 +12,10 @@ from closeint_core.errors import CloseintError
 from ..analysis.contacts import contact_error, find_touches
 from ..analysis.ground import foot_points, plan_ground
 from ..analysis.smoothing import range_weight, smooth_motion, smooth_pair
+from ..importer.fcurves import Channels, curves_of, extend_action
+from ..importer.motion import sample
 from ..importer.pair import PAIR, PairMotion, move, read_pair, require_pair, write_pair
+from ..importer.rig import continuous, matrix_to_quaternion, multiply
 from ..pair_tools import body_of, measure, planted_of, state_of
 from ..scene_state import preserve_user_state
 
@@ -174,16 +177,31 @@ def move_cameras(context, pair, rotation, offset):  # type: ignore[no-untyped-de
     change = np.eye(4)
     change[:3, :3], change[:3, 3] = rotation, offset
     frame = np.array(bpy.data.objects[pair.armatures[0]].matrix_world)
-    whole = Matrix((frame @ change @ np.linalg.inv(frame)).tolist())
+    whole = frame @ change @ np.linalg.inv(frame)
     for ob in context.scene.objects:
-        if ob.type != "CAMERA" or ob.get(PAIR) != pair.identity:
-            continue
-        if ob.animation_data is not None and ob.animation_data.action is not None:
-            # A moving camera keeps its curves; what comes on top of them is its parent inverse.
-            ob.delta_location = (whole @ Matrix.Translation(ob.delta_location)).translation
-            ob.delta_rotation_quaternion = whole.to_quaternion() @ ob.delta_rotation_quaternion
-        else:
-            ob.matrix_world = whole @ ob.matrix_world
+        if ob.type == "CAMERA" and ob.get(PAIR) == pair.identity:
+            if curves_of(ob):
+                move_curves(ob, whole, pair.frames())
+            else:
+                ob.matrix_world = Matrix(whole.tolist()) @ ob.matrix_world
+
+
+def move_curves(ob, whole, frames):  # type: ignore[no-untyped-def]
+    """Move an animated object by moving its keys; whole (4, 4) is rigid."""
+    location = np.tile(np.array(ob.location, np.float64), (len(frames), 1))
+    rotation = np.tile(np.array(ob.rotation_quaternion, np.float64), (len(frames), 1))
+    for curve in curves_of(ob):
+        if curve.data_path == "location":
+            location[:, curve.array_index] = sample(curve, frames)
+        elif curve.data_path == "rotation_quaternion":
+            rotation[:, curve.array_index] = sample(curve, frames)
+    location = location @ whole[:3, :3].T + whole[:3, 3]
+    rotation = continuous(multiply(matrix_to_quaternion(whole[:3, :3])[None], rotation))
+    moved = [
+        Channels("location", location, "Transform"),
+        Channels("rotation_quaternion", rotation, "Transform"),
+    ]
+    extend_action(ob, ob.name, moved, frames)
 
 
 _CLASSES = (CLOSEINT_OT_smooth, CLOSEINT_OT_to_floor)

@@ -28,6 +28,7 @@ pytestmark = pytest.mark.skipif(not DEFAULT_BODY_FILE.is_file(), reason="the def
 
 ONE = random_clip(1, frames=12, fps=25.0)
 TWO = random_clip(2, frames=12, fps=25.0)
+MOVING = random_clip(4, frames=12, fps=25.0, moving_camera=True)
 SOLO = random_clip(3, frames=8, people=1, fps=25.0)
 
 
@@ -47,7 +48,7 @@ def fixed(runtime: BlenderRuntime) -> Fixed:
     """Everything, done once in that Blender."""
     with tempfile.TemporaryDirectory(prefix="closeint-test-") as name:
         folder = Path(name)
-        for clip, stem in ((ONE, "one"), (TWO, "two"), (SOLO, "other"), (touch(), "touch")):
+        for clip, stem in ((ONE, "one"), (TWO, "two"), (SOLO, "other"), (MOVING, "moving"), (touch(), "touch")):
             clip.save(folder / f"{stem}.closeint.npz")
         write_images(folder / "images", range(5, 20))
         run_inside(runtime, "measure_fixing.py", [name])
@@ -361,6 +362,18 @@ def test_grounding_moves_everything_alike(runtime: BlenderRuntime) -> None:
     np.testing.assert_allclose(raised[..., 2], 0.2, atol=0.002)
     followed, _ = lbs(body, arrays["followed_poses"], touch().betas[:, None], arrays["followed_transl"])
     assert np.abs(followed[..., 2].min(-1).min(0)).max() < 0.02
+
+
+def test_a_moving_camera_goes_along(runtime: BlenderRuntime) -> None:
+    before, after = fixed(runtime).arrays["seen_by_moving_camera"]
+    np.testing.assert_allclose(before, after, atol=1e-4)
+
+
+def test_graph_shapes(runtime: BlenderRuntime) -> None:
+    columns, as_they_are, corners = fixed(runtime).facts["graph"]
+    assert columns == [1, 3, 5, 7, 9]  # the highest of each two
+    assert as_they_are == [1, 5, 2]
+    assert corners == [[20, 5], [30, 5], [30, 8], [20, 5], [30, 8], [20, 8]]
 
 
 def test_one_person_is_smoothed_and_grounded_too(runtime: BlenderRuntime) -> None:

@@ -22,6 +22,7 @@ import bpy  # noqa: E402
 import numpy as np  # noqa: E402
 
 import closeint_blender  # noqa: E402
+from closeint_blender.graph import bars, columns_of  # noqa: E402
 from closeint_blender.importer.evidence import read_series  # noqa: E402
 from closeint_blender.importer.fcurves import curves_of, curves_of_action  # noqa: E402
 from closeint_blender.importer.motion import action_of  # noqa: E402
@@ -374,6 +375,23 @@ def mend_part(folder):
     bpy.ops.closeint.to_floor(level=True, follow=True)
     keep_motion("followed", pair)
     facts["camera_matrix_was"] = before.tolist()
+    fresh()
+    pair = load(folder, "moving", footage=False)
+    camera = bpy.context.scene.camera
+    seen = []
+    for turn in (0, 1):
+        bpy.context.scene.frame_set(5)
+        heads_now = heads(pair, 5)[0]
+        inverse = np.linalg.inv(np.array(camera.matrix_world))
+        seen.append(heads_now @ inverse[:3, :3].T + inverse[:3, 3])
+        if not turn:
+            bpy.ops.closeint.to_floor(level=False, offset=0.3)
+    arrays["seen_by_moving_camera"] = np.array(seen)
+    facts["graph"] = [
+        columns_of(np.arange(10.0), 5).tolist(),
+        columns_of(np.array([1.0, 5.0, 2.0]), 3).tolist(),
+        bars(10, 5, 20, np.array([0.0, 3.0])).tolist(),
+    ]
     fresh()
     load(folder, "other", footage=False)
     facts["single"] = [
