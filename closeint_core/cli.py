@@ -180,6 +180,29 @@ def metrics(
 
 
 @app.command()
+def refine(
+    path: ClipPath,
+    output: Annotated[Path, typer.Option("--output", "-o", metavar="CLIP", help="Where to write the refined clip.")],
+    data: Data = None,
+    as_json: Json = False,
+) -> None:
+    """Take people out of each other, close their contacts and plant their feet, with little else changed."""
+    from closeint_core.clip import InteractionClip
+    from closeint_core.files import require_writable
+    from closeint_core.physics.refinement import refine as refine_clip
+
+    clip = InteractionClip.load(path)
+    require_writable(output.parent)
+    with TerminalProgress() as progress:
+        result = refine_clip(clip, progress=progress, data=data)
+    result.save(output)
+    if as_json:
+        _print_json({"clip": str(output), "warnings": progress.warnings, **result.metadata["refinement"]})
+    else:
+        Console(soft_wrap=True).print(f"Wrote {output}")
+
+
+@app.command()
 def doctor(data: Data = None, as_json: Json = False) -> None:
     """Say what is installed, which models are there, and what is missing."""
     from closeint_core.doctor import examine

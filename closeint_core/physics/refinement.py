@@ -10,6 +10,7 @@ through). What touches and what penetrates is looked for again at the start of e
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -28,6 +29,7 @@ from closeint_core.errors import CloseintError
 from closeint_core.physics import energies
 from closeint_core.physics.contact import contact_probability, part_distances
 from closeint_core.physics.contact_pairs import VertexPairs, part_pairs
+from closeint_core.physics.penetration import measure_penetration
 from closeint_core.physics.separation import Separation, Springs, find_penetration, join_springs, point_apart
 from closeint_core.physics.separation import vertices_at as skinned
 from closeint_core.physics.spheres import BodySpheres
@@ -35,6 +37,8 @@ from closeint_core.progress import Progress
 
 LONGEST = 300  # frames solved at once
 OVERLAP = 30
+_DEEP = 0.015  # metres from which on an overlap is deep
+_TANGLED = 0.035  # metres from which on the nearest way out may be the wrong one
 
 # How far, in radians, a joint is moved as readily as any other: limbs before the spine, the root last.
 _REACH = torch.tensor(
@@ -51,14 +55,16 @@ class RefineOptions:
         tolerance: metres of penetration left alone.
         keep: weight of the motion as it came. seen: weight of the observed keypoints.
         reach: metres from which on a contact that the evidence speaks of is not closed.
+        acceptable: metres of penetration up to which a result is taken even if the clip had less.
     """
 
-    rounds: int = 5
+    rounds: int = 10
     iterations: int = 30
     tolerance: float = 0.003
     keep: float = 1.0
-    seen: float = 1.0
-    reach: float = 0.12
+    seen: float = 1.5
+    reach: float = 0.15
+    acceptable: float = 0.005
 
 
 @dataclass
@@ -115,15 +121,30 @@ def refine(
     assert rotations is not None
     poses = roma.unitquat_to_rotvec(torch.nn.functional.normalize(rotations, dim=-1)).numpy()
     result = clip.copy(poses=poses.astype(np.float32), transl=transl.numpy().astype(np.float32))
-    if clip.people == 2:
-        result.contacts = _contacts(result, body_data)
     report = RefineReport(
         _mean([one.before for one in reports]),
         _mean([one.after for one in reports]),
         max(one.rounds for one in reports),
-    )
+    ).as_dict()
+    if clip.people == 2:
+        depths = [_deepest(one, body_data) for one in (clip, result)]
+        report["max_penetration_mm"] = [round(1000 * depth, 2) for depth in depths]
+        if depths[1] > max(depths[0], options.acceptable):
+            progress.warn("The refinement would have made the penetration worse, so the clip was left as it was.")
+            result = clip.copy()
+        result.contacts = _contacts(result, body_data)
     metadata = {key: value for key, value in clip.metadata.items() if key != "quality"}
-    return result.copy(metadata={**metadata, "refinement": report.as_dict()}).validate()
+    return result.copy(metadata={**metadata, "refinement": report}).validate()
+
+
+def _deepest(clip: InteractionClip, data: BodyData, chunk: int = 32) -> float:
+    """Metres by which the deepest vertex is inside the partner."""
+    deepest = 0.0
+    for start in range(0, clip.frames, chunk):
+        part = slice(start, start + chunk)
+        vertices, _ = lbs(data, clip.poses[:, part], clip.betas[:, None], clip.transl[:, part])
+        deepest = max(deepest, float(measure_penetration(vertices, data.faces).max_depth.max()))
+    return deepest
 
 
 def _windows(frames: int) -> list[tuple[int, int]]:
@@ -205,6 +226,7 @@ class Refinement:
                 self.radii = spheres.radii(self.betas)
         self._gather(clip, skeleton)
         self.springs: Separation | None = None
+        self.spacing = 1.0
         self.drawn = VertexPairs.join([])
 
     def _gather(self, clip: InteractionClip, skeleton: Skeleton) -> None:
@@ -269,12 +291,12 @@ class Refinement:
             "smooth": 0.3 * energies.acceleration(skeleton.joints, 0.012 * rate**2),
             "limits": over[..., 1:, :].square().sum((-1, -2)).mean() / 0.08**2,
             "sink": heights.clamp(max=0).square().sum(-1).mean() / 0.004**2,
-            "stand": (self.planted * heights.clamp(min=0).square()).sum(-1).mean() / 0.01**2 / 3,
+            "stand": self._stand(heights),
             "skate": self._skate(feet, rate),
         }
         if self.spheres is not None:
             centres = self.spheres.centres(skeleton, self.betas[:, None])
-            terms["overlap"] = energies.sphere_overlap(centres, self.radii)
+            terms["overlap"] = self.spacing * energies.sphere_overlap(centres, self.radii)
             if self.springs is not None:
                 terms |= {name: push * value for name, value in self.springs(cast(Any, self), rotations).items()}
             if len(self.drawn):
@@ -287,6 +309,12 @@ class Refinement:
         pixels = seen[..., :2] / seen[..., 2:].clamp(min=0.05)
         pixels = pixels * torch.stack([K[:, 0, 0], K[:, 1, 1]], -1)[:, None] + K[:, None, :2, 2]
         return energies.reprojection(pixels, self.observed, self.weights, self.metres_per_pixel, 0.02, 0.15)
+
+    def _stand(self, heights: Tensor) -> Tensor:
+        """Planted feet reach the floor with their lowest point; the heel of a step may be up."""
+        lowest = -0.01 * torch.logsumexp(-heights.unflatten(-1, (2, 3)) / 0.01, -1) + 0.01
+        planted = self.planted.unflatten(-1, (2, 3))[..., 0]
+        return (planted * lowest.clamp(min=0).square()).sum(-1).mean() / 0.01**2
 
     def _skate(self, feet: Tensor, rate: float) -> Tensor:
         if feet.shape[1] < 2:
@@ -309,30 +337,80 @@ class Refinement:
     def solve(self, progress: Progress, number: int = 0, windows: int = 1) -> RefineReport:
         """All rounds; stops early when nothing is deeper than the tolerance."""
         options = self.options
-        total = windows * (options.rounds + 1) * options.iterations
+        total = windows * (options.rounds + 2) * options.iterations
         with torch.no_grad():
             before = {name: float(value) for name, value in self.energy(1.0).items()}
-        collected: Springs | None = None
-        done = number * (options.rounds + 1) * options.iterations
-        self._run(options.iterations, 1.0, progress, done, total)
+        done = number * (options.rounds + 2) * options.iterations
         rounds = 0
-        if self.spheres is not None:
-            for rounds in range(1, options.rounds + 1):
-                found = self._look_again()
-                deepest = float(found.depth.max()) if len(found.depth) else 0.0
-                if rounds > 2 and deepest <= options.tolerance:
-                    break
-                if len(found.depth):
-                    collected = found if collected is None else join_springs(collected, found)
-                self.springs = None if collected is None else Separation(collected, self.parts)
-                if self.springs is None and not len(self.drawn):
-                    break
-                self._run(options.iterations, 2.0 ** (rounds - 1), progress, done + rounds * options.iterations, total)
+        if self.spheres is None:
+            self._run(options.iterations, 1.0, progress, done, total)
+        else:
+            rounds = self._take_apart(progress, done, total)
         with torch.no_grad():
             after = {name: float(value) for name, value in self.energy(1.0).items()}
         if not all(np.isfinite(value) for value in after.values()):
             raise CloseintError("The refinement did not come to a finite result.", "Reconstruct the clip again.")
         return RefineReport(before, after, rounds)
+
+    def _take_apart(self, progress: Progress, done: int, total: int) -> int:
+        """Rounds of looking and solving until nothing is deeper than the tolerance; returns how many it took."""
+        options = self.options
+        recent: list[Springs] = []
+        urgency = torch.ones(self.clip.frames)
+        found = self._look_again()
+        if len(found.depth) and float(found.depth.max()) > _TANGLED:
+            # So deep, the nearest way out may be the wrong one: first let the evidence say where the bodies are,
+            # with their spheres alone in each other's way.
+            self.spacing = 4.0
+            self._run(2 * options.iterations, 1.0, progress, done, total)
+            self.spacing = 1.0
+            found = self._look_again()
+        for number in range(options.rounds):
+            deepest = torch.zeros(self.clip.frames).scatter_reduce(0, found.frame, found.depth, "amax")
+            worst = float(deepest.max())
+            if number > 1 and worst <= options.tolerance:
+                return number
+            # Springs of the last rounds stay, so that what came out does not slide back in; older ones point
+            # where the bodies no longer are.
+            recent = [*recent, found][-3 if worst < _TANGLED else -1 :]
+            pushing = [one for one in recent if len(one.depth)]
+            if number == 0 and not pushing and not len(self.drawn):
+                self._run(options.iterations, 1.0, progress, done, total)
+                return 1
+            if number > 2:
+                # What is still inside is pushed harder, and its neighbours in time with it.
+                late = torch.nn.functional.max_pool1d((deepest > options.tolerance).float()[None], 5, 1, 2)[0]
+                urgency = urgency * (1 + late)
+            self.springs = None
+            if pushing:
+                self.springs = Separation(functools.reduce(join_springs, pushing), self.parts, knee=0.01)
+                self.springs.weight = self.springs.weight * urgency[self.springs.springs.frame]
+            # The deeper, the more the evidence has to say about which way is out.
+            push = min((1.0 if worst < _DEEP else 0.25 if worst < _TANGLED else 0.06) * 2.0**number, 4.0)
+            step = done + (number + 1) * options.iterations
+            if worst > _DEEP:
+                self._descend(options.iterations, push, progress, step, total)
+            else:
+                self._run(options.iterations, push, progress, step, total)
+            found = self._look_again()
+        return options.rounds
+
+    def _descend(self, iterations: int, push: float, progress: Progress, done: int, total: int) -> None:
+        """Adam, for the way out of a deep overlap: there the springs change as fast as any curvature estimate."""
+        variables = [self.turn.requires_grad_(True), self.shift.requires_grad_(True)]
+        optimiser = torch.optim.Adam(variables, lr=0.008, betas=(0.9, 0.99))
+        schedule = torch.optim.lr_scheduler.CosineAnnealingLR(optimiser, iterations, eta_min=0.0005)
+        try:
+            for step in range(iterations):
+                progress.update("refining", done + step + 1, total)
+                optimiser.zero_grad(set_to_none=True)
+                torch.stack(list(self.energy(push).values())).sum().backward()
+                optimiser.step()
+                schedule.step()
+        finally:
+            for variable in variables:
+                variable.requires_grad_(False)
+                variable.grad = None
 
     def _run(self, iterations: int, push: float, progress: Progress, done: int, total: int) -> None:
         # L-BFGS with a line search never leaves a good place, which Adam's first steps do: bodies in contact are a

@@ -8,6 +8,7 @@ fit run on with those pairs as springs that push only, all other evidence kept.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from typing import Protocol
@@ -18,6 +19,7 @@ from torch import Tensor
 from torch.nn.functional import normalize
 
 from closeint_core.body.torch_body import Skeleton, TorchBody
+from closeint_core.physics.energies import huber
 from closeint_core.physics.penetration import vertices_inside
 from closeint_core.physics.spheres import BodySpheres
 
@@ -168,12 +170,19 @@ class Separation:
     """The energy of a set of springs, to be added to a fit."""
 
     def __init__(
-        self, springs: Springs, part: Tensor, margin: float = 0.002, spread: float = 0.004, most: int = 20_000
+        self,
+        springs: Springs,
+        part: Tensor,
+        margin: float = 0.002,
+        spread: float = 0.004,
+        most: int = 20_000,
+        knee: float = math.inf,
     ) -> None:
+        """A push grows linearly beyond ``knee`` metres: so deep, other evidence should have its say."""
         if len(springs.depth) > most:  # the deepest matter most
             top = springs.depth.topk(most).indices
             springs = Springs(*(getattr(springs, name)[top] for name in Springs.__dataclass_fields__))
-        self.springs, self.margin, self.spread = springs, margin, spread
+        self.springs, self.margin, self.spread, self.knee = springs, margin, spread, knee
         # One deep contact has thousands of vertices inside: every part in contact counts once, not once a vertex.
         key = (springs.frame * 2 + springs.person) * 24 + part[springs.vertex]
         _, cluster, counts = torch.unique(key, return_inverse=True, return_counts=True)
@@ -198,7 +207,8 @@ class Separation:
         normal = normalize(normal + 1.5 * s.direction, dim=-1)
         inside = (self.margin - ((point - surface) * normal).sum(-1)).clamp(min=0)
         frames_total = rotations.shape[0] * rotations.shape[1]
-        return {"separation": (self.weight * inside.square()).sum() / frames_total / self.spread**2 * 30}
+        work = huber(inside.square(), self.knee) if math.isfinite(self.knee) else inside.square()
+        return {"separation": (self.weight * work).sum() / frames_total / self.spread**2 * 30}
 
 
 def join_springs(a: Springs, b: Springs) -> Springs:

@@ -1,0 +1,138 @@
+# SPDX-License-Identifier: Apache-2.0
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import roma
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from hypothesis.extra import numpy as hnp
+
+from closeint_core.body.data import load_body
+from closeint_core.body.skinning import lbs
+from closeint_core.clip import InteractionClip
+from closeint_core.errors import Cancelled, CloseintError
+from closeint_core.physics.contact import contact_probability, part_distances
+from closeint_core.physics.penetration import measure_penetration
+from closeint_core.physics.refinement import RefineOptions, hysteresis, refine
+from closeint_core.progress import Progress
+from closeint_core.reconstruction.fit import relaxed_pose
+
+DATA = load_body()
+QUICK = RefineOptions(rounds=4, iterations=15)
+
+
+def standing(frames: int, gap: float, people: int = 2) -> InteractionClip:
+    """People facing each other ``gap`` metres apart along x, on the floor, 4 m from the camera (synthetic)."""
+    pose = relaxed_pose().expand(people, frames, 24, 3).clone()
+    upright = torch.tensor([[0.0, 0, 1.0], [1.0, 0, 0], [0, 1.0, 0]])
+    turned = torch.diag(torch.tensor([-1.0, -1.0, 1.0])) @ upright
+    for person, root in enumerate((upright, turned)[:people]):
+        pose[person, :, 0] = roma.rotmat_to_rotvec(root)
+    betas = np.zeros((people, 10), np.float32)
+    vertices, joints = lbs(DATA, pose.numpy(), betas[:, None], np.zeros((people, frames, 3), np.float32))
+    transl = np.zeros((people, frames, 3), np.float32)
+    transl[..., 2] = -vertices[..., 2].min(-1)
+    for person, side in enumerate((-1, 1)[:people]):
+        transl[person, :, :2] = np.array([side * gap / 2, 0.0]) - joints[person, :, 0, :2]
+    vertices = vertices + transl[:, :, None]
+    clip = InteractionClip(
+        poses=pose.numpy(),
+        transl=transl,
+        betas=betas,
+        body=DATA.name,
+        fps=30.0,
+        image_size=np.array([1280, 720]),
+        camera_K=np.array([[[1000.0, 0, 640], [0, 1000, 360], [0, 0, 1]]], np.float32),
+        camera_R=np.array([[[1.0, 0, 0], [0, 0, -1], [0, 1, 0]]], np.float32),
+        camera_t=np.array([[0.0, 0.9, 4.0]], np.float32),
+        keypoints2d=np.full((people, frames, 26, 3), np.nan, np.float32),
+        visible=np.ones((people, frames), bool),
+        contacts=np.zeros((people, frames, 24), np.float32),
+        foot_contacts=np.ones((people, frames, 2), np.float32),
+    )
+    pixels = clip.project((DATA.halpe_regressor @ vertices).astype(np.float32))
+    clip.keypoints2d = np.concatenate([pixels, np.full_like(pixels[..., :1], 0.9)], -1)
+    return clip.validate()
+
+
+def depths(clip: InteractionClip) -> np.ndarray:
+    vertices, _ = lbs(DATA, clip.poses, clip.betas[:, None], clip.transl)
+    return measure_penetration(vertices, DATA.faces).max_depth
+
+
+def test_people_who_overlap_come_apart_and_still_touch():
+    clip = standing(2, 0.35)
+    vertices, _ = lbs(DATA, clip.poses, clip.betas[:, None], clip.transl)
+    clip.contacts = contact_probability(part_distances(vertices, DATA.parts))
+    before = depths(clip)
+    assert before.min() > 0.004
+    refined = refine(clip, QUICK)
+    assert depths(refined).max() < min(0.005, before.max())
+    vertices, _ = lbs(DATA, refined.poses, refined.betas[:, None], refined.transl)
+    assert part_distances(vertices, DATA.parts).min() < 0.015
+    assert vertices[..., 2].min() > -0.01
+    report = refined.metadata["refinement"]
+    assert set(report["before"]) <= set(report["after"])
+    assert report["max_penetration_mm"][1] < report["max_penetration_mm"][0]
+
+
+def test_people_far_apart_are_left_alone():
+    clip = standing(4, 10.0)
+    clip.keypoints2d[:] = np.nan
+    refined = refine(clip, QUICK)
+    assert np.abs(refined.transl - clip.transl).max() < 0.01
+    assert np.abs(refined.poses - clip.poses).max() < 0.02
+
+
+@pytest.mark.parametrize(("people", "frames"), [(1, 1), (1, 4), (2, 1)])
+def test_one_person_or_one_frame(people, frames):
+    refined = refine(standing(frames, 0.8, people), QUICK)
+    assert (refined.people, refined.frames) == (people, frames)
+    assert np.isfinite(refined.poses).all()
+
+
+def test_two_people_in_one_place_end_finite():
+    clip = standing(1, 0.8)
+    clip = clip.copy(poses=clip.poses[[0, 0]], transl=clip.transl[[0, 0]])
+    refined = refine(clip, RefineOptions(rounds=2, iterations=5))
+    assert np.isfinite(refined.transl).all()
+    assert depths(refined).max() <= max(depths(clip).max(), 0.005)
+
+
+def test_values_that_are_not_finite_are_one_sentence():
+    clip = standing(2, 0.8)
+    clip.poses[0, 1, 3] = np.nan
+    with pytest.raises(CloseintError, match="poses"):
+        refine(clip, QUICK)
+
+
+def test_it_can_be_cancelled():
+    with pytest.raises(Cancelled):
+        refine(standing(2, 0.8), QUICK, Progress(lambda: True))
+
+
+@settings(max_examples=60, deadline=None)
+@given(hnp.arrays(np.float64, (2, 12, 3), elements=st.floats(0, 1)))
+def test_hysteresis_against_a_walk_through_time(probability):
+    expected = np.zeros(probability.shape, bool)
+    for p in range(2):
+        for j in range(3):
+            start = None
+            for t in range(13):
+                inside = t < 12 and probability[p, t, j] >= 0.4
+                if inside and start is None:
+                    start = t
+                if not inside and start is not None:
+                    if probability[p, start:t, j].max() >= 0.6:
+                        expected[p, start:t, j] = True
+                    start = None
+    assert (hysteresis(probability) == expected).all()
+
+
+def test_it_is_deterministic():
+    clip = standing(2, 0.35)
+    first, second = (refine(clip, RefineOptions(rounds=2, iterations=8)) for _ in range(2))
+    assert (first.poses == second.poses).all()
+    assert (first.transl == second.transl).all()
