@@ -10,7 +10,9 @@ contacts that were there, and leaving the motion as it was.
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Iterator
+import functools
+from collections.abc import Callable, Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, cast
 
@@ -48,6 +50,7 @@ from closeint_core.reconstruction.fit import PairFit
 
 _CONTEXT = 2  # unchanged frames at either end, which the accelerations reach into
 _ABLE = 0.3  # freedom from which on a frame can mend penetration
+_FRAMES_AT_ONCE = 4
 _MOST_DEPTH = 0.004  # metres of penetration that are left alone
 
 # How far, in radians, a joint is moved as readily as any other: limbs before the spine, the root last.
@@ -72,8 +75,8 @@ def solve_around(
             span = Span(body, clip, corrections, start, stop, blend, spheres)
             span.solve(settings, progress, number, len(spans))
             span.write(result, corrections)
-            progress.update("measuring", number, len(spans))
-            reports.append(_measure(clip, result, data, corrections, span, settings))
+            measuring = functools.partial(progress.update, "measuring", number, len(spans))
+            reports.append(_measure(clip, result, data, corrections, span, measuring))
     progress.update("measuring", len(spans), len(spans))
     report = _join_reports(reports, corrections, settings, progress)
     # Figures of the whole clip that were measured before no longer hold.
@@ -371,7 +374,8 @@ class Span:
                 self._look_again()
                 # First to where the corrections are, then out of each other.
                 if round_number:
-                    collected = self._add_springs(collected)
+                    check = functools.partial(progress.update, "refining", done, total)
+                    collected = self._add_springs(collected, check)
             self._run(settings.iterations, 10.0 * 5**round_number, progress, done, total)
 
     def _run(self, iterations: int, pull: float, progress: Progress, done: int, total: int) -> None:
@@ -416,11 +420,17 @@ class Span:
                     pushed.append(close_pairs(vertices, self.body.data.faces, at, a, b, self.apart + 0.01))
         self.drawn, self.pushed = VertexPairs.join(drawn), VertexPairs.join(pushed)
 
-    def _add_springs(self, collected: Springs | None) -> Springs | None:
+    def _add_springs(self, collected: Springs | None, check: Callable[[], None]) -> Springs | None:
+        found = []
         with torch.no_grad():
             rotations, self.transl = self.rotations(), self.translations()
-            springs = find_penetration(self.body, rotations, self.transl, self.betas, _MOST_DEPTH)
-            springs = point_apart(springs, self._as_fit())
+            # A few frames at a time, so that a cancel is heard in between.
+            for first in range(0, self.count, _FRAMES_AT_ONCE):
+                check()
+                part = slice(first, first + _FRAMES_AT_ONCE)
+                some = find_penetration(self.body, rotations[:, part], self.transl[:, part], self.betas, _MOST_DEPTH)
+                found.append(replace(some, frame=some.frame + first))
+            springs = point_apart(functools.reduce(join_springs, found), self._as_fit())
         # Where next to nothing can move, penetration is not this solver's to mend.
         able = self.freedom[springs.frame, 0] > _ABLE
         springs = Springs(*(getattr(springs, name)[able] for name in Springs.__dataclass_fields__))
@@ -464,7 +474,7 @@ def _measure(
     data: BodyData,
     corrections: Corrections,
     span: Span,
-    settings: RefineSettings,
+    check: Callable[[], None],
 ) -> dict[str, Any]:
     """What came of a span, metres; the clip's contacts are measured anew on the way."""
     own = slice(span.start, span.stop)
@@ -489,13 +499,23 @@ def _measure(
         if mark.touch and mark.other_part is not None:
             after.contacts[1 - mark.person, first:stop, mark.other_part] = 1.0
     old, _ = lbs(data, before.poses[:, own], before.betas[:, None], before.transl[:, own])
-    report["penetration"] = [float(measure_penetration(x, data.faces).max_depth.max()) for x in (old, vertices)]
+    report["penetration"] = [_deepest(x, data.faces, check) for x in (old, vertices)]
     held, shift = span.held, span.start - span.first
     inside = (held.frame >= shift) & (held.frame < shift + span.stop - span.start)
     at, a, b = held.frame[inside] - shift, held.a[inside], held.b[inside]
     distances = [np.linalg.norm(x[0, at, a] - x[1, at, b], axis=-1) for x in (old, vertices)]
     report["held"] = np.abs(distances[1] - distances[0]).tolist()
     return report
+
+
+def _deepest(vertices: np.ndarray, faces: np.ndarray, check: Callable[[], None]) -> float:
+    """Metres; ``check`` is called every few frames."""
+    deepest = 0.0
+    for first in range(0, vertices.shape[1], _FRAMES_AT_ONCE):
+        check()
+        some = vertices[:, first : first + _FRAMES_AT_ONCE]
+        deepest = max(deepest, float(measure_penetration(some, faces).max_depth.max()))
+    return deepest
 
 
 def _join_reports(
