@@ -64,6 +64,9 @@ def _parser() -> argparse.ArgumentParser:
     add.add_argument("--frames", metavar="A:B", help="only frames A to B (without B), counted from 0")
     add.add_argument("--people", metavar="I,J", help="numbers of the two people, by first appearance; default: auto")
     add.add_argument("--focal", type=float, metavar="PX", help="focal length in pixels, if known")
+    add.add_argument(
+        "--model", default="default", choices=("default", "reference"), help="reference: published networks"
+    )
     add.add_argument("--body", default="default", help="default, smpl-neutral, smpl-male, smpl-female, or a file")
     add.add_argument("--quality", default="standard", choices=("draft", "standard", "high"))
     add.add_argument(
@@ -225,6 +228,7 @@ def _videos(inputs: list[Path]) -> Iterator[Path]:
 def _parameters(options: argparse.Namespace) -> dict[str, Any]:
     values: dict[str, Any] = {
         "body": options.body,
+        "model": options.model,
         "quality": options.quality,
         "refine": options.refine,
         "device": options.device,

@@ -88,6 +88,14 @@ class CLOSEINT_PG_scene(bpy.types.PropertyGroup):
     body: EnumProperty(  # type: ignore[valid-type]
         name="Body", description="Body model of the characters", items=_BODIES
     )
+    model: EnumProperty(  # type: ignore[valid-type]
+        name="Model",
+        description="What finds the motion",
+        items=(
+            ("default", "Fit", "The bundled networks and a fit of both people; needs no registration"),
+            ("reference", "Published Networks", "The published CloseInt and HMR2.0; needs their licensed files"),
+        ),
+    )
     quality: EnumProperty(  # type: ignore[valid-type]
         name="Quality",
         description="Time against accuracy",

@@ -99,6 +99,7 @@ class CLOSEINT_OT_reconstruct(JobOperator, bpy.types.Operator):
             "input": str(video),
             "output": str(absolute(self.output) if self.output else free_clip_path(context, video)),
             "body": self.body or settings.body,
+            "model": settings.model,
             "quality": settings.quality if self.quality == "scene" else self.quality,
             "refine": bool(settings.refine and self.refine),
             "frames": _frames_of(self.frames) if self.frames else scene_frames(context),

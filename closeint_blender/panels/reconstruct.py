@@ -61,7 +61,7 @@ class CLOSEINT_PT_reconstruct(_Panel, bpy.types.Panel):
             pair.prop(settings, "last_frame")
         column.prop(settings, "body")
         column.prop(settings, "quality")
-        running = [job for job in session.jobs() if job.command not in ("install", "remove")]
+        running = [job for job in session.jobs() if job.command not in ("install", "remove", "doctor")]
         row = layout.row()
         row.scale_y = 1.6
         if settings.video:
@@ -133,6 +133,7 @@ class CLOSEINT_PT_camera(_Panel, bpy.types.Panel):
         layout.use_property_split = True
         layout.use_property_decorate = False
         settings = context.scene.closeint
+        layout.prop(settings, "model")
         layout.prop(settings, "lens")
         if settings.lens == "MM":
             column = layout.column(align=True)

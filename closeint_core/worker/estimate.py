@@ -12,10 +12,11 @@ SHARES = {
     "following the person": 0.22,
     "placing": 0.10,
     "fitting": 0.30,
-    "calibrating": 0.01,
-    "fitting windows": 0.50,
+    "fitting windows": 0.66,
     "refitting": 0.18,
     "separating": 0.08,
+    "image features": 0.45,
+    "denoising": 0.21,
     "measuring": 0.02,
 }
 """Usual part of a reconstruction's time that each stage takes."""
@@ -29,6 +30,8 @@ _ENDS = {
     "refitting": 0.90,
     "separating": 0.98,
     "fitting windows": 0.98,
+    "image features": 0.77,
+    "denoising": 0.98,
     "measuring": 1.0,
 }
 
@@ -38,23 +41,29 @@ class Estimate:
 
     Args:
         clock: gives seconds.
+        whole: every stage counts the whole request, not itself.
     """
 
-    def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
+    def __init__(self, clock: Callable[[], float] = time.monotonic, *, whole: bool = False) -> None:
         self._clock = clock
+        self._whole = whole
+        self._begun: dict[str, float] = {}
         self._started = clock()
         self._fraction = 0.0
 
     def update(self, stage: str, done: int, total: int) -> tuple[float, float | None]:
         """The fraction of the request that is done, and seconds left (None: unknown).
 
-        A stage that is not in the table counts as the whole request.
+        A stage that is not in the table counts as all that is left when it begins.
         """
         part = min(max(done / total, 0.0), 1.0) if total > 0 else 0.0
-        if stage in _ENDS:
+        if self._whole:
+            fraction = part
+        elif stage in _ENDS:
             fraction = _ENDS[stage] - SHARES[stage] * (1.0 - part)
         else:
-            fraction = part
+            begun = self._begun.setdefault(stage, self._fraction)
+            fraction = begun + (1.0 - begun) * part
         self._fraction = max(self._fraction, min(fraction, 1.0))
         elapsed = self._clock() - self._started
         if self._fraction < 0.02 or elapsed < 1.0:

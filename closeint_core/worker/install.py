@@ -17,6 +17,7 @@ import sys
 import threading
 import time
 from collections.abc import Iterator
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -33,6 +34,7 @@ from closeint_core.worker.environment import (
     has_nvidia_gpu,
     plan,
 )
+from closeint_core.worker.estimate import Estimate
 from closeint_core.worker.service import Handler, Service, guarded_streams
 
 _OFFLINE_HINTS = (
@@ -233,6 +235,8 @@ def hello() -> dict[str, Any]:
 
 
 class _Installer(Service):
+    estimate = staticmethod(partial(Estimate, whole=True))
+
     def _before_exit(self) -> None:
         for process in list(_running):
             _kill(process)

@@ -33,14 +33,12 @@ def reconstruct(request: Request, progress: Progress) -> dict[str, Any]:
 
     Request: ``input``, ``output``; optional ``people`` ([i, j], or {"frame", "boxes"} as ``detect`` gives them),
     ``focal`` (pixels) or ``focal_mm`` with ``sensor_mm`` (along the picture's longer side), ``frames`` ([A, B], B
-    excluded, either null), ``body``, ``device``, ``data``, ``quality``, ``refine``, ``model`` ("default").
+    excluded, either null), ``body``, ``device``, ``data``, ``quality``, ``refine``, ``model``.
     Result: ``path``, ``people``, ``frames``, ``fps``, ``seconds``, ``quality``, ``warnings``.
     """
     from closeint_core.reconstruction.pipeline import reconstruct as run
 
     source, output = _path(request, "input"), _path(request, "output")
-    if request.get("model", "default") != "default":
-        raise CloseintError(f"The model {request['model']!r} is not part of this version.", exit_code=3)
     require_writable(output.parent)
     settings = _settings(request, source)
     try:

@@ -34,7 +34,13 @@ _GRACE = 1.0
 
 
 class Service:
-    """Runs requests from one file descriptor and answers on another."""
+    """Runs requests from one file descriptor and answers on another.
+
+    Attributes:
+        estimate: makes what tells a request's progress from its stages.
+    """
+
+    estimate: Callable[[], Estimate] = Estimate
 
     def __init__(self, handlers: Mapping[str, Handler], source: int, sink: int) -> None:
         self._handlers = handlers
@@ -121,7 +127,7 @@ class Service:
             if identity in self._withdrawn:
                 self._withdrawn.discard(identity)
                 return
-            self._running = progress = ServiceProgress(identity, self._send)
+            self._running = progress = ServiceProgress(identity, self._send, self.estimate())
         try:
             ending = self._run(request, progress)
         finally:
@@ -172,12 +178,12 @@ class Service:
 class ServiceProgress(Progress):
     """Progress that goes over the pipe; ``stop`` cancels it."""
 
-    def __init__(self, identity: Any, send: Callable[[dict[str, Any]], None]) -> None:
+    def __init__(self, identity: Any, send: Callable[[dict[str, Any]], None], estimate: Estimate) -> None:
         self.stop = threading.Event()
         super().__init__(self.stop.is_set)
         self.identity = identity
         self._send = send
-        self._estimate = Estimate()
+        self._estimate = estimate
         self._last: dict[str, Any] = {"stage": "starting", "done": 0, "total": 0, "fraction": 0.0, "eta_s": None}
         self._sent_at = 0.0
 

@@ -2,6 +2,7 @@
 """Pictures for the README; see scripts/take_screenshots.py. steps_screenshots.py PICTURES PYTHON"""
 
 import os
+import shutil
 import sys
 
 import bpy
@@ -31,8 +32,10 @@ def steps(gui):
     bpy.ops.closeint.doctor("INVOKE_DEFAULT")
     yield from hands.wait_for(gui, lambda: session.report() is not None and not session.jobs(), 90, "the check")
     region = gui.region("UI")
+    yield 1.5
+    gui.redraw()
     gui.click(*gui.to_x11(region.x + 0.2 * region.width, region.y + region.height - 242))
-    yield 0.7
+    yield 1.0
     gui.move(*gui.view3d_point(0.2, 0.2))
     yield 0.5
     hands.shot(gui, "setup.png")
@@ -41,10 +44,14 @@ def steps(gui):
     yield 0.5
 
     settings = bpy.context.scene.closeint
-    settings.video = str(session.sample_video())
+    # A path without the machine's own folders.
+    bpy.ops.wm.save_as_mainfile(filepath=os.path.join(gui.args[0], "scene.blend"))
+    shutil.copy(session.sample_video(), os.path.join(gui.args[0], "greeting.mp4"))
+    settings.video = "//greeting.mp4"
     settings.people = "PICK"
     bpy.ops.closeint.find_people("INVOKE_DEFAULT")
     yield from hands.wait_for(gui, lambda: session.state.detection is not None and not session.jobs(), 60, "people")
+    yield 1.5
     gui.redraw()
     # The header of the panel People.
     gui.click(*gui.to_x11(region.x + 0.2 * region.width, region.y + region.height - 189))
@@ -53,7 +60,7 @@ def steps(gui):
     yield 1.0
     hands.shot(gui, "people.png")
     sidebar(gui, "people.png", 560)
-    settings.frames, settings.first_frame, settings.last_frame = "RANGE", 31, 60
+    settings.frames, settings.first_frame, settings.last_frame = "RANGE", 31, 54
     bpy.ops.closeint.reconstruct("INVOKE_DEFAULT")
     yield from hands.wait_for(gui, lambda: session.jobs() and session.jobs()[0].stage == "fitting", 200, "the fit")
     yield 1.0

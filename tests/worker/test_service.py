@@ -202,6 +202,14 @@ def test_fraction_never_falls(steps: list[tuple[str, int, int, float]]) -> None:
         before = fraction
 
 
+def test_a_stage_that_is_not_known_is_all_that_is_left() -> None:
+    estimate = Estimate()
+    assert estimate.update("placing", 1, 1)[0] == 0.42
+    assert estimate.update("polishing", 0, 2)[0] == 0.42
+    assert estimate.update("polishing", 1, 2)[0] == pytest.approx(0.71)
+    assert Estimate(whole=True).update("placing", 1, 4)[0] == 0.25
+
+
 def test_time_left() -> None:
     now = [0.0]
     estimate = Estimate(lambda: now[0])
