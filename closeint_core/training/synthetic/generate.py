@@ -117,9 +117,9 @@ class Generator:
         steps: int = 70,
     ) -> None:
         self.kinds: tuple[Kind, ...] = KINDS.choose(kinds, split)
-        self.body = body or _default_body()
+        self.body = body or default_body()
         self.steps = steps
-        self.tools = _default_tools() if body is None else Tools(self.body)
+        self.tools = default_tools() if body is None else Tools(self.body)
         cpu = self.body.template.device.type == "cpu"
         self._plan_body = self.body if cpu else TorchBody(self.body.data)
 
@@ -202,17 +202,17 @@ def generate(
 
 def acceptable(made: Interactions) -> Tensor:
     """(N,) bool: touches are touches and nobody is inside the other."""
-    return (made.touch_error < 0.012) & (made.depth < 0.025)
+    return (made.touch_error < 0.013) & (made.depth < 0.025)
 
 
 @lru_cache(maxsize=1)
-def _default_body() -> TorchBody:
+def default_body() -> TorchBody:
     return TorchBody(load_body("default"))
 
 
 @lru_cache(maxsize=1)
-def _default_tools() -> Tools:
-    return Tools(_default_body())
+def default_tools() -> Tools:
+    return Tools(default_body())
 
 
 def _where(chosen: Tensor, a: Interactions, b: Interactions) -> Interactions:
@@ -255,7 +255,7 @@ def _touch_errors(scene: Scene, posed: Posed, near: NearPoints, frames: Tensor) 
         gap = (gap - plan.gap[:, column, None]).clamp(min=0)
         # A hand on the own knee has no partner's skin under it, nor has a mouth near an ear.
         gap = torch.where((who == whom)[:, None] | (plan.gap[:, column] > 0.01)[:, None], missed[..., column], gap)
-        gap = torch.maximum(gap, 0.2 * missed[..., column])
+        gap = torch.maximum(torch.minimum(gap, missed[..., column]), 0.2 * missed[..., column])
         wanted = (plan.weight[:, column][:, frames] > 0.999) & (plan.slack[:, column] == 0)[:, None]
         worst = torch.maximum(worst, torch.where(wanted, gap, torch.zeros_like(gap)).amax(1))
     return worst

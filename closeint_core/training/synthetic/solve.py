@@ -116,7 +116,7 @@ class Scene:
         tools: of the body. plan: on the same device. spacing: frames between control points.
     """
 
-    def __init__(self, tools: Tools, plan: Plan, spacing: float = 5.0) -> None:
+    def __init__(self, tools: Tools, plan: Plan, spacing: float = 4.0) -> None:
         self.tools, self.plan = tools, plan
         device = plan.betas.device
         pairs, _, frames = plan.heading.shape

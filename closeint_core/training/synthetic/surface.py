@@ -26,6 +26,7 @@ _SIDED: dict[str, tuple[str, str, float, tuple[float, float, float], tuple[float
     "palm": ("wrist", "hand", 0.95, (0, 0, 0), (0, -1, 0)),
     "hand_back": ("wrist", "hand", 0.95, (0, 0, 0), (0, 1, 0)),
     "knuckles": ("wrist", "hand", 1.1, (0, 0, 0), (0.5, 0.86, 0)),
+    "fingertips": ("wrist", "hand", 1.4, (0, 0, 0), (1, 0, 0)),
     "wrist_inner": ("elbow", "wrist", 0.9, (0, 0, 0), (0, -1, 0)),
     "wrist_outer": ("elbow", "wrist", 0.9, (0, 0, 0), (0, 1, 0)),
     "forearm_inner": ("elbow", "wrist", 0.5, (0, 0, 0), (0, -1, 0)),

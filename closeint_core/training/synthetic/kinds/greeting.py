@@ -30,7 +30,7 @@ GREETING = (
         (Touch(0, "right_palm", ("right_palm",), 0.95, 1.85, gap=0.003, held=True),),
     ),
     Kind(
-        "high five", "train", "stand-raise", 2.0, (0.5, 1.4),
+        "high five", "train", "stand-raise", 2.0, (0.75, 1.2),
         (
             Role(place=facing(1.0)[0], torso=lean(4, 0.95, 1.05, 11), right_arm=_FIVE, curl=0),
             Role(place=facing(1.0)[1], torso=lean(4, 0.95, 1.05, 11), right_arm=_FIVE, curl=0),
@@ -38,12 +38,12 @@ GREETING = (
         (Touch(0, "right_palm", ("right_palm",), 0.93, 1.03, ramp=0.25),),
     ),
     Kind(
-        "fist bump", "test", "stand-jab", 2.0, (0.5, 1.5),
+        "fist bump", "test", "stand-jab", 2.0, (0.8, 1.3),
         (
-            Role(place=facing(1.1)[0], torso=lean(4, 0.9, 1.2, 10), right_arm=_FIST, curl=62),
-            Role(place=facing(1.1)[1], torso=lean(4, 0.9, 1.2, 10), right_arm=_FIST, curl=62),
+            Role(place=facing(1.1)[0], torso=lean(4, 0.9, 1.2, 10), right_arm=_FIST, curl=14),
+            Role(place=facing(1.1)[1], torso=lean(4, 0.9, 1.2, 10), right_arm=_FIST, curl=14),
         ),
-        (Touch(0, "right_knuckles", ("right_knuckles",), 0.95, 1.15, ramp=0.3),),
+        (Touch(0, "right_fingertips", ("right_fingertips",), 0.95, 1.15, ramp=0.3, facing=0.1),),
     ),
     Kind(
         "hand on shoulder", "train", "stand-reach", 2.6, (0.6, 2.2),

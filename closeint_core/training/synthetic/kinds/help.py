@@ -13,7 +13,7 @@ HELP = (
     Kind(
         "help up", "train", "rise", 3.2, (0.3, 2.8),
         (
-            Role(place=((0, -0.52, 0, 0),), stance=(0.24, 0.24), curl=8,
+            Role(place=((0, -0.46, 0, 0),), stance=(0.24, 0.24), curl=8,
                  pelvis=((0, -0.05, 0, -0.16), (0.8, -0.08, 0, -0.18), (2.2, -0.04, 0, -0.02)),
                  torso=((0, 48, 0, 0), (0.8, 48, 0, 0), (1.6, 18, 0, 0), (2.3, 4, 0, 0)),
                  left_arm=arm((0, (72, 62, 0, 15, 0, 0)), (1.0, _PULL), (2.2, (76, 30, 0, 62, 0, 0))),
@@ -25,8 +25,8 @@ HELP = (
                  right_arm=arm((0, (74, 78, 0, 15, 0, 0)), (1.2, (74, 72, 0, 12, 0, 0)), (2.2, (76, 30, 0, 62, 0, 0)))),
         ),
         (
-            Touch(0, "right_palm", ("left_palm", "left_wrist_inner"), 0.2, 2.4, held=True, gap=0.003, facing=0.6),
-            Touch(0, "left_palm", ("right_palm", "right_wrist_inner"), 0.2, 2.4, held=True, gap=0.003, facing=0.6),
+            Touch(0, "right_palm", ("left_palm", "left_wrist_inner"), 0.2, 2.2, held=True, gap=0.003, facing=0.4),
+            Touch(0, "left_palm", ("right_palm", "right_wrist_inner"), 0.2, 2.2, held=True, gap=0.003, facing=0.4),
         ),
         apart=0.25,
     ),

@@ -28,13 +28,12 @@ TOGETHER = (
     Kind(
         "linked arms walking", "train", "walk", 3.0, (0.2, 2.8),
         (
-            Role(place=_walk(0.23), steps=(6,), stance=(0.13, 0), gaze=((0, 0.2),), right_arm=held((62, 15, 20, 95, 0, 0))),
-            Role(place=_walk(-0.23), steps=(6,), stance=(0.13, 0), gaze=((0, 0.3),), left_arm=held((52, 20, 20, 85, 0, 0))),
+            Role(place=_walk(0.28), steps=(6,), stance=(0.13, 0), gaze=((0, 0.2),), right_arm=held((62, 15, 20, 95, 0, 0))),
+            Role(place=_walk(-0.28), steps=(6,), stance=(0.13, 0), gaze=((0, 0.3),), left_arm=held((52, 20, 20, 85, 0, 0))),
         ),
         (
-            Touch(1, "left_palm", ("right_forearm_outer", "right_forearm_thumb", "right_elbow_inner"), 0, 3, facing=0.6,
+            Touch(1, "left_palm", ("right_forearm_outer", "right_forearm_thumb"), 0, 3, facing=0.6,
                   held=True),
-            Touch(1, "left_upper_arm_outer", ("right_upper_arm_outer", "right_upper_arm_back"), 0, 3, facing=0.2, slack=0.04),
         ),
     ),
     Kind(
@@ -95,7 +94,7 @@ TOGETHER = (
             Role(place=((0, 0.13, 0, 0),), torso=((0, -3, 0, 0),), gaze=((0, 0.0),), right_arm=held((76, -4, 0, 15, 0, 0)), left_arm=held((76, -4, 0, 15, 0, 0))),
         ),
         (
-            Touch(0, "upper_back", ("upper_back",), 0.5, 2.5, facing=0.3, slack=0.015),
+            Touch(0, "upper_back", ("upper_back", "mid_back"), 0.5, 2.5, facing=0.1, slack=0.05),
             Touch(0, "left_buttock", ("right_buttock",), 0.5, 2.5, facing=0.0, slack=0.04),
         ),
     ),

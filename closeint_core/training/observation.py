@@ -1,0 +1,361 @@
+# SPDX-License-Identifier: Apache-2.0
+"""How cameras and detectors would see known people: keypoints and landmarks with the errors of real perception.
+
+Errors come in bursts, not frame by frame: what a detector gets wrong it keeps getting wrong for a while. Where
+people touch, the wrong joint is often a confident one, the partner's.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass, field
+
+import roma
+import torch
+from torch import Tensor
+
+from closeint_core.body.torch_body import TorchBody
+from closeint_core.halpe import HALPE_FLIP, HALPE_INDEX
+from closeint_core.training.synthetic.generate import Interactions, default_tools
+from closeint_core.training.synthetic.plan import Draw
+from closeint_core.training.synthetic.solve import Tools
+
+_K = HALPE_INDEX
+_FLIP = torch.as_tensor(HALPE_FLIP.copy())
+_ARMS = tuple(_K[f"{s}_{n}"] for s in ("left", "right") for n in ("elbow", "wrist"))
+_LEGS = tuple(_K[f"{s}_{n}"] for s in ("left", "right") for n in ("knee", "ankle", "big_toe", "small_toe", "heel"))
+_LIMBS = torch.zeros(26, dtype=torch.bool)
+_LIMBS[list(_ARMS + _LEGS)] = True
+# Metres of noise of each keypoint that is seen (standard deviation along either image axis): what the perception of
+# the bundled sample shows, see tests/training/test_observation.py.
+_NOISE = {
+    "nose": 0.012, "eye": 0.012, "ear": 0.016, "shoulder": 0.022, "elbow": 0.022, "wrist": 0.020, "hip": 0.028,
+    "knee": 0.024, "ankle": 0.022, "head_top": 0.026, "neck": 0.020, "pelvis": 0.024, "big_toe": 0.024,
+    "small_toe": 0.030, "heel": 0.024,
+}  # fmt: skip
+
+
+def _keypoint_noise() -> Tensor:
+    names = [name.removeprefix("left_").removeprefix("right_") for name in _K]
+    return torch.tensor([_NOISE[name] for name in names])
+
+
+@dataclass(frozen=True)
+class DetectorErrors:
+    """What goes wrong, and how often. Lengths in metres at the person's distance.
+
+    Attributes:
+        noise: (26,) standard deviation of a seen keypoint. hidden: factor for a hidden one.
+        slow: share of the noise's variance that drifts over ``memory`` frames instead of flickering.
+        blur: seconds of exposure over which a moving joint is smeared.
+        partner: chance that a limb's keypoint that the partner hides or nearly touches sits on the partner instead.
+        touch: metres in the image within which the partner's joint is confusing.
+        sides: chance that arms or legs are exchanged, left for right.
+        swap: chance that two people who overlap are exchanged. lost: that the one behind is not found at all.
+        double: that the one behind gets the keypoints of the one in front.
+        dropped: chance that a single keypoint is missing.
+        depth_noise: standard deviation of landmarks along the view. depth_scale: how much of the true depth
+            landmarks show, lowest and highest. landmark_noise: across the view.
+    """
+
+    noise: Tensor = field(default_factory=_keypoint_noise)
+    hidden: float = 2.6
+    slow: float = 0.7
+    memory: float = 5.0
+    blur: float = 0.012
+    partner: float = 0.35
+    touch: float = 0.16
+    sides: float = 0.02
+    swap: float = 0.04
+    lost: float = 0.12
+    double: float = 0.06
+    dropped: float = 0.01
+    depth_noise: float = 0.06
+    depth_scale: tuple[float, float] = (0.7, 1.0)
+    landmark_noise: float = 0.025
+
+
+@dataclass
+class Cameras:
+    """Still pinhole cameras, one a pair: K (N, 3, 3) pixels, R (N, 3, 3), t (N, 3) world to camera, OpenCV axes, and
+    the image's width and height (N, 2)."""
+
+    K: Tensor
+    R: Tensor
+    t: Tensor
+    size: Tensor
+
+    def view(self, points: Tensor) -> Tensor:
+        """World points (N, ..., 3) in camera axes."""
+        return torch.einsum("nij,n...j->n...i", self.R, points) + self.t.reshape(-1, *[1] * (points.ndim - 2), 3)
+
+    def project(self, view: Tensor) -> Tensor:
+        """Pixels (N, ..., 2) of points (N, ..., 3) in camera axes."""
+        image = torch.einsum("nij,n...j->n...i", self.K, view)
+        return image[..., :2] / image[..., 2:].clamp(min=0.05)
+
+
+@dataclass
+class SimulatedObservations:
+    """What perception would report of N pairs over T frames; fields as in ``perception.observations.Observations``.
+
+    Attributes:
+        keypoints2d: (N, 2, T, 26, 3) pixels and confidence, NaN where unseen.
+        landmarks3d: (N, 2, T, 26, 3) metres, origin between the hips, camera axes, NaN where the person is unseen.
+        landmarks3d_confidence: (N, 2, T, 26). visible: (N, 2, T) bool.
+        cameras: the cameras. true_keypoints2d: (N, 2, T, 26, 2) pixels.
+        hidden: (N, 2, T, 26) bool, something is in front of the point or it is outside the image.
+        mistaken: (N, 2, T, 26) bool, the keypoint sits on the partner or on the other side of the body.
+    """
+
+    keypoints2d: Tensor
+    landmarks3d: Tensor
+    landmarks3d_confidence: Tensor
+    visible: Tensor
+    cameras: Cameras
+    true_keypoints2d: Tensor
+    hidden: Tensor
+    mistaken: Tensor
+
+
+_SIZES = ((1920, 1080), (1280, 720), (1080, 1920), (720, 1280), (640, 480), (960, 720), (1440, 1080))
+
+
+def draw_cameras(points: Tensor, draw: Draw) -> Cameras:
+    """Cameras as people hold and mount them: any side, mostly level, whole figures or closer.
+
+    Args:
+        points: (N, 2, T, K, 3) world points of the pairs to be seen.
+    """
+    count, device = len(points), points.device
+    flat = points.flatten(1, 3)
+    low, high = flat.amin(1), flat.amax(1)
+    centre = (low + high) / 2
+    azimuth = draw.uniform(-math.pi, math.pi, count).to(device)
+    elevation = torch.deg2rad(8 + 11 * draw.normal(count)).clamp(-0.25, 0.75).to(device)
+    roll = torch.deg2rad(1.5 * draw.normal(count)).to(device)
+    size = torch.tensor(_SIZES)[draw.integers(len(_SIZES), count)].to(device)
+    width, height = size.float().unbind(1)
+    field_of_view = torch.deg2rad(draw.uniform(28, 78, count)).to(device)  # along the longer side
+    focal = size.amax(1) / 2 / torch.tan(field_of_view / 2)
+    c, s = torch.cos(elevation), torch.sin(elevation)
+    forward = -torch.stack((c * torch.cos(azimuth), c * torch.sin(azimuth), s), -1)
+    up = torch.tensor([0.0, 0.0, 1.0], device=device).expand_as(forward)
+    right = torch.nn.functional.normalize(torch.linalg.cross(forward, up), dim=-1)
+    down = torch.linalg.cross(forward, right)
+    cr, sr = torch.cos(roll)[:, None], torch.sin(roll)[:, None]
+    turned = torch.stack((cr * right + sr * down, cr * down - sr * right, forward), 1)
+    # Near enough to fill the picture, and in a fifth of the cases too near to show all.
+    around = torch.einsum("nij,nkj->nki", turned, flat - centre[:, None])
+    near = draw.uniform(0, 1, count).to(device) < 0.2
+    fill = torch.where(near, draw.uniform(1.0, 1.5, count).to(device), draw.uniform(0.4, 0.95, count).to(device))
+    need = torch.maximum(
+        around[..., 0].abs() * 2 * (focal / width)[:, None], around[..., 1].abs() * 2 * (focal / height)[:, None]
+    )
+    distance = (need / fill[:, None] - around[..., 2]).amax(1).clamp(min=1.2)
+    distance = torch.maximum(distance, 0.6 - around[..., 2].amin(1))
+    shift = 0.05 * distance[:, None] * draw.normal(count, 3).to(device)
+    eye = centre + shift - distance[:, None] * forward
+    K = torch.zeros(count, 3, 3, device=device)
+    K[:, 0, 0] = K[:, 1, 1] = focal
+    K[:, 0, 2], K[:, 1, 2], K[:, 2, 2] = width / 2, height / 2, 1.0
+    return Cameras(K, turned, -torch.einsum("nij,nj->ni", turned, eye), size)
+
+
+def observe(
+    made: Interactions,
+    body: TorchBody,
+    seed: int,
+    errors: DetectorErrors | None = None,
+    cameras: Cameras | None = None,
+    tools: Tools | None = None,
+) -> SimulatedObservations:
+    """Simulated perception of N pairs, the same for the same arguments.
+
+    Args:
+        made: the pairs. body: theirs, on the same device. errors: None for those of the project's own perception.
+        cameras: None draws one for each pair. tools: of ``body``, if it is not the default body on the CPU.
+    """
+    errors = errors or DetectorErrors()
+    draw = Draw(seed)
+    device = made.poses.device
+    tools = tools or default_tools()
+    betas = made.betas[:, :, None]
+    skeleton = body.skeleton(roma.rotvec_to_rotmat(made.poses), betas, made.transl)
+    world = body.points("halpe")(skeleton, betas)
+    cameras = cameras or draw_cameras(world, draw)
+    view = cameras.view(world)
+    true = cameras.project(view)
+    pixels = cameras.K[:, 0, 0, None, None, None] / view[..., 2].clamp(min=0.3)  # of one metre
+    spheres = cameras.view(tools.sphere_centres(skeleton, betas))
+    covered = occluded(view, spheres, tools.sphere_radii(made.betas))
+    outside = ((true < 0) | (true >= cameras.size[:, None, None, None])).any(-1)
+    behind = spheres[..., 2].mean(-1)
+    behind = behind > behind.flip(1)  # (N, 2, T)
+    overlap = box_overlap(true)
+
+    pairs, _, frames, count = covered.shape
+    noise = _Bursts(draw, frames, errors.memory, device)
+    shape = (pairs, 2, frames, count)
+    partner_near = ((true - true.flip(1)).norm(dim=-1) / pixels) < errors.touch
+    limbs = _LIMBS.to(device)
+    confusing = limbs & (partner_near | covered)
+    mistaken = noise.active(shape, errors.partner) & confusing & (overlap > 0.02)[:, None, :, None]
+    crossed = noise.active((pairs, 2, frames, 1), 0.3)  # on which of the partner's joints
+    flip = _FLIP.to(device)
+    theirs = torch.where(crossed[..., None], true.flip(1)[..., flip, :], true.flip(1))
+    seen = torch.where(mistaken[..., None], theirs, true)
+    for group in (_ARMS, _LEGS):
+        chosen = torch.zeros(count, dtype=torch.bool, device=device)
+        chosen[list(group)] = True
+        exchanged = noise.active((pairs, 2, frames, 1), errors.sides) & chosen
+        seen = torch.where(exchanged[..., None], seen[..., flip, :], seen)
+        mistaken = mistaken | exchanged
+
+    sigma = errors.noise.to(device) * torch.where(covered, errors.hidden, 1.0) * pixels
+    drift = noise.normal((*shape, 2)) * errors.slow**0.5
+    flicker = draw.normal(*shape, 2).to(device) * (1 - errors.slow) ** 0.5
+    offset = (drift + flicker) * sigma[..., None]
+    velocity = torch.diff(true, dim=2, prepend=true[:, :, :1]) * made.fps[:, None, None, None, None]
+    offset = offset + velocity * errors.blur * draw.normal(*shape, 1).to(device)
+    seen = seen + offset
+
+    close = (overlap > 0.3)[:, None]
+    doubled = noise.active((pairs, 1, frames), errors.double) & close & behind
+    seen = torch.where(doubled[..., None, None], seen.flip(1), seen)
+    exchanged = noise.active((pairs, 1, frames), errors.swap) & close
+    seen = torch.where(exchanged[..., None, None], seen.flip(1), seen)
+    mistaken = mistaken | doubled[..., None] | exchanged[..., None]
+    lost = noise.active((pairs, 1, frames), errors.lost) & (overlap > 0.5)[:, None] & behind
+    visible = ~lost & ((~outside).sum(-1) >= 6)
+
+    wrong = offset.norm(dim=-1) / pixels
+    confidence = 0.86 - 5 * wrong - 0.3 * covered.float() + 0.08 * draw.normal(*shape).to(device)
+    confidence = torch.where(mistaken, confidence + 0.15, confidence).clamp(0.05, 1.0)
+    missing = noise.active(shape, errors.dropped) | outside
+    missing = missing | ~visible[..., None]
+    keypoints = torch.cat((seen, confidence[..., None]), -1)
+    keypoints = torch.where(missing[..., None], torch.full_like(keypoints, math.nan), keypoints)
+
+    landmarks, landmark_confidence = _landmarks(view, covered | outside, doubled, errors, draw, noise)
+    landmarks = torch.where(visible[..., None, None], landmarks, torch.full_like(landmarks, math.nan))
+    landmark_confidence = landmark_confidence * visible[..., None]
+    return SimulatedObservations(
+        keypoints, landmarks, landmark_confidence, visible, cameras, true, covered | outside, mistaken
+    )
+
+
+def _landmarks(
+    view: Tensor, hidden: Tensor, doubled: Tensor, errors: DetectorErrors, draw: Draw, noise: _Bursts
+) -> tuple[Tensor, Tensor]:
+    """Landmarks (N, 2, T, 26, 3) and confidence of a single-image network: depth is guessed, and flattened."""
+    hips = view[..., [_K["left_hip"], _K["right_hip"]], :].mean(-2, keepdim=True)
+    local = view - hips
+    local = torch.where(doubled[..., None, None], local.flip(1), local)
+    pairs, _, frames, count, _ = local.shape
+    scale = draw.uniform(*errors.depth_scale, pairs, 2, 1, 1).to(view.device)
+    size = draw.uniform(0.94, 1.06, pairs, 2, 1, 1, 1).to(view.device)  # nobody knows how tall they are
+    worse = torch.where(hidden, 2.0, 1.0)[..., None]
+    spread = torch.tensor([errors.landmark_noise, errors.landmark_noise, errors.depth_noise], device=view.device)
+    # Ends of limbs are guessed worse than the trunk.
+    reach = (0.4 + local.norm(dim=-1, keepdim=True)).clamp(max=1.4)
+    jitter = 0.9 * noise.normal((pairs, 2, frames, count, 3)) + 0.4 * draw.normal(pairs, 2, frames, count, 3).to(
+        view.device
+    )
+    flattened = torch.cat((local[..., :2], local[..., 2:] * scale[..., None]), -1) * size
+    confidence = (0.9 - 0.35 * hidden.float() + 0.05 * draw.normal(pairs, 2, frames, count).to(view.device)).clamp(0, 1)
+    return flattened + jitter * spread * worse * reach, confidence
+
+
+class _Bursts:
+    """Random numbers that change slowly over time."""
+
+    def __init__(self, draw: Draw, frames: int, memory: float, device: torch.device) -> None:
+        self._draw, self._device = draw, device
+        reach = torch.arange(frames, dtype=torch.float32)
+        source = torch.arange(-3 * math.ceil(memory), frames + 3 * math.ceil(memory), dtype=torch.float32)
+        kernel = torch.exp(-((reach[:, None] - source) ** 2) / memory**2)
+        self._kernel = (kernel / kernel.norm(dim=1, keepdim=True)).to(device)
+
+    def normal(self, shape: tuple[int, ...]) -> Tensor:
+        """Standard normal numbers (N, P, T, ...), correlated along T."""
+        source = torch.randn(shape[0], shape[1], self._kernel.shape[1], math.prod(shape[3:]),
+                             generator=self._draw.generator).to(self._device)  # fmt: skip
+        return (self._kernel @ source).reshape(shape)
+
+    def active(self, shape: tuple[int, ...], chance: float) -> Tensor:
+        """Bool (N, P, T, ...), true in spells that make up a share ``chance`` of the time."""
+        threshold = math.sqrt(2) * float(torch.erfinv(torch.tensor(1 - 2 * min(max(chance, 1e-6), 1 - 1e-6))))
+        return self.normal(shape) > threshold
+
+
+def occluded(view: Tensor, centres: Tensor, radii: Tensor, margin: float = 0.1) -> Tensor:
+    """Which points have a body between them and the camera.
+
+    Args:
+        view: (N, 2, T, K, 3) points in camera axes. centres: (N, 2, T, S, 3) of the spheres inside both people.
+        radii: (N, 2, S). margin: metres by which a sphere has to be nearer: a joint lies inside its own limb.
+
+    Returns:
+        (N, 2, T, K) bool.
+    """
+    everyone = torch.cat((centres[:, 0], centres[:, 1]), 2)  # (N, T, 2S, 3)
+    radius = torch.cat((radii[:, 0], radii[:, 1]), 1)[:, None, None, None]
+    distance = view.norm(dim=-1)
+    ray = view / distance[..., None]
+    along = torch.einsum("nptki,ntsi->nptks", ray, everyone)
+    aside = (everyone.square().sum(-1)[:, None, :, None] - along.square()).clamp(min=0)
+    inside = (radius.square() - aside).clamp(min=0)
+    entry = along - inside.sqrt()
+    return ((inside > 0) & (along > 0) & (entry < distance[..., None] - margin - 0.5 * radius)).any(-1)
+
+
+def box_overlap(points: Tensor) -> Tensor:
+    """(N, T) share of the smaller box of points (N, 2, T, K, 2) that the other's covers."""
+    low, high = points.amin(-2), points.amax(-2)
+    both = (torch.minimum(high[:, 0], high[:, 1]) - torch.maximum(low[:, 0], low[:, 1])).clamp(min=0).prod(-1)
+    return both / (high - low).prod(-1).amin(1).clamp(min=1e-6)
+
+
+@dataclass
+class ErrorStatistics:
+    """How far keypoints are off, in metres at the person's distance.
+
+    Attributes:
+        median: (26,) of every keypoint. large: (26,) share of those found that are off by more than 10 cm.
+        missing: share of the keypoints not found. partner: share of the wrists near the partner's wrist or arm whose
+            keypoint is nearer to the partner's wrist than to the own.
+        unseen: share of person-frames without anybody.
+    """
+
+    median: Tensor
+    large: Tensor
+    missing: float
+    partner: float
+    unseen: float
+
+
+def measure_errors(observed: Tensor, true: Tensor, pixels: Tensor) -> ErrorStatistics:
+    """Statistics of detections against the truth.
+
+    Args:
+        observed: (N, 2, T, 26, 3), NaN where missing. true: (N, 2, T, 26, 2). pixels: (N, 2, T) of one metre.
+    """
+    off = (observed[..., :2] - true).norm(dim=-1) / pixels[..., None]
+    found = torch.isfinite(off)
+    per_joint = off.reshape(-1, 26)
+    median = per_joint.nanmedian(0).values
+    large = ((off > 0.1) & found).reshape(-1, 26).float().sum(0) / found.reshape(-1, 26).float().sum(0).clamp(min=1)
+    wrists = [_K["left_wrist"], _K["right_wrist"]]
+    mine = observed[..., wrists, None, :2]
+    to_own = (mine[..., 0, :] - true[..., wrists, :]).norm(dim=-1)
+    partner = true.flip(1)[..., None, wrists, :]
+    to_other = (mine - partner).norm(dim=-1).amin(-1)
+    near = ((true[..., wrists, None, :] - partner).norm(dim=-1).amin(-1) / pixels[..., None]) < 0.4
+    near &= torch.isfinite(to_own)
+    confused = near & (to_other < to_own) & (to_own / pixels[..., None] > 0.06)
+    unseen = (~found.any(-1)).float().mean()
+    return ErrorStatistics(
+        median, large, float((~found).float().mean()),
+        float(confused.sum() / near.sum().clamp(min=1)), float(unseen),
+    )  # fmt: skip
