@@ -39,7 +39,7 @@ def steps(gui):
     gui.move(*gui.view3d_point(0.2, 0.2))
     yield 0.5
     hands.shot(gui, "setup.png")
-    sidebar(gui, "setup.png", 560)
+    sidebar(gui, "setup.png", 475)  # below are paths of this machine
     gui.click(*gui.to_x11(region.x + 0.2 * region.width, region.y + region.height - 242))
     yield 0.5
 
