@@ -380,7 +380,7 @@ class Refinement:
             if number > 2:
                 # What is still inside is pushed harder, and its neighbours in time with it.
                 late = torch.nn.functional.max_pool1d((deepest > options.tolerance).float()[None], 5, 1, 2)[0]
-                urgency = urgency * (1 + late)
+                urgency = (urgency * (1 + late)).clamp(max=8.0)
             self.springs = None
             if pushing:
                 self.springs = Separation(functools.reduce(join_springs, pushing), self.parts, knee=0.01)
@@ -388,29 +388,10 @@ class Refinement:
             # The deeper, the more the evidence has to say about which way is out.
             push = min((1.0 if worst < _DEEP else 0.25 if worst < _TANGLED else 0.06) * 2.0**number, 4.0)
             step = done + (number + 1) * options.iterations
-            if worst > _DEEP:
-                self._descend(options.iterations, push, progress, step, total)
-            else:
-                self._run(options.iterations, push, progress, step, total)
+            # A deep overlap is a long way, and its springs turn as it opens.
+            self._run(options.iterations * (2 if worst > _DEEP else 1), push, progress, step, total)
             found = self._look_again()
         return options.rounds
-
-    def _descend(self, iterations: int, push: float, progress: Progress, done: int, total: int) -> None:
-        """Adam, for the way out of a deep overlap: there the springs change as fast as any curvature estimate."""
-        variables = [self.turn.requires_grad_(True), self.shift.requires_grad_(True)]
-        optimiser = torch.optim.Adam(variables, lr=0.008, betas=(0.9, 0.99))
-        schedule = torch.optim.lr_scheduler.CosineAnnealingLR(optimiser, iterations, eta_min=0.0005)
-        try:
-            for step in range(iterations):
-                progress.update("refining", done + step + 1, total)
-                optimiser.zero_grad(set_to_none=True)
-                torch.stack(list(self.energy(push).values())).sum().backward()
-                optimiser.step()
-                schedule.step()
-        finally:
-            for variable in variables:
-                variable.requires_grad_(False)
-                variable.grad = None
 
     def _run(self, iterations: int, push: float, progress: Progress, done: int, total: int) -> None:
         # L-BFGS with a line search never leaves a good place, which Adam's first steps do: bodies in contact are a
