@@ -20,7 +20,9 @@ class CLOSEINT_OT_import_result(bpy.types.Operator):
     bl_label = "Import Result"
     bl_options = {"INTERNAL"}
 
-    clip: StringProperty(name="Clip", subtype="FILE_PATH")  # type: ignore[valid-type]
+    clip: StringProperty(  # type: ignore[valid-type]
+        name="Clip", description="The result's clip file", subtype="FILE_PATH"
+    )
 
     def execute(self, _context):  # type: ignore[no-untyped-def]
         entry = next((entry for entry in session.history().entries if entry.clip == self.clip), None)
@@ -42,7 +44,9 @@ class CLOSEINT_OT_forget_result(bpy.types.Operator):
     bl_label = "Forget Result"
     bl_options = {"INTERNAL"}
 
-    clip: StringProperty(name="Clip", subtype="FILE_PATH")  # type: ignore[valid-type]
+    clip: StringProperty(  # type: ignore[valid-type]
+        name="Clip", description="The result's clip file", subtype="FILE_PATH"
+    )
 
     def execute(self, _context):  # type: ignore[no-untyped-def]
         try:

@@ -89,6 +89,14 @@ def test_reconstruction_is_imported_as_one_undo_step(runtime: BlenderRuntime) ->
     assert Path(request["input"]).is_absolute()
 
 
+def test_dropped_video(runtime: BlenderRuntime) -> None:
+    facts, _ = ran(runtime)
+    assert facts["drop"] == ["closeint.drop_video", True]
+    assert facts["dropped"] == ["FINISHED", True]
+    assert "There is no video" in facts["dropped_gone"]
+    assert facts["sample"] == ["FINISHED"]
+
+
 def test_picked_people_in_their_order(runtime: BlenderRuntime) -> None:
     facts, requests = ran(runtime)
     assert facts["find"] == ["FINISHED"]

@@ -74,6 +74,11 @@ def main(folder, videos, out):
     facts["after_undo"] = people()
 
     scene = bpy.context.scene
+    handler = bpy.types.CLOSEINT_FH_video
+    facts["drop"] = [handler.bl_import_operator, ".mp4" in handler.bl_file_extensions.split(";")]
+    facts["dropped"] = attempt(ops.drop_video, filepath=good) + [scene.closeint.video == good]
+    facts["dropped_gone"] = attempt(ops.drop_video, filepath=good + ".gone")
+    facts["sample"] = attempt(ops.choose_video, filepath=str(session.sample_video()))
     scene.closeint.video = good
     facts["find"] = attempt(ops.find_people)
     facts["picked"] = [scene.closeint.people, scene.closeint.person_a, scene.closeint.person_b]
