@@ -20,7 +20,7 @@ from .analysis.points import pose_skeleton
 from .analysis.series import jitter, joints_of, reprojection
 from .importer.character import rest_matrices
 from .importer.evidence import write_series
-from .importer.motion import action_of, keys_between, read_motion, reference_of
+from .importer.motion import keys_between, read_motion, recorded_action, reference_of
 from .importer.pair import Pair, PairMotion, read_pair
 
 _EDITED = np.radians(0.3)
@@ -123,7 +123,7 @@ def find_edits(pair: Pair) -> list[tuple[int, int, int]]:
     found: list[tuple[int, int, int]] = []
     frames = pair.frames()
     for person, ob in enumerate(pair.objects()):
-        before = reference_of(action_of(ob), pair.count)
+        before = reference_of(recorded_action(ob), pair.count)
         if before is None:
             continue
         now = read_motion(ob, frames, rest_matrices(ob, JOINT_NAMES), np.array(PARENTS))
@@ -144,7 +144,7 @@ def edited_times(pair: Pair) -> dict[tuple[int, int, int], float]:
     times = {edit: pair.start + pair.step * edit[1] for edit in find_edits(pair)}
     frames = pair.frames()
     for person, ob in enumerate(pair.objects()):
-        if reference_of(action_of(ob), pair.count) is None:
+        if reference_of(recorded_action(ob), pair.count) is None:
             continue
         for joint, time in keys_between(ob, frames):
             if frames[0] <= time <= frames[-1]:

@@ -74,6 +74,19 @@ def action_of(armature: Any) -> Any:
     return None
 
 
+def recorded_action(armature: Any) -> Any:
+    """The action that knows what was written: the one the armature moves by, else one in a strip below it; or None.
+
+    Keying a bone of a character whose motion is in a strip makes a new action on top, which knows nothing.
+    """
+    animation = armature.animation_data
+    action = action_of(armature)
+    if animation is None or action is None or REFERENCE in action:
+        return action
+    strips = [strip for track in reversed(animation.nla_tracks) if not track.mute for strip in track.strips]
+    return next((strip.action for strip in strips if strip.action and REFERENCE in strip.action), None)
+
+
 def is_in_strip(armature: Any) -> bool:
     """Whether the motion is in an NLA strip."""
     animation = armature.animation_data

@@ -21,7 +21,7 @@ from closeint_core.clip import InteractionClip
 from closeint_core.errors import CloseintError
 
 from .character import rest_matrices
-from .motion import action_of, is_in_strip, read_motion, reference_of, write_motion
+from .motion import action_of, is_in_strip, read_motion, recorded_action, reference_of, write_motion
 from .rig import (
     PoseChannels,
     channels_of_matrices,
@@ -200,7 +200,7 @@ def read_pair(pair: Pair, reference: bool = False, frames: np.ndarray | None = N
     poses, transl = [], []
     for ob, (rotation, offset) in zip(people, pair_relations(people), strict=True):
         rest = rest_matrices(ob, JOINT_NAMES)
-        channels = reference_of(action_of(ob), pair.count) if reference else None
+        channels = reference_of(recorded_action(ob), pair.count) if reference else None
         if channels is None:
             channels = read_motion(ob, frames, rest, np.array(PARENTS))
         root = np.array(ob["closeint_root_joint"], np.float64)

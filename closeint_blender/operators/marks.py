@@ -14,6 +14,7 @@ from ..pair_tools import edited_times, marks_of, nearest_part
 _PARTS = [(name, name.replace("_", " ").title(), f"The body part of the bone {name}") for name in JOINT_NAMES]
 
 
+_ROTATION_PATHS = {"QUATERNION": "rotation_quaternion", "AXIS_ANGLE": "rotation_axis_angle"}
 _WAY = EnumProperty(
     name="Keep",
     description="What of the bone stays",
@@ -122,7 +123,8 @@ class CLOSEINT_OT_pin(_Marking, bpy.types.Operator):
         for person, joint in bones:
             name = JOINT_NAMES[joint]
             pose_bone = bpy.data.objects[pair.armatures[person]].pose.bones[name]
-            pose_bone.keyframe_insert("rotation_quaternion", frame=frame, group=name)
+            path = _ROTATION_PATHS.get(pose_bone.rotation_mode, "rotation_euler")
+            pose_bone.keyframe_insert(path, frame=frame, group=name)
             if joint == 0:
                 pose_bone.keyframe_insert("location", frame=frame, group=name)
             mark = same_mark(marks, "PIN", frame, person, name) or marks.add()

@@ -127,6 +127,15 @@ def test_a_new_result_is_a_new_strip(runtime: BlenderRuntime) -> None:
     assert result.facts["strip_curves"] == 24 * 4 + 3
 
 
+def test_a_bone_keyed_over_a_strip_is_a_correction(runtime: BlenderRuntime) -> None:
+    result = fixed(runtime)
+    facts = result.facts["on_strip"]
+    assert facts["active"]
+    assert ["rotation", 0, 4, "left_elbow"] in facts["pins"]
+    assert {(person, joint) for _, person, _, joint in facts["pins"]} == {(0, "left_elbow")}
+    assert_same_motion(result.arrays, "on_strip_reference", ONE.poses, ONE.transl)
+
+
 # -- re-applying -----------------------------------------------------------------------------------------------------
 
 

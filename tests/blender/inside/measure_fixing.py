@@ -407,6 +407,16 @@ def strips_are_read(folder):
     pair = load(folder, nla=True, footage=False)
     action = action_of(pair.objects()[0])
     facts["strip_curves"] = len(curves_of_action(pair.objects()[0], action))
+    # A bone keyed on top of the strip: a new action that Blender makes.
+    first = pair.objects()[0]
+    bpy.context.scene.frame_set(5)
+    first.pose.bones["left_elbow"].rotation_quaternion = (0.8, 0.0, 0.6, 0.0)
+    first.pose.bones["left_elbow"].keyframe_insert("rotation_quaternion", frame=5)
+    keep_motion("on_strip_reference", pair, reference=True)
+    facts["on_strip"] = {
+        "active": first.animation_data.action is not None,
+        "pins": [[p["type"], p["person"], p["frame"], p["joint"]] for p in gather_corrections(pair).to_json()["pins"]],
+    }
 
 
 def main(folder):
