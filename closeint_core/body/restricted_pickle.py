@@ -243,7 +243,7 @@ class _Unpickler(pickle.Unpickler):
         raise Refused("a persistent object")
 
 
-def _survey(data: bytes) -> None:
+def _survey(data: bytes, max_parts: int) -> None:
     """Walk the opcodes without executing one: refuse by name before anything is built.
 
     Also bounds what a tiny file could make the unpickler allocate (its memo grows with the largest index written).
@@ -252,7 +252,7 @@ def _survey(data: bytes) -> None:
     try:
         for opcode, argument, _ in pickletools.genops(io.BytesIO(data)):
             opcodes += 1
-            if opcodes > _MAX_OPCODES:
+            if opcodes > max_parts:
                 raise Unusable("it has too many parts")
             if opcode.name in ("GLOBAL", "INST"):
                 module, _, name = str(argument).partition(" ")
@@ -262,7 +262,7 @@ def _survey(data: bytes) -> None:
                 raise Refused("an extension code")
             elif opcode.name in ("PERSID", "BINPERSID"):
                 raise Refused("a persistent object")
-            elif opcode.name in ("PUT", "BINPUT", "LONG_BINPUT") and not 0 <= int(argument or 0) <= _MAX_OPCODES:
+            elif opcode.name in ("PUT", "BINPUT", "LONG_BINPUT") and not 0 <= int(argument or 0) <= max_parts:
                 raise Unusable("a damaged pickle")
     except (Refused, Unusable):
         raise
@@ -271,16 +271,20 @@ def _survey(data: bytes) -> None:
         raise Unusable("it is not a pickle, or a truncated one") from error
 
 
-def loads(data: bytes) -> Any:
+def loads(data: bytes, *, max_parts: int = _MAX_OPCODES, deep: bool = False) -> Any:
     """Unpickle with stand-ins only; chumpy and sparse objects in a top dictionary arrive as plain arrays.
+
+    Args:
+        max_parts: refuse pickles with more opcodes. deep: look for arrays in nested lists and dictionaries as well.
 
     Raises:
         Refused: the pickle names another global.
         Unusable: damaged.
     """
-    _survey(data)
+    _survey(data, max_parts)
     try:
-        return _plain(_Unpickler(io.BytesIO(data), encoding="latin-1").load())
+        value = _Unpickler(io.BytesIO(data), encoding="latin-1").load()
+        return _unwrap(value) if deep else _plain(value)
     except (Refused, Unusable):
         raise
     except Exception as error:
@@ -301,6 +305,17 @@ def _plain(value: Any, depth: int = 0) -> Any:
     if isinstance(value, dict) and depth < 1:
         return {str(key): _plain(entry, depth + 1) for key, entry in value.items()}
     return value
+
+
+def _unwrap(value: Any, depth: int = 0) -> Any:
+    """Stand-ins replaced by numpy arrays everywhere in nested lists, tuples and dictionaries."""
+    if depth > 12:
+        raise Unusable("it is nested too deeply")
+    if isinstance(value, dict):
+        return {str(key): _unwrap(entry, depth + 1) for key, entry in value.items()}
+    if isinstance(value, list | tuple):
+        return [_unwrap(entry, depth + 1) for entry in value]
+    return _plain(value, 1)
 
 
 def _select(state: dict[str, Any], depth: int) -> np.ndarray:

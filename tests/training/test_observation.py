@@ -1,0 +1,161 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The observation model against geometry, and against what the project's perception makes of the bundled sample."""
+
+from __future__ import annotations
+
+import math
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+import closeint_core
+from closeint_core.body.data import load_body
+from closeint_core.body.torch_body import TorchBody
+from closeint_core.clip import InteractionClip
+from closeint_core.halpe import HALPE_INDEX as K
+from closeint_core.training.observation import (
+    Cameras,
+    DetectorErrors,
+    SimulatedObservations,
+    box_overlap,
+    draw_cameras,
+    measure_errors,
+    observe,
+    occluded,
+)
+from closeint_core.training.synthetic import Interactions
+from closeint_core.training.synthetic.plan import Draw
+
+SAMPLE = Path(closeint_core.__file__).with_name("samples") / "greeting.closeint.npz"
+# Median error in millimetres of perception on the bundled sample (camera known, both people, 120 frames).
+MEASURED = {
+    "nose": 6, "left_ear": 14, "left_shoulder": 35, "right_shoulder": 30, "left_elbow": 40, "right_elbow": 38,
+    "left_wrist": 19, "right_wrist": 33, "left_hip": 28, "right_hip": 24, "left_knee": 20, "right_knee": 33,
+    "left_ankle": 22, "right_ankle": 15, "head_top": 69, "neck": 33, "pelvis": 25, "left_big_toe": 28,
+    "right_big_toe": 27, "left_heel": 32, "right_heel": 24,
+}  # fmt: skip
+MEASURED_PARTNER = 0.137
+"""Share of the wrists near a partner's wrist that sat on the partner instead."""
+MEASURED_DEPTH_SCALE = 0.53
+"""Slope of the landmarks' depth against the true one."""
+
+
+@pytest.fixture(scope="module")
+def body() -> TorchBody:
+    return TorchBody(load_body("default"))
+
+
+@pytest.fixture(scope="module")
+def sample() -> tuple[Interactions, Cameras]:
+    clip = InteractionClip.load(SAMPLE)
+    frames = clip.poses.shape[1]
+    made = Interactions(
+        torch.tensor(clip.poses)[None], torch.tensor(clip.transl)[None], torch.tensor(clip.betas)[None],
+        torch.tensor([float(clip.fps)]), torch.tensor([0]), torch.zeros(1, frames, 24, 24, dtype=torch.bool),
+        torch.zeros(1, 2, frames, 2, dtype=torch.bool), torch.zeros(1), torch.zeros(1),
+    )  # fmt: skip
+    cameras = Cameras(
+        torch.tensor(clip.camera_K[:1]), torch.tensor(clip.camera_R[:1]), torch.tensor(clip.camera_t[:1]),
+        torch.tensor(np.asarray(clip.image_size))[None],
+    )  # fmt: skip
+    return made, cameras
+
+
+@pytest.fixture(scope="module")
+def seen(sample: tuple[Interactions, Cameras], body: TorchBody) -> SimulatedObservations:
+    return observe(sample[0], body, 3, cameras=sample[1])
+
+
+def _metre(seen: SimulatedObservations, sample: tuple[Interactions, Cameras], body: TorchBody) -> torch.Tensor:
+    made, cameras = sample
+    pelvis = body.rest_joints(made.betas)[:, :, None, 0] + made.transl
+    return cameras.K[:, 0, 0] / cameras.view(pelvis)[..., 2]
+
+
+def test_projection_is_that_of_the_clip(seen: SimulatedObservations) -> None:
+    clip = InteractionClip.load(SAMPLE)
+    np.testing.assert_allclose(seen.true_keypoints2d[0].numpy(), clip.keypoints2d[..., :2], atol=0.02)
+
+
+def test_errors_are_like_those_of_perception(
+    seen: SimulatedObservations, sample: tuple[Interactions, Cameras], body: TorchBody
+) -> None:
+    metre = _metre(seen, sample, body)
+    statistics = measure_errors(seen.keypoints2d, seen.true_keypoints2d, metre)
+    ratios = torch.tensor([1000 * float(statistics.median[K[name]]) / value for name, value in MEASURED.items()])
+    assert 0.75 < ratios.log().mean().exp() < 1.35
+    assert ratios.min() > 0.4
+    assert ratios.max() < 2.5
+    assert 0.3 * MEASURED_PARTNER < statistics.partner < 2 * MEASURED_PARTNER
+    assert statistics.missing < 0.08
+    true = seen.cameras.view(body.points("halpe")(*_skeleton(sample[0], body)))
+    true = true - true[..., [K["left_hip"], K["right_hip"]], :].mean(-2, keepdim=True)
+    found = torch.isfinite(seen.landmarks3d[..., 2])
+    x, y = true[..., 2][found], seen.landmarks3d[..., 2][found]
+    assert abs(float((x * y).sum() / x.square().sum()) - MEASURED_DEPTH_SCALE) < 0.2
+
+
+def _skeleton(made: Interactions, body: TorchBody) -> tuple:
+    import roma
+
+    betas = made.betas[:, :, None]
+    return body.skeleton(roma.rotvec_to_rotmat(made.poses), betas, made.transl), betas
+
+
+def test_same_seed_same_observations(
+    seen: SimulatedObservations, sample: tuple[Interactions, Cameras], body: TorchBody
+) -> None:
+    again, other = observe(sample[0], body, 3, cameras=sample[1]), observe(sample[0], body, 4, cameras=sample[1])
+    assert torch.equal(torch.nan_to_num(again.keypoints2d), torch.nan_to_num(seen.keypoints2d))
+    assert not torch.equal(torch.nan_to_num(other.keypoints2d), torch.nan_to_num(seen.keypoints2d))
+
+
+def test_without_errors_the_truth_is_seen(sample: tuple[Interactions, Cameras], body: TorchBody) -> None:
+    none = DetectorErrors(
+        noise=torch.zeros(26), blur=0, partner=0, sides=0, swap=0, lost=0, double=0, dropped=0, depth_noise=0,
+        depth_scale=(1, 1), landmark_noise=0,
+    )  # fmt: skip
+    seen = observe(sample[0], body, 0, none, cameras=sample[1])
+    inside = torch.isfinite(seen.keypoints2d[..., 0])
+    assert inside.float().mean() > 0.95
+    assert torch.allclose(seen.keypoints2d[..., :2][inside], seen.true_keypoints2d[inside], atol=1e-3)
+    assert not seen.mistaken.any()
+
+
+def test_losing_and_doubling_only_where_people_overlap(sample: tuple[Interactions, Cameras], body: TorchBody) -> None:
+    seen = observe(sample[0], body, 1, DetectorErrors(lost=0.9), cameras=sample[1])
+    overlap = box_overlap(seen.true_keypoints2d)[0]
+    lost = ~seen.visible[0]
+    assert lost.any()
+    assert not lost[:, overlap <= 0.5].any()
+    assert lost.sum(0).max() == 1  # the one in front stays
+    assert torch.isnan(seen.keypoints2d[0][lost]).all()
+
+
+def test_a_ball_hides_what_is_behind_it() -> None:
+    ball = torch.zeros(1, 2, 1, 1, 3)
+    ball[0, 0, 0, 0] = torch.tensor([0.0, 0.0, 3.0])
+    ball[0, 1, 0, 0] = torch.tensor([5.0, 0.0, 3.0])
+    points = torch.tensor([[0.0, 0.0, 4.0], [0.0, 0.0, 2.0], [0.5, 0.0, 4.0], [0.0, 0.1, 3.0]])
+    view = points.expand(1, 2, 1, 4, 3)
+    hidden = occluded(view, ball, torch.full((1, 2, 1), 0.2))
+    assert hidden[0, 0, 0].tolist() == [True, False, False, False]
+
+
+def test_cameras_look_at_the_pair(sample: tuple[Interactions, Cameras], body: TorchBody) -> None:
+    points = body.points("halpe")(*_skeleton(sample[0], body)).expand(60, -1, -1, -1, -1)
+    cameras = draw_cameras(points[:, :, ::10], Draw(1))
+    identity = torch.eye(3).expand(60, 3, 3)
+    assert torch.allclose(cameras.R @ cameras.R.mT, identity, atol=1e-5)
+    assert torch.allclose(torch.linalg.det(cameras.R), torch.ones(60), atol=1e-5)
+    view = cameras.view(points[:, :, ::10])
+    assert (view[..., 2] > 0.3).all()
+    pixels = cameras.project(view)
+    inside = ((pixels >= 0) & (pixels < cameras.size[:, None, None, None])).all(-1).float().mean((1, 2, 3))
+    assert inside.mean() > 0.85
+    assert (inside > 0.98).float().mean() > 0.5
+    # Upright: heads above feet in the picture.
+    assert (pixels[..., K["nose"], 1] < pixels[..., K["left_ankle"], 1]).float().mean() > 0.97
+    assert math.isfinite(float(pixels.sum()))
