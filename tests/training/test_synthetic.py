@@ -17,6 +17,7 @@ from closeint_core.physics.energies import LIMIT_HIGH, LIMIT_LOW
 from closeint_core.physics.penetration import measure_penetration
 from closeint_core.training.synthetic import KINDS, Generator, Interactions
 from closeint_core.training.synthetic.curves import bspline_basis, ease
+from closeint_core.training.synthetic.diversity import measure_diversity
 from closeint_core.training.synthetic.generate import MIRROR_JOINTS, acceptable
 from closeint_core.training.synthetic.legs import axis_rotation, solve_leg
 from closeint_core.training.synthetic.spec import Kind, Registry, Role
@@ -197,3 +198,12 @@ def test_leg_puts_the_ankle_where_it_belongs(x: float, y: float, z: float, yaw: 
     tolerance = 2e-3 + float(leg.over) * 1.2
     assert torch.allclose(ankle_at, ankle, atol=tolerance)
     assert torch.allclose(shin @ leg.ankle, foot, atol=1e-4)
+
+
+def test_diversity_of_copies_is_nought(made: Interactions, body: TorchBody) -> None:
+    varied = measure_diversity(made, body)
+    copies = measure_diversity(Interactions.join([made[:1], made[:1]]), body)
+    assert copies.nearest < 1e-5 < varied.nearest
+    assert varied.pose_dimensions > copies.pose_dimensions > 1
+    assert varied.contact_pairs == measure_diversity(made.swapped(), body).contact_pairs
+    assert abs(varied.nearest - measure_diversity(made.swapped(), body).nearest) < 1e-3
