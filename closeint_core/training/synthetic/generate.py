@@ -124,7 +124,11 @@ class Generator:
         self._plan_body = self.body if cpu else TorchBody(self.body.data)
 
     def __call__(self, count: int, frames: int, seed: int) -> Interactions:
-        """``count`` pairs of ``frames`` frames, kinds in equal shares; the same for the same arguments."""
+        """``count`` pairs of ``frames`` frames, kinds in equal shares; the same for the same arguments.
+
+        What is not ``acceptable`` is made anew three times; then the best of what was rejected fills the gaps, so
+        filter with ``acceptable`` where every pair must hold.
+        """
         names = KINDS.all_names()
         made: list[Interactions] = []
         missing = [count // len(self.kinds) + (i < count % len(self.kinds)) for i in range(len(self.kinds))]
