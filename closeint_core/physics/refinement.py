@@ -374,9 +374,8 @@ class Refinement:
             # where the bodies no longer are.
             recent = [*recent, found][-3 if worst < _TANGLED else -1 :]
             pushing = [one for one in recent if len(one.depth)]
-            if number == 0 and not pushing and not len(self.drawn):
-                self._run(options.iterations, 1.0, progress, done, total)
-                return 1
+            if number == 1 and not pushing and not len(self.drawn):
+                return 1  # nobody is near anybody
             if number > 2:
                 # What is still inside is pushed harder, and its neighbours in time with it.
                 late = torch.nn.functional.max_pool1d((deepest > options.tolerance).float()[None], 5, 1, 2)[0]

@@ -22,6 +22,7 @@ from closeint_core.perception.observations import Observations
 from closeint_core.perception.pair import PeopleAt
 from closeint_core.perception.pipeline import perceive
 from closeint_core.physics.contact import contact_probability, part_distances
+from closeint_core.physics.refinement import RefineOptions, refine
 from closeint_core.progress import Progress
 from closeint_core.reconstruction.camera import intrinsics
 from closeint_core.reconstruction.solve import Solution, solve
@@ -45,7 +46,7 @@ class Settings:
         device: ``auto``, ``cpu`` or ``cuda``: where the pose networks run.
         data: folder of licensed models, besides the usual places.
         quality: ``draft``, ``standard`` or ``high``: how long the fit runs.
-        refine: take the bodies out of each other on their exact meshes at the end.
+        refine: at the end, take the bodies out of each other on their exact meshes, close contacts, plant feet.
         model: ``default``, or ``reference`` for the published networks (see ``reference``).
     """
 
@@ -96,6 +97,12 @@ def reconstruct(
         separated=settings.refine,
     )
     clip = build_clip(solution, observations, data, str(source))
+    refinement = {}
+    if settings.refine and clip.people == 2:
+        effort = QUALITIES[settings.quality]
+        options = RefineOptions(rounds=max(2, round(6 * min(effort, 1.0))), iterations=max(10, round(30 * effort)))
+        clip = refine(clip, options, progress, settings.data)
+        refinement = {"refinement": clip.metadata["refinement"]}
     progress.update("measuring", 0, 1)
     clip.metadata = {
         "closeint": closeint_core.__version__,
@@ -105,6 +112,7 @@ def reconstruct(
         "seconds": round(time.monotonic() - started, 1),
         "warnings": list(progress.warnings),
         "quality": clip_quality(clip, data),
+        **refinement,
     }
     progress.update("measuring", 1, 1)
     return clip.validate()

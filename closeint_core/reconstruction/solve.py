@@ -183,7 +183,7 @@ def _fit(
     fit.recover_joints()
     fit.run(plan.stage(REFIT), progress)
     if spheres is not None and plan.separated:
-        separate(fit, plan.stage(SEPARATE), progress)
+        separate(fit, plan.stage(SEPARATE), progress, rounds=2)  # physics.refinement does the rest
     return fit
 
 
