@@ -357,6 +357,7 @@ class Refinement:
         options = self.options
         recent: list[Springs] = []
         urgency = torch.ones(self.clip.frames)
+        among: np.ndarray | None = None
         found = self._look_again()
         if len(found.depth) and float(found.depth.max()) > _TANGLED:
             # So deep, the nearest way out may be the wrong one: first let the evidence say where the bodies are,
@@ -369,7 +370,13 @@ class Refinement:
             deepest = torch.zeros(self.clip.frames).scatter_reduce(0, found.frame, found.depth, "amax")
             worst = float(deepest.max())
             if number > 1 and worst <= options.tolerance:
-                return number
+                if among is None:
+                    return number
+                found, among = self._look_again(), None
+                deepest = torch.zeros(self.clip.frames).scatter_reduce(0, found.frame, found.depth, "amax")
+                worst = float(deepest.max())
+                if worst <= options.tolerance:
+                    return number
             # Springs of the last rounds stay, so that what came out does not slide back in; older ones point
             # where the bodies no longer are.
             recent = [*recent, found][-3 if worst < _TANGLED else -1 :]
@@ -389,7 +396,10 @@ class Refinement:
             step = done + (number + 1) * options.iterations
             # A deep overlap is a long way, and its springs turn as it opens.
             self._run(options.iterations * (2 if worst > _DEEP else 1), push, progress, step, total)
-            found = self._look_again()
+            # Most frames are done soon; what is near trouble is looked at every time, the rest at the end.
+            troubled = torch.nn.functional.max_pool1d((deepest > 0).float()[None], 7, 1, 3)[0].numpy()
+            among = np.flatnonzero(troubled) if number else None
+            found = self._look_again(among)
         return options.rounds
 
     def _run(self, iterations: int, push: float, progress: Progress, done: int, total: int) -> None:
@@ -418,11 +428,17 @@ class Refinement:
                 variable.requires_grad_(False)
                 variable.grad = None
 
-    def _look_again(self) -> Springs:
-        """What is inside what, and which contacts are to be closed, as the bodies stand now."""
+    def _look_again(self, among: np.ndarray | None = None) -> Springs:
+        """What is inside what, and which contacts are to be closed, as the bodies stand now.
+
+        Args:
+            among: frames to look for penetration in; None is all of them.
+        """
         with torch.no_grad():
             rotations, self.transl = self.rotations(), self.translations()
-            springs = find_penetration(self.body, rotations, self.transl, self.betas, 0.0)
+            chosen = np.arange(self.clip.frames) if among is None else among
+            springs = find_penetration(self.body, rotations[:, chosen], self.transl[:, chosen], self.betas, 0.0)
+            springs = replace(springs, frame=torch.as_tensor(chosen)[springs.frame])
             springs = point_apart(springs, cast(Any, self))
             frames = np.flatnonzero(self.evidence.any((0, 2)))
             drawn = []
