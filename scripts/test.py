@@ -36,11 +36,15 @@ def main() -> int:
             say(f"tests with Blender {version} are skipped: {error}")
     environment = {**os.environ, "PYTHONPATH": str(ROOT), "CLOSEINT_BPY_PYTHONS": os.pathsep.join(pythons)}
     python = str(worker)
+    workers = max(1, min(os.cpu_count() or 1, 4))
+    # A test file stays on one core, as do its tensors: small ones gain nothing from a second thread.
+    spread = ["-n", str(workers), "--dist", "loadfile"] if workers > 1 else []
+    environment.setdefault("OMP_NUM_THREADS", "1")
     steps = [
         ("ruff check", [python, "-m", "ruff", "check", "."]),
         ("ruff format", [python, "-m", "ruff", "format", "--check", "."]),
         ("mypy", [python, "-m", "mypy"]),
-        ("pytest", [python, "-m", "pytest", *(["--slow"] if options.slow else []), *rest]),
+        ("pytest", [python, "-m", "pytest", *spread, *(["--slow"] if options.slow else []), *rest]),
     ]
     failed = []
     for name, command in steps:
