@@ -206,12 +206,4 @@ def move_curves(ob, whole, frames):  # type: ignore[no-untyped-def]
 
 _CLASSES = (CLOSEINT_OT_smooth, CLOSEINT_OT_to_floor)
 
-
-def register() -> None:
-    for cls in _CLASSES:
-        bpy.utils.register_class(cls)
-
-
-def unregister() -> None:
-    for cls in reversed(_CLASSES):
-        bpy.utils.unregister_class(cls)
+register, unregister = bpy.utils.register_classes_factory(_CLASSES)

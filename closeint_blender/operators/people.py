@@ -105,12 +105,4 @@ class CLOSEINT_OT_swap_people(bpy.types.Operator):
 
 _CLASSES = (CLOSEINT_OT_find_people, CLOSEINT_OT_pick_person, CLOSEINT_OT_swap_people)
 
-
-def register() -> None:
-    for cls in _CLASSES:
-        bpy.utils.register_class(cls)
-
-
-def unregister() -> None:
-    for cls in reversed(_CLASSES):
-        bpy.utils.unregister_class(cls)
+register, unregister = bpy.utils.register_classes_factory(_CLASSES)

@@ -293,12 +293,4 @@ def _people_of(settings: Any, video: Path) -> Any:
 
 _CLASSES = (CLOSEINT_OT_reconstruct, CLOSEINT_OT_choose_video, CLOSEINT_OT_drop_video, CLOSEINT_FH_video)
 
-
-def register() -> None:
-    for cls in _CLASSES:
-        bpy.utils.register_class(cls)
-
-
-def unregister() -> None:
-    for cls in reversed(_CLASSES):
-        bpy.utils.unregister_class(cls)
+register, unregister = bpy.utils.register_classes_factory(_CLASSES)

@@ -59,12 +59,4 @@ class CLOSEINT_OT_forget_result(bpy.types.Operator):
 
 _CLASSES = (CLOSEINT_OT_import_result, CLOSEINT_OT_forget_result)
 
-
-def register() -> None:
-    for cls in _CLASSES:
-        bpy.utils.register_class(cls)
-
-
-def unregister() -> None:
-    for cls in reversed(_CLASSES):
-        bpy.utils.unregister_class(cls)
+register, unregister = bpy.utils.register_classes_factory(_CLASSES)

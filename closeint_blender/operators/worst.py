@@ -120,12 +120,4 @@ class CLOSEINT_OT_jump_to_worst(_Looking, bpy.types.Operator):
 
 _CLASSES = (CLOSEINT_OT_measure, CLOSEINT_OT_jump_to_worst)
 
-
-def register() -> None:
-    for cls in _CLASSES:
-        bpy.utils.register_class(cls)
-
-
-def unregister() -> None:
-    for cls in reversed(_CLASSES):
-        bpy.utils.unregister_class(cls)
+register, unregister = bpy.utils.register_classes_factory(_CLASSES)

@@ -3,9 +3,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+
 import numpy as np
 
 from closeint_core.body.data import BodyData
+from closeint_core.clip import InteractionClip
 
 _CHUNK_FRAMES = 32  # bounds the memory of the blended transforms: 32 frames of 12k vertices are 19 MB
 
@@ -113,3 +116,13 @@ def lbs(body: BodyData, poses: np.ndarray, betas: np.ndarray, transl: np.ndarray
         vertices[part] = np.einsum("nvab,nvb->nva", blended[..., :3], points) + blended[..., 3]
     vertices += transl[:, None, :]
     return vertices.reshape(*lead, -1, 3), joints.reshape(*lead, -1, 3)
+
+
+def clip_vertices(
+    clip: InteractionClip, body: BodyData, chunk: int = _CHUNK_FRAMES
+) -> Iterator[tuple[slice, np.ndarray, np.ndarray]]:
+    """Meshes (P, t, V, 3) and joints (P, t, 24, 3) of a clip, ``chunk`` frames at a time, with their slice."""
+    for start in range(0, clip.frames, chunk):
+        part = slice(start, min(start + chunk, clip.frames))
+        vertices, joints = lbs(body, clip.poses[:, part], clip.betas[:, None], clip.transl[:, part])
+        yield part, vertices, joints

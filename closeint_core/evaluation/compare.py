@@ -9,10 +9,10 @@ from typing import Any
 import numpy as np
 
 from closeint_core.body.data import load_body
+from closeint_core.body.skinning import clip_vertices
 from closeint_core.clip import InteractionClip
 from closeint_core.errors import CloseintError
 from closeint_core.evaluation.metrics import acceleration_error, interaction_error, mpjpe, pa_mpjpe
-from closeint_core.evaluation.quality import clip_vertices
 
 _HIPS = (2, 3)
 

@@ -3,28 +3,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
 
 from closeint_core.body.data import BodyData
-from closeint_core.body.skinning import lbs
+from closeint_core.body.skinning import clip_vertices
 from closeint_core.clip import InteractionClip
 from closeint_core.physics.penetration import measure_penetration
 
-_CHUNK = 32
 _CONFIDENT = 0.5
-
-
-def clip_vertices(
-    clip: InteractionClip, body: BodyData, chunk: int = _CHUNK
-) -> Iterator[tuple[slice, np.ndarray, np.ndarray]]:
-    """Meshes (P, t, V, 3) and joints (P, t, 24, 3) of a clip, ``chunk`` frames at a time, with their slice."""
-    for start in range(0, clip.frames, chunk):
-        part = slice(start, min(start + chunk, clip.frames))
-        vertices, joints = lbs(body, clip.poses[:, part], clip.betas[:, None], clip.transl[:, part])
-        yield part, vertices, joints
 
 
 def clip_quality(clip: InteractionClip, body: BodyData) -> dict[str, Any]:

@@ -12,9 +12,9 @@ from typing import Any
 import numpy as np
 
 from closeint_core.body.data import BodyData, load_body
+from closeint_core.body.skinning import clip_vertices
 from closeint_core.clip import InteractionClip
 from closeint_core.errors import CloseintError
-from closeint_core.evaluation.quality import clip_vertices
 from closeint_core.exchange.rotation import compose
 from closeint_core.files import atomic_path
 from closeint_core.progress import Progress

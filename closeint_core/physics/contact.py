@@ -6,6 +6,10 @@ from __future__ import annotations
 import numpy as np
 from scipy.spatial import cKDTree
 
+from closeint_core.body.data import BodyData
+from closeint_core.body.skinning import clip_vertices
+from closeint_core.clip import InteractionClip
+
 REACH = 0.06
 """Metres beyond which skins are apart for certain and distances are not told apart."""
 
@@ -32,6 +36,14 @@ def part_distances(vertices: np.ndarray, parts: np.ndarray, joints: int = 24) ->
                 continue
             distance, _ = cKDTree(other[theirs]).query(mine[close], distance_upper_bound=REACH)
             np.minimum.at(out[person, t], parts[close], np.minimum(distance, REACH))
+    return out
+
+
+def clip_contacts(clip: InteractionClip, data: BodyData) -> np.ndarray:
+    """(2, T, joints) probability that each body part of a pair touches, measured on the posed meshes of a clip."""
+    out = np.zeros(clip.contacts.shape, np.float32)
+    for part, vertices, _ in clip_vertices(clip, data):
+        out[:, part] = contact_probability(part_distances(vertices, data.parts))
     return out
 
 

@@ -11,6 +11,7 @@ import torch
 from torch import Tensor
 from torch.nn.functional import normalize
 
+from closeint_core.body.data import BodyData
 from closeint_core.halpe import HALPE_INDEX
 
 # Limbs whose 3D direction the landmarks tell, as Halpe indices.
@@ -141,6 +142,12 @@ def shape_prior(betas: Tensor) -> Tensor:
     stature = torch.where(betas[..., 0] < 0, geman_mcclure(stature, 2.0), stature)
     beyond = (betas.abs() - 3.0).clamp(min=0).square().sum(-1)  # the body was made for shapes up to there
     return stature + betas[..., 1:].square().sum(-1) + 10.0 * beyond
+
+
+def sole_offsets(data: BodyData) -> Tensor:
+    """(6,) height of the foot keypoints, in the order of ``FOOT_POINTS``, over the sole in the rest pose."""
+    points = data.halpe_regressor[FOOT_POINTS.numpy()] @ data.template
+    return torch.as_tensor(points[:, 1] - data.template[:, 1].min(), dtype=torch.float32)
 
 
 def heights(points: Tensor, normal: Tensor, offset: Tensor) -> Tensor:

@@ -13,6 +13,10 @@ from dataclasses import dataclass
 import igl
 import numpy as np
 
+from closeint_core.body.data import BodyData
+from closeint_core.body.skinning import clip_vertices
+from closeint_core.clip import InteractionClip
+
 
 @dataclass
 class Inside:
@@ -44,6 +48,12 @@ def vertices_inside(points: np.ndarray, vertices: np.ndarray, faces: np.ndarray)
         np.ascontiguousarray(points[index], np.float64), mesh, triangles
     )
     return Inside(index, np.sqrt(squared), face, nearest)
+
+
+def clip_penetration(clip: InteractionClip, data: BodyData) -> float:
+    """Metres by which the deepest vertex of a pair is inside the partner, over a whole clip."""
+    depths = (measure_penetration(vertices, data.faces).max_depth.max() for _, vertices, _ in clip_vertices(clip, data))
+    return float(max(depths))
 
 
 @dataclass

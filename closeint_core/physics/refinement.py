@@ -11,7 +11,6 @@ through). What touches and what penetrates is looked for again at the start of e
 from __future__ import annotations
 
 import functools
-from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, cast
@@ -21,22 +20,21 @@ import roma
 import torch
 from torch import Tensor
 
-from closeint_core.body.data import BodyData, load_body
-from closeint_core.body.skinning import lbs
+from closeint_core.body.data import load_body
 from closeint_core.body.torch_body import Skeleton, TorchBody
 from closeint_core.clip import InteractionClip
 from closeint_core.errors import CloseintError
 from closeint_core.physics import energies
-from closeint_core.physics.contact import contact_probability, part_distances
+from closeint_core.physics.contact import clip_contacts
 from closeint_core.physics.contact_pairs import VertexPairs, part_pairs
-from closeint_core.physics.penetration import measure_penetration
+from closeint_core.physics.minimise import minimise
+from closeint_core.physics.penetration import clip_penetration
 from closeint_core.physics.separation import Separation, Springs, find_penetration, join_springs, point_apart
 from closeint_core.physics.separation import vertices_at as skinned
-from closeint_core.physics.spheres import BodySpheres
+from closeint_core.physics.spheres import BodySpheres, spheres_of
+from closeint_core.physics.windows import blend_in, window_spans
 from closeint_core.progress import Progress
 
-LONGEST = 300  # frames solved at once
-OVERLAP = 30
 _DEEP = 0.015  # metres from which on an overlap is deep
 _TANGLED = 0.035  # metres from which on the nearest way out may be the wrong one
 
@@ -69,11 +67,13 @@ class RefineOptions:
 
 @dataclass
 class RefineReport:
-    """Energies, weighted, before and after, and how many rounds were needed; JSON types in ``as_dict``."""
+    """Energies, weighted, before and after, how many rounds were needed, and the greatest depth (metres) before;
+    JSON types in ``as_dict``."""
 
     before: dict[str, float]
     after: dict[str, float]
     rounds: int
+    depth: float
 
     def as_dict(self) -> dict[str, Any]:
         """For the clip's metadata."""
@@ -89,11 +89,15 @@ def refine(
     options: RefineOptions | None = None,
     progress: Progress | None = None,
     data: str | Path | None = None,
+    body: TorchBody | None = None,
 ) -> InteractionClip:
     """A copy of ``clip`` made plausible; metadata gets ``refinement`` with every energy before and after.
 
     A clip of one person, or of people who never come near each other, keeps its pair as it is and only has its feet
     and smoothness looked after.
+
+    Args:
+        body: the clip's body, if it is loaded already; ``data`` is the folder to load it from otherwise.
 
     Raises:
         CloseintError: the clip holds values that are not finite, or its body is missing.
@@ -103,56 +107,38 @@ def refine(
     for name in ("poses", "transl", "betas"):
         if not np.isfinite(getattr(clip, name)).all():
             raise CloseintError(f"The clip's {name} hold values that are not finite.", "Reconstruct it again.")
-    body_data = load_body(clip.body, Path(data) if data else None)
-    body = TorchBody(body_data)
-    spheres = BodySpheres(body) if clip.people == 2 else None
-    windows = _windows(clip.frames)
-    rotations: Tensor | None = None
+    body = body or TorchBody(load_body(clip.body, Path(data) if data else None))
+    spheres = spheres_of(body) if clip.people == 2 else None
+    quats = torch.zeros(*clip.poses.shape[:3], 4)
     transl = torch.as_tensor(clip.transl).clone()
     reports = []
+    filled = 0
+    windows = window_spans(clip.frames)
     for number, (start, stop) in enumerate(windows):
         part = slice(start, stop)
         window = Refinement(body, _cut(clip, part), spheres, options)
         reports.append(window.solve(progress, number, len(windows)))
-        quats = roma.rotmat_to_unitquat(window.rotations())
-        if rotations is None:
-            rotations = torch.zeros(clip.people, clip.frames, *quats.shape[2:])
-        _blend_in(rotations, transl, quats, window.translations(), start, windows[number - 1][1] if number else start)
-    assert rotations is not None
-    poses = roma.unitquat_to_rotvec(torch.nn.functional.normalize(rotations, dim=-1)).numpy()
+        new = roma.rotmat_to_unitquat(window.rotations())
+        blend_in(quats, transl, new, window.translations(), start, filled)
+        filled = stop
+    poses = roma.unitquat_to_rotvec(torch.nn.functional.normalize(quats, dim=-1)).numpy()
     result = clip.copy(poses=poses.astype(np.float32), transl=transl.numpy().astype(np.float32))
     report = RefineReport(
         _mean([one.before for one in reports]),
         _mean([one.after for one in reports]),
         max(one.rounds for one in reports),
-    ).as_dict()
+        max(one.depth for one in reports),
+    )
+    metadata = report.as_dict()
     if clip.people == 2:
-        depths = [_deepest(one, body_data) for one in (clip, result)]
-        report["max_penetration_mm"] = [round(1000 * depth, 2) for depth in depths]
+        depths = (report.depth, clip_penetration(result, body.data))
+        metadata["max_penetration_mm"] = [round(1000 * depth, 2) for depth in depths]
         if depths[1] > max(depths[0], options.acceptable):
             progress.warn("The refinement would have made the penetration worse, so the clip was left as it was.")
             result = clip.copy()
-        result.contacts = _contacts(result, body_data)
-    metadata = {key: value for key, value in clip.metadata.items() if key != "quality"}
-    return result.copy(metadata={**metadata, "refinement": report}).validate()
-
-
-def _deepest(clip: InteractionClip, data: BodyData, chunk: int = 32) -> float:
-    """Metres by which the deepest vertex is inside the partner."""
-    deepest = 0.0
-    for start in range(0, clip.frames, chunk):
-        part = slice(start, start + chunk)
-        vertices, _ = lbs(data, clip.poses[:, part], clip.betas[:, None], clip.transl[:, part])
-        deepest = max(deepest, float(measure_penetration(vertices, data.faces).max_depth.max()))
-    return deepest
-
-
-def _windows(frames: int) -> list[tuple[int, int]]:
-    if frames <= LONGEST:
-        return [(0, frames)]
-    count = -(-(frames - OVERLAP) // (LONGEST - OVERLAP))
-    starts = np.linspace(0, frames - LONGEST, count).round().astype(int)
-    return [(int(start), int(start) + LONGEST) for start in starts]
+        result.contacts = clip_contacts(result, body.data)
+    kept = {key: value for key, value in clip.metadata.items() if key != "quality"}
+    return result.copy(metadata={**kept, "refinement": metadata}).validate()
 
 
 def _cut(clip: InteractionClip, part: slice) -> InteractionClip:
@@ -168,31 +154,6 @@ def _cut(clip: InteractionClip, part: slice) -> InteractionClip:
         camera_R=clip.camera_R[part] if moving else clip.camera_R,
         camera_t=clip.camera_t[part] if moving else clip.camera_t,
     )
-
-
-def _blend_in(quats: Tensor, transl: Tensor, new: Tensor, moved: Tensor, start: int, filled: int) -> None:
-    """Write a window's motion, mixed smoothly with the one before where they overlap."""
-    stop = start + new.shape[1]
-    shared = max(filled - start, 0)
-    if shared:
-        mix = (torch.arange(shared) + 1.0) / (shared + 1.0)
-        mix = (mix * mix * (3 - 2 * mix))[:, None]
-        old = quats[:, start:filled]
-        sign = torch.where((old * new[:, :shared]).sum(-1, keepdim=True) < 0, -1.0, 1.0)
-        mixed = old * (1 - mix[..., None]) + sign * new[:, :shared] * mix[..., None]
-        quats[:, start:filled] = torch.nn.functional.normalize(mixed, dim=-1)
-        transl[:, start:filled] = transl[:, start:filled] * (1 - mix) + moved[:, :shared] * mix
-    quats[:, start + shared : stop] = new[:, shared:]
-    transl[:, start + shared : stop] = moved[:, shared:]
-
-
-def _contacts(clip: InteractionClip, data: BodyData, chunk: int = 32) -> np.ndarray:
-    out = np.zeros(clip.contacts.shape, np.float32)
-    for start in range(0, clip.frames, chunk):
-        part = slice(start, start + chunk)
-        vertices, _ = lbs(data, clip.poses[:, part], clip.betas[:, None], clip.transl[:, part])
-        out[:, part] = contact_probability(part_distances(vertices, data.parts))
-    return out
 
 
 def _mean(values: list[dict[str, float]]) -> dict[str, float]:
@@ -221,7 +182,6 @@ class Refinement:
         with torch.no_grad():
             self.rest = body.rest_vertices(self.betas)
             skeleton = body.skeleton(self.old_rotations, self.betas[:, None], self.old_transl)
-            self.old_keypoints = self.halpe(skeleton, self.betas[:, None])
             if spheres is not None:
                 self.radii = spheres.radii(self.betas)
         self._gather(clip, skeleton)
@@ -244,17 +204,12 @@ class Refinement:
         )
         feet = torch.as_tensor(clip.foot_contacts, dtype=torch.float32)
         self.planted = torch.where(feet > 0.5, feet, torch.zeros(())).repeat_interleave(3, -1)
-        self.sole = self._sole_offsets()
+        self.sole = energies.sole_offsets(self.body.data)
         vectors = roma.rotmat_to_rotvec(self.old_rotations)
         # A motion beyond the usual limits may stay there, but not go further.
         self.limit_low = torch.minimum(energies.LIMIT_LOW, vectors)
         self.limit_high = torch.maximum(energies.LIMIT_HIGH, vectors)
         self.evidence = hysteresis(clip.contacts) if clip.people == 2 else np.zeros(clip.contacts.shape, bool)
-
-    def _sole_offsets(self) -> Tensor:
-        vertices = self.body.data.template
-        points = self.body.data.halpe_regressor[energies.FOOT_POINTS.numpy()] @ vertices
-        return torch.as_tensor(points[:, 1] - vertices[:, 1].min(), dtype=torch.float32)
 
     # -- the state ---------------------------------------------------------------------------------------------------
 
@@ -283,9 +238,7 @@ class Refinement:
         along = (self.shift * self.ray).sum(-1)
         across = (self.shift - along[..., None] * self.ray).square().sum(-1)
         terms = {
-            "pose": options.keep
-            * 0.5
-            * energies.huber(self.turn.norm(dim=-1).square() / _REACH**2, 2.0).sum(-1).mean(),
+            "pose": options.keep * 0.5 * energies.huber(self.turn.square().sum(-1) / _REACH**2, 2.0).sum(-1).mean(),
             "place": options.keep * (across.mean() / 0.05**2 + along.square().mean() / 0.20**2),
             "reprojection": options.seen * self._reprojection(keypoints),
             "smooth": 0.3 * energies.acceleration(skeleton.joints, 0.012 * rate**2),
@@ -341,7 +294,7 @@ class Refinement:
         with torch.no_grad():
             before = {name: float(value) for name, value in self.energy(1.0).items()}
         done = number * (options.rounds + 2) * options.iterations
-        rounds = 0
+        rounds, self.deepest_before = 0, 0.0
         if self.spheres is None:
             self._run(options.iterations, 1.0, progress, done, total)
         else:
@@ -350,7 +303,7 @@ class Refinement:
             after = {name: float(value) for name, value in self.energy(1.0).items()}
         if not all(np.isfinite(value) for value in after.values()):
             raise CloseintError("The refinement did not come to a finite result.", "Reconstruct the clip again.")
-        return RefineReport(before, after, rounds)
+        return RefineReport(before, after, rounds, self.deepest_before)
 
     def _take_apart(self, progress: Progress, done: int, total: int) -> int:
         """Rounds of looking and solving until nothing is deeper than the tolerance; returns how many it took."""
@@ -359,7 +312,8 @@ class Refinement:
         urgency = torch.ones(self.clip.frames)
         among: np.ndarray | None = None
         found = self._look_again()
-        if len(found.depth) and float(found.depth.max()) > _TANGLED:
+        self.deepest_before = float(found.depth.max()) if len(found.depth) else 0.0
+        if self.deepest_before > _TANGLED:
             # So deep, the nearest way out may be the wrong one: first let the evidence say where the bodies are,
             # with their spheres alone in each other's way.
             self.spacing = 4.0
@@ -403,30 +357,14 @@ class Refinement:
         return options.rounds
 
     def _run(self, iterations: int, push: float, progress: Progress, done: int, total: int) -> None:
-        # L-BFGS with a line search never leaves a good place, which Adam's first steps do: bodies in contact are a
-        # stiff problem, and most of the unknowns are where they should be already.
-        variables = [self.turn.requires_grad_(True), self.shift.requires_grad_(True)]
-        optimiser = torch.optim.LBFGS(
-            variables, max_iter=iterations, max_eval=iterations, history_size=12, line_search_fn="strong_wolfe"
-        )
         person_frames = self.shift[..., 0].numel()
-        calls = 0
-
-        def closure() -> Tensor:
-            nonlocal calls
-            calls += 1
-            progress.update("refining", done + min(calls, iterations), total)
-            optimiser.zero_grad(set_to_none=True)
-            energy = torch.stack(list(self.energy(push).values())).sum() * person_frames
-            energy.backward()
-            return energy
-
-        try:
-            optimiser.step(cast(Callable[[], float], closure))  # type: ignore[no-untyped-call]
-        finally:
-            for variable in variables:
-                variable.requires_grad_(False)
-                variable.grad = None
+        minimise(
+            [self.turn, self.shift],
+            lambda: torch.stack(list(self.energy(push).values())).sum() * person_frames,
+            iterations,
+            12,
+            lambda calls: progress.update("refining", done + calls, total),
+        )
 
     def _look_again(self, among: np.ndarray | None = None) -> Springs:
         """What is inside what, and which contacts are to be closed, as the bodies stand now.

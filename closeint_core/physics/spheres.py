@@ -7,6 +7,8 @@ them, so they follow pose and shape exactly as the skin does.
 
 from __future__ import annotations
 
+import functools
+
 import igl
 import numpy as np
 import scipy.optimize
@@ -44,6 +46,12 @@ class BodySpheres:
         vertices = self._template + torch.einsum("vcb,...b->...vc", self._shapedirs, betas.detach())
         centres = self._regressor @ vertices
         return torch.cdist(centres, vertices).amin(-1)
+
+
+@functools.lru_cache(maxsize=2)
+def spheres_of(body: TorchBody) -> BodySpheres:
+    """The spheres of a body, found the first time they are asked for."""
+    return BodySpheres(body)
 
 
 def inscribe_spheres(data: BodyData, spacing: float, thickness: float = 0.6) -> tuple[np.ndarray, np.ndarray]:

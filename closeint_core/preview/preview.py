@@ -11,9 +11,9 @@ import cv2
 import numpy as np
 
 from closeint_core.body.data import BodyData, load_body
+from closeint_core.body.skinning import clip_vertices
 from closeint_core.clip import InteractionClip
 from closeint_core.errors import CloseintError
-from closeint_core.evaluation.quality import clip_vertices
 from closeint_core.files import atomic_path
 from closeint_core.preview.rasterizer import Camera, render
 from closeint_core.progress import Progress

@@ -135,18 +135,12 @@ class PairFit:
         self.spheres = spheres if evidence.keypoints.shape[0] == 2 else None
         self.halpe = body.points("halpe")
         self.usual_pose = relaxed_pose()  # (24, 3), or (P, T, 24, 3) where bridging knows better
-        self.sole = self._sole_offsets()
+        self.sole = energies.sole_offsets(body.data)
         self.shape_is_fixed = False
         self.extra: Callable[[PairFit, Tensor], EnergyTerms] | None = None
         self._start()
 
     # -- the start -----------------------------------------------------------------------------------------------
-
-    def _sole_offsets(self) -> Tensor:
-        """(6,) height of the foot keypoints over the sole, in the rest pose."""
-        vertices = self.body.data.template
-        points = self.body.data.halpe_regressor[energies.FOOT_POINTS.numpy()] @ vertices
-        return torch.as_tensor(points[:, 1] - vertices[:, 1].min(), dtype=torch.float32)
 
     def _start(self) -> None:
         """Closed-form pose, translation by linear least squares, upright floor under the feet."""

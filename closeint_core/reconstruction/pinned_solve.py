@@ -34,6 +34,7 @@ from closeint_core.physics.contact_pairs import (
     signed_gap,
     touching_pairs,
 )
+from closeint_core.physics.minimise import minimise
 from closeint_core.physics.penetration import measure_penetration
 from closeint_core.physics.separation import (
     Separation,
@@ -379,29 +380,14 @@ class Span:
             self._run(settings.iterations, 10.0 * 5**round_number, progress, done, total)
 
     def _run(self, iterations: int, pull: float, progress: Progress, done: int, total: int) -> None:
-        # L-BFGS with a line search never leaves a good place, which Adam's first steps do: bodies in contact are
-        # a stiff problem, and most of the unknowns are where they should be already.
-        variables = [self.turn.requires_grad_(True), self.shift.requires_grad_(True)]
-        optimiser = torch.optim.LBFGS(
-            variables, max_iter=iterations, max_eval=iterations, history_size=20, line_search_fn="strong_wolfe"
-        )
         person_frames = self.shift[..., 0].numel()
-        calls = 0
-
-        def closure() -> Tensor:
-            nonlocal calls
-            calls += 1
-            progress.update("refining", done + min(calls, iterations), total)
-            optimiser.zero_grad(set_to_none=True)
-            energy = self.energy(pull) * person_frames
-            energy.backward()
-            return energy
-
-        try:
-            optimiser.step(closure)  # type: ignore[no-untyped-call]
-        finally:
-            for variable in variables:
-                variable.requires_grad_(False)
+        minimise(
+            [self.turn, self.shift],
+            lambda: self.energy(pull) * person_frames,
+            iterations,
+            20,
+            lambda calls: progress.update("refining", done + calls, total),
+        )
 
     def _look_again(self) -> None:
         """Which points the marked contacts are made of, as the bodies stand now."""

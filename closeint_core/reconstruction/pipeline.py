@@ -17,11 +17,11 @@ from closeint_core.body.data import BodyData, load_body
 from closeint_core.body.torch_body import TorchBody
 from closeint_core.clip import InteractionClip
 from closeint_core.errors import CloseintError
-from closeint_core.evaluation.quality import clip_quality, clip_vertices
+from closeint_core.evaluation.quality import clip_quality
 from closeint_core.perception.observations import Observations
 from closeint_core.perception.pair import PeopleAt
 from closeint_core.perception.pipeline import perceive
-from closeint_core.physics.contact import contact_probability, part_distances
+from closeint_core.physics.contact import clip_contacts
 from closeint_core.physics.refinement import RefineOptions, refine
 from closeint_core.progress import Progress
 from closeint_core.reconstruction.camera import intrinsics
@@ -88,8 +88,9 @@ def reconstruct(
     # Before minutes of work, not after: a senseless focal length is refused here.
     camera = torch.as_tensor(intrinsics(frames.image_size, settings.focal))
     observations = perceive(frames, people=settings.people or "auto", device=settings.device, progress=progress)
+    body = TorchBody(data)
     solution = solve(
-        TorchBody(data),
+        body,
         observations,
         camera,
         progress,
@@ -101,7 +102,7 @@ def reconstruct(
     if settings.refine and clip.people == 2:
         effort = QUALITIES[settings.quality]
         options = RefineOptions(rounds=max(2, round(6 * min(effort, 1.0))), iterations=max(10, round(30 * effort)))
-        clip = refine(clip, options, progress, settings.data)
+        clip = refine(clip, options, progress, body=body)
         refinement = {"refinement": clip.metadata["refinement"]}
     progress.update("measuring", 0, 1)
     clip.metadata = {
@@ -140,8 +141,7 @@ def build_clip(solution: Solution, observations: Observations, data: BodyData, v
         video=video,
     )
     if people == 2:
-        for part, vertices, _ in clip_vertices(clip, data):
-            clip.contacts[:, part] = contact_probability(part_distances(vertices, data.parts))
+        clip.contacts = clip_contacts(clip, data)
     return clip
 
 

@@ -3,7 +3,8 @@
 
 The spheres of the fit stand in for the volume; what they leave is found here vertex by vertex. In
 rounds: measure which vertices are inside the partner and where its surface is nearest, then let the
-fit run on with those pairs as springs that push only, all other evidence kept.
+fit run on with those pairs as springs that push only, all other evidence kept. What is left after
+that is for ``physics.refinement``.
 """
 
 from __future__ import annotations
@@ -17,7 +18,7 @@ from closeint_core.progress import Progress
 from closeint_core.reconstruction.fit import PairFit, Stage
 
 
-def separate(fit: PairFit, stage: Stage, progress: Progress, rounds: int = 5, tolerance: float = 0.004) -> None:
+def separate(fit: PairFit, stage: Stage, progress: Progress, rounds: int = 2, tolerance: float = 0.004) -> None:
     """Run the fit on until no vertex is deeper than ``tolerance`` metres, or for ``rounds`` rounds."""
     collected: Springs | None = None
     for number in range(rounds):

@@ -9,7 +9,6 @@ overlap, so memory does not grow with the length and no seam shows.
 from __future__ import annotations
 
 import contextlib
-import functools
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 
@@ -21,7 +20,8 @@ from torch import Tensor
 from closeint_core.body.torch_body import TorchBody
 from closeint_core.perception.observations import Observations
 from closeint_core.physics import energies
-from closeint_core.physics.spheres import BodySpheres
+from closeint_core.physics.spheres import BodySpheres, spheres_of
+from closeint_core.physics.windows import LONGEST, blend_in, window_spans
 from closeint_core.progress import Progress
 from closeint_core.reconstruction.fit import (
     STAGES,
@@ -36,9 +36,6 @@ from closeint_core.reconstruction.fit import (
 )
 from closeint_core.reconstruction.reassociation import UNTRUSTED
 from closeint_core.reconstruction.separating import separate
-
-LONGEST = 300  # frames solved at once
-OVERLAP = 30
 
 UNTANGLE = Stage("untangling", 70, 0.015, 0.15)
 REFIT = Stage("refitting", 120, 0.012, 0.10)
@@ -59,15 +56,6 @@ class Solution:
     camera: Tensor
     keypoints2d: np.ndarray
     foot_contacts: np.ndarray
-
-
-def window_starts(frames: int, longest: int = LONGEST, overlap: int = OVERLAP) -> list[tuple[int, int]]:
-    """Windows (start, stop) of equal length that cover ``frames`` and overlap by at least ``overlap``."""
-    if frames <= longest:
-        return [(0, frames)]
-    count = -(-(frames - overlap) // (longest - overlap))
-    starts = np.linspace(0, frames - longest, count).round().astype(int)
-    return [(int(start), int(start) + longest) for start in starts]
 
 
 def solve(
@@ -110,11 +98,6 @@ def _threads_for(person_frames: int) -> Iterator[None]:
         torch.set_num_threads(before)
 
 
-@functools.lru_cache(maxsize=2)
-def _spheres_of(body: TorchBody) -> BodySpheres:
-    return BodySpheres(body)
-
-
 @dataclass(frozen=True)
 class _Plan:
     """How thoroughly a window is solved."""
@@ -131,8 +114,8 @@ def _solve(
     body: TorchBody, observations: Observations, evidence: Evidence, plan: _Plan, progress: Progress
 ) -> Solution:
     frames, camera = evidence.visible.shape[1], evidence.camera
-    spheres = _spheres_of(body) if evidence.visible.shape[0] == 2 else None
-    windows = window_starts(frames)
+    spheres = spheres_of(body) if evidence.visible.shape[0] == 2 else None
+    windows = window_spans(frames)
     fixed: Motion | None = None
     if len(windows) > 1:
         seen = [float(evidence.weights[:, a:b].sum()) for a, b in windows]
@@ -183,7 +166,7 @@ def _fit(
     fit.recover_joints()
     fit.run(plan.stage(REFIT), progress)
     if spheres is not None and plan.separated:
-        separate(fit, plan.stage(SEPARATE), progress, rounds=2)  # physics.refinement does the rest
+        separate(fit, plan.stage(SEPARATE), progress)
     return fit
 
 
@@ -224,20 +207,7 @@ def blend(parts: list[Motion], windows: list[tuple[int, int]], frames: int) -> M
     transl = torch.zeros(people, frames, 3)
     filled = 0
     for part, (start, stop) in zip(parts, windows, strict=True):
-        q = roma.rotmat_to_unitquat(part.rotations)
-        shared = max(filled - start, 0)
-        if shared:
-            mix = (torch.arange(shared) + 1.0) / (shared + 1.0)
-            mix = mix * mix * (3 - 2 * mix)
-            old = quats[:, start:filled]
-            flip = torch.where((old * q[:, :shared]).sum(-1, keepdim=True) < 0, -1.0, 1.0)
-            mixed = old * (1 - mix[:, None, None]) + flip * q[:, :shared] * mix[:, None, None]
-            quats[:, start:filled] = torch.nn.functional.normalize(mixed, dim=-1)
-            transl[:, start:filled] = (
-                transl[:, start:filled] * (1 - mix[:, None]) + part.transl[:, :shared] * mix[:, None]
-            )
-        quats[:, filled:stop] = q[:, filled - start :]
-        transl[:, filled:stop] = part.transl[:, filled - start :]
+        blend_in(quats, transl, roma.rotmat_to_unitquat(part.rotations), part.transl, start, filled)
         filled = stop
     return Motion(
         roma.unitquat_to_rotmat(quats), transl, parts[0].betas, Floor(parts[0].floor.normal, parts[0].floor.offset)

@@ -14,10 +14,11 @@ from closeint_core.errors import Cancelled
 from closeint_core.evaluation.metrics import interaction_error, mpjpe
 from closeint_core.perception.observations import Observations
 from closeint_core.physics.separation import find_penetration
+from closeint_core.physics.windows import window_spans
 from closeint_core.progress import Progress
 from closeint_core.reconstruction.camera import intrinsics, project
 from closeint_core.reconstruction.fit import Floor, Motion, fill_gaps, relaxed_pose, running_median
-from closeint_core.reconstruction.solve import blend, solve, window_starts
+from closeint_core.reconstruction.solve import blend, solve
 from closeint_core.reconstruction.world import floor_frame, to_world
 
 BODY = TorchBody(load_body())
@@ -132,7 +133,7 @@ def test_cancelling_stops_the_fit():
 
 def test_windows_cover_everything_and_overlap():
     for frames in (1, 300, 301, 3000, 4567):
-        windows = window_starts(frames)
+        windows = window_spans(frames)
         assert (windows[0][0], windows[-1][1]) == (0, frames)
         assert all(a[1] - b[0] >= 30 for a, b in itertools.pairwise(windows))
         assert all(b - a <= 300 for a, b in windows)
