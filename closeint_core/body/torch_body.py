@@ -74,6 +74,8 @@ class TorchBody(nn.Module):
         keep("joint_shapedirs", (regressor @ flat).reshape(-1, 3, data.num_betas))
         keep("joint_regressor", data.joint_regressor)
         keep("faces", data.faces, torch.int64)
+        # Made once: they take a moment, and a module of its own is not part of this one's state.
+        self._named_points: dict[tuple[object, ...], LinearPoints] = {}
         self.parents = [int(parent) for parent in data.parents]
         self._levels = _levels(self.parents)
         order = torch.cat([torch.as_tensor(joints) for joints, _ in self._levels])
@@ -168,9 +170,11 @@ class TorchBody(nn.Module):
             named = {"halpe": self.data.halpe_regressor, "lsp": self.data.lsp_regressor}
             if regressor not in named:
                 raise ValueError(f"unknown points {regressor!r}; known: {', '.join(named)}")
-            matrix = named[regressor]
-        else:
-            matrix = np.asarray(regressor.detach().cpu() if isinstance(regressor, Tensor) else regressor)
+            key = (regressor, self.template.device, self.template.dtype)
+            if key not in self._named_points:
+                self._named_points[key] = self.points(named[regressor])
+            return self._named_points[key]
+        matrix = np.asarray(regressor.detach().cpu() if isinstance(regressor, Tensor) else regressor)
         if matrix.ndim == 1 and np.issubdtype(matrix.dtype, np.integer):
             columns, local = np.unique(matrix, return_inverse=True)
             dense = np.zeros((len(matrix), len(columns)), np.float32)

@@ -26,6 +26,8 @@ class Conditions:
         crops: batch shape (B, T, 2).
         features: (B, T, 2, 1024) HMR2.0 tokens, or None.
         keypoints: (B, T, 2, 26, 3) Halpe-26 pixels and confidence, NaN where unseen; or None.
+        landmarks: (B, T, 2, 26, 4) metres from the middle of the hips, camera axes, and confidence, NaN where unseen;
+            or None.
         single: (B, T) 1 in frames with a single person; None if there are none.
     """
 
@@ -34,6 +36,7 @@ class Conditions:
     features: Tensor | None = None
     keypoints: Tensor | None = None
     single: Tensor | None = None
+    landmarks: Tensor | None = None
 
     def crop_keypoints(self) -> Tensor:
         """(B, T, 2, 26, 3) keypoints in the published network's units: pixels from the crop's centre over 256.
@@ -59,40 +62,49 @@ class Conditions:
 
 
 class JointEmbedding(nn.Module):
-    """26 keypoints to one vector. Each joint has its own layer and, for when it is unseen, its own vector.
+    """26 points to one vector. Each joint has its own layer and, for when it is unseen, its own vector.
 
     An unseen joint is therefore never a position: a joint at the crop's centre with no confidence looks different.
+
+    Args:
+        dim: of the vector. size: numbers a point, the last of them its confidence.
     """
 
-    def __init__(self, dim: int) -> None:
+    def __init__(self, dim: int, size: int = 3) -> None:
         super().__init__()
-        self.seen = nn.Parameter(torch.randn(JOINTS, 3, _JOINT_DIM) * 0.5)
+        self.seen = nn.Parameter(torch.randn(JOINTS, size, _JOINT_DIM) * 0.5)
         self.bias = nn.Parameter(torch.zeros(JOINTS, _JOINT_DIM))
         self.unseen = nn.Parameter(torch.randn(JOINTS, _JOINT_DIM) * 0.5)
         self.join = nn.Linear(JOINTS * _JOINT_DIM, dim)
 
     def forward(self, keypoints: Tensor) -> Tensor:
-        """(..., D) from (..., 26, 3): x, y in crops, confidence; not finite or of no confidence means unseen."""
-        seen = torch.isfinite(keypoints).all(dim=-1, keepdim=True) & (keypoints[..., 2:] > 0)
+        """(..., D) from (..., 26, size): place and confidence; not finite or of no confidence means unseen."""
+        seen = torch.isfinite(keypoints).all(dim=-1, keepdim=True) & (keypoints[..., -1:] > 0)
         values = torch.where(seen, keypoints, torch.zeros_like(keypoints))
         vectors = torch.einsum("...kc,kcd->...kd", values, self.seen) + self.bias
         return self.join(torch.where(seen, vectors, self.unseen).flatten(start_dim=-2))
 
 
 class KeypointEncoder(nn.Module):
-    """Halpe-26 keypoints of both people, their crops and cameras, to one condition vector a person-frame.
+    """Halpe-26 keypoints and landmarks of both people, their crops and cameras, to one vector a person-frame.
 
-    Each person's vector is made of the own keypoints and the other's, both in the own crop, of where the crop is and
-    how the other's lies to it; two transformer layers over time then fill in what single frames do not show. Frames
-    in which a person is not seen at all hold a learned vector in place of theirs.
+    Each person's vector is made of the own keypoints and the other's, both in the own crop, of both people's landmarks
+    and initial poses, of where the crop is and how the other's lies to it; transformer layers over time then fill in
+    what single frames do not show. Frames in which a person is not seen at all hold a learned vector in place of
+    theirs.
     """
 
     def __init__(self, dim: int = 256, heads: int = 8, depth: int = 2) -> None:
         super().__init__()
         self.own = JointEmbedding(dim)
         self.other = JointEmbedding(dim)
+        self.own_landmarks = JointEmbedding(dim, 4)
+        self.other_landmarks = JointEmbedding(dim, 4)
+        self.own_pose = nn.Linear(24 * 6, dim)
+        self.other_pose = nn.Linear(24 * 6, dim)
         self.place = nn.Linear(6, dim)
         self.unseen_frame = nn.Parameter(torch.randn(dim) * 0.5)
+        self.nobody = nn.Parameter(torch.randn(dim) * 0.5)
         self.mix = nn.Linear(dim, dim)
         layer = nn.TransformerEncoderLayer(dim, heads, 2 * dim, 0.0, "gelu", batch_first=True, norm_first=True)
         self.time = nn.TransformerEncoder(layer, depth, enable_nested_tensor=False)
@@ -104,8 +116,13 @@ class KeypointEncoder(nn.Module):
         keypoints = conditions.keypoints
         if keypoints is None:
             keypoints = conditions.init_pose6d.new_full((*conditions.init_pose6d.shape[:-1], JOINTS, 3), float("nan"))
-        own = self.own(_in_crops(keypoints, crops))
+        landmarks = conditions.landmarks
+        if landmarks is None:
+            landmarks = keypoints.new_full((*keypoints.shape[:-1], 4), float("nan"))
+        pose = conditions.init_pose6d
+        own = self.own(_in_crops(keypoints, crops)) + self.own_landmarks(landmarks)
         other = self.other(_in_crops(keypoints.flip(2), crops))
+        other = other + self.other_landmarks(landmarks.flip(2)) + self.other_pose(pose.flip(2))
         relation = torch.cat(
             [
                 (crops.center.flip(2) - crops.center) / crops.side[..., None],
@@ -115,10 +132,10 @@ class KeypointEncoder(nn.Module):
         )
         if conditions.single is not None:
             alone = conditions.single.bool()[:, :, None, None]
-            other = torch.where(alone, self.other(torch.full_like(keypoints[:1, :1, :1], float("nan"))), other)
+            other = torch.where(alone, self.nobody, other)
             relation = torch.where(alone, torch.zeros_like(relation), relation)
         visible = (torch.nan_to_num(keypoints[..., 2]) > 0).any(dim=-1, keepdim=True)
-        own = torch.where(visible, own, self.unseen_frame)
+        own = torch.where(visible, own, self.unseen_frame) + self.own_pose(pose)
         x = own + other + self.place(torch.cat([crops.info(), relation], dim=-1))
         x = self.mix(gelu(x)) + x
         batch, frames, people, dim = x.shape

@@ -34,6 +34,7 @@ class DenoiserConfig:
         condition: ``hmr2`` (image feature and crop) or ``keypoints`` (``conditions.KeypointEncoder``).
         penetration, keypoints: whether these extra inputs follow the condition (the published flavours 257, 334, 335).
         dim, depth, heads, hidden: of the transformer. feature: size of the image feature.
+        encoder_depth: layers over time of the keypoint encoder.
         diffusion_steps: of the cosine schedule it was trained with.
     """
 
@@ -45,6 +46,7 @@ class DenoiserConfig:
     heads: int = 8
     hidden: int = 512
     feature: int = 1024
+    encoder_depth: int = 2
     diffusion_steps: int = 100
 
     def __post_init__(self) -> None:
@@ -138,7 +140,7 @@ class Denoiser(nn.Module):
         if config.condition == "hmr2":
             self.project = nn.Sequential(nn.LayerNorm(config.feature + 3), nn.Linear(config.feature + 3, dim))
         else:
-            self.condition_encoder = KeypointEncoder(dim)
+            self.condition_encoder = KeypointEncoder(dim, config.heads, config.encoder_depth)
         self.head, self.shape_head, self.cam_head = (Head(dim + 3, size) for size in (POSE, BETAS, CAMERA))
 
     def fuse(self) -> FusedWeights:

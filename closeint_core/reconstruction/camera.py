@@ -12,6 +12,9 @@ from torch import Tensor
 
 from closeint_core.errors import CloseintError
 
+ORDINARY_FOCAL = 0.9
+"""Focal length of ordinary footage, in units of the image's longer side."""
+
 
 def default_focal(image_size: tuple[int, int]) -> float:
     """Focal length in pixels when nothing is known: 0.9 of the longer side.
@@ -19,7 +22,7 @@ def default_focal(image_size: tuple[int, int]) -> float:
     That is a 32 mm lens on 35 mm film, about what telephones and camcorders record video with. The
     footage itself hardly tells: the fit is as good with lenses half as long or twice as long.
     """
-    return 0.9 * float(max(image_size))
+    return ORDINARY_FOCAL * float(max(image_size))
 
 
 def intrinsics(image_size: tuple[int, int], focal: float | None = None) -> np.ndarray:

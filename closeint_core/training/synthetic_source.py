@@ -1,0 +1,265 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Windows of synthetic interactions, seen by simulated cameras and detectors: endless, on the device, never stored.
+
+A pool of interactions is kept in memory and renewed chunk by chunk while the network trains, so that making them costs
+a share of the time that can be chosen. Every step cuts other windows out of the pool and looks at them with other
+cameras and other errors.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from dataclasses import dataclass, fields, replace
+
+import roma
+import torch
+from torch import Tensor
+
+from closeint_core.body.torch_body import TorchBody
+from closeint_core.denoiser.canonical import PairMotion
+from closeint_core.denoiser.state import PairState
+from closeint_core.reconstruction.camera import ORDINARY_FOCAL
+from closeint_core.reconstruction.window_conditions import window_conditions
+from closeint_core.training.batches import MotionBatch, TrainingBatch
+from closeint_core.training.observation import DetectorErrors, SimulatedObservations, observe
+from closeint_core.training.synthetic.generate import Generator, Interactions
+from closeint_core.training.synthetic.spec import Split
+
+_UP = (0.0, 0.0, 1.0)
+_FARTHEST_FOCAL = 1.4  # a wrong focal length is wrong by this factor at most
+
+
+@dataclass(frozen=True)
+class DataConfig:
+    """What is made and what is cut out of it.
+
+    Attributes:
+        kinds: names of interactions; empty for all of the split.
+        pool: interactions in memory on each device. chunk: made at once. clip: frames of each.
+        renew: steps after which the oldest chunk is made anew; 0 never.
+        frames: of a window. strides: every how many frames a window takes, in equal shares.
+        alone: share of windows in which nobody sees the other (the network learns to do without).
+        hidden: share of windows in which one person is unseen for a while, up to the whole window.
+        unknown_focal: share of windows in which the focal length is the guess that is made for ordinary footage.
+        noise: spread (log) of the detectors' errors from step to step.
+        solver_steps: of the generator.
+        motions: folder of single-person motion that shapes gait, strikes and dance; empty for none.
+    """
+
+    kinds: tuple[str, ...] = ()
+    pool: int = 4096
+    chunk: int = 512
+    clip: int = 48
+    renew: int = 100
+    frames: int = 16
+    strides: tuple[int, ...] = (1, 1, 2)
+    alone: float = 0.12
+    hidden: float = 0.2
+    unknown_focal: float = 0.5
+    noise: float = 0.3
+    solver_steps: int = 70
+    motions: str = ""
+
+
+class SyntheticSource:
+    """Batches of one side of the wall between training and test (see ``batches.BatchSource``).
+
+    Args:
+        body: on the device on which everything is made. batch: windows a step on this device.
+        seed: of the run. rank, world: this process among those that train together.
+    """
+
+    def __init__(
+        self,
+        config: DataConfig,
+        body: TorchBody,
+        batch: int,
+        seed: int,
+        rank: int = 0,
+        world: int = 1,
+        split: Split = "train",
+        notice: Callable[[int, int], None] | None = None,
+    ) -> None:
+        self.config, self.body, self.count, self.split = config, body, batch, split
+        self.device = body.template.device
+        self.seed, self.rank, self.world = seed, rank, world
+        self.generator = Generator(config.kinds or None, split, body, config.solver_steps)
+        self.chunks = max(1, config.pool // config.chunk)
+        self._ages = [-1] * self.chunks  # which making of each chunk is in the pool
+        self._pool: Interactions | None = None
+        self._notice = notice
+        self._rest = body.rest_joints(torch.zeros(1, device=self.device))
+
+    # -- the pool ------------------------------------------------------------------------------------------------
+
+    def _age(self, chunk: int, step: int) -> int:
+        """How often a chunk has been made by a step: one is renewed every ``renew`` steps, in turn."""
+        if not self.config.renew:
+            return 0
+        renewals = step // self.config.renew
+        return (renewals + self.chunks - 1 - chunk) // self.chunks
+
+    def prepare(self, step: int) -> Interactions:
+        """The pool as it is at a step."""
+        for chunk in range(self.chunks):
+            age = self._age(chunk, step)
+            if self._ages[chunk] != age:
+                self._put(chunk, self._make(chunk, age))
+                self._ages[chunk] = age
+                if self._notice is not None:
+                    self._notice(chunk + 1, self.chunks)
+        assert self._pool is not None
+        return self._pool
+
+    def _make(self, chunk: int, age: int) -> Interactions:
+        number = ((age * self.chunks + chunk) * self.world + self.rank) * 2 + (self.split == "test")
+        return self.generator(self.config.chunk, self.config.clip, self.seed * 1_000_003 + number)
+
+    def _put(self, chunk: int, made: Interactions) -> None:
+        if self._pool is None:
+            parts = {f.name: getattr(made, f.name) for f in fields(made)}
+            repeated = {name: x.repeat(self.chunks, *[1] * (x.ndim - 1)) for name, x in parts.items()}
+            self._pool = Interactions(**repeated)
+        rows = slice(chunk * self.config.chunk, (chunk + 1) * self.config.chunk)
+        for f in fields(made):
+            getattr(self._pool, f.name)[rows] = getattr(made, f.name)
+
+    # -- windows -------------------------------------------------------------------------------------------------
+
+    def _draw(self, step: int) -> torch.Generator:
+        number = (step * self.world + self.rank) * 2 + (self.split == "test")
+        return torch.Generator().manual_seed((self.seed * 7_368_787 + number) % (1 << 63))
+
+    def windows(self, step: int) -> Interactions:
+        """Windows of ``frames`` frames, as the step draws them."""
+        pool, config, draw = self.prepare(step), self.config, self._draw(step)
+        rows = torch.randint(len(pool), (self.count,), generator=draw)
+        strides = torch.as_tensor(config.strides)[torch.randint(len(config.strides), (self.count,), generator=draw)]
+        span = (config.frames - 1) * strides
+        start = (torch.rand(self.count, generator=draw) * (pool.poses.shape[2] - span)).long()
+        frames = start[:, None] + strides[:, None] * torch.arange(config.frames)
+        flip, swap = torch.rand(2, self.count, generator=draw) < 0.5
+        rows, frames, strides, flip, swap = (x.to(self.device) for x in (rows, frames, strides, flip, swap))
+        cut = _cut(pool[rows], frames)
+        cut = replace(cut, fps=cut.fps / strides)
+        cut = _choose(flip, cut.mirrored(), cut)
+        return _choose(swap, cut.swapped(), cut)
+
+    def motions(self, step: int) -> MotionBatch:
+        """The same windows for the prior, in the world."""
+        made = self.windows(step)
+        rotations = roma.rotvec_to_rotmat(made.poses).transpose(1, 2)
+        pelvis = (self.body.rest_joints(made.betas)[:, :, None, 0] + made.transl).transpose(1, 2)
+        return MotionBatch(PairMotion(rotations, pelvis), pelvis.new_tensor(_UP))
+
+    def batch(self, step: int) -> TrainingBatch:
+        """The windows of a step, observed."""
+        made, draw = self.windows(step), self._draw(step)
+        draw.manual_seed(draw.initial_seed() ^ 0x5DEECE66D)
+        level = math.exp(self.config.noise * float(torch.randn((), generator=draw)))
+        errors = DetectorErrors()
+        errors = replace(
+            errors,
+            noise=errors.noise * level,
+            landmark_noise=errors.landmark_noise * level,
+            depth_noise=errors.depth_noise * level,
+        )
+        seed = int(torch.randint(1 << 40, (), generator=draw))
+        seen = observe(made, self.body, seed, errors, tools=self.generator.tools)
+        hide = self._hide(draw).to(self.device)
+        alone = (torch.rand(self.count, generator=draw) < self.config.alone).float().to(self.device)
+        guess = (torch.rand(self.count, generator=draw) < self.config.unknown_focal).to(self.device)
+        return observed_batch(made, self.body, seen, self._rest, hide, alone, guess)
+
+    def _hide(self, draw: torch.Generator) -> Tensor:
+        """(B, 2, T) bool, where nobody finds a person: a run of frames, at times all of them."""
+        count, frames = self.count, self.config.frames
+        chosen = torch.rand(count, generator=draw) < self.config.hidden
+        length = torch.randint(frames // 4, frames + 1, (count,), generator=draw)
+        start = (torch.rand(count, generator=draw) * (frames + length) - length).long()
+        time = torch.arange(frames)
+        run = (time >= start[:, None]) & (time < (start + length)[:, None])
+        who = torch.rand(count, generator=draw) < 0.5
+        run = run & chosen[:, None]
+        return torch.stack([run & who[:, None], run & ~who[:, None]], 1)
+
+
+def observed_batch(
+    made: Interactions,
+    body: TorchBody,
+    seen: SimulatedObservations,
+    rest_joints: Tensor,
+    hide: Tensor | None = None,
+    alone: Tensor | None = None,
+    guess: Tensor | None = None,
+) -> TrainingBatch:
+    """Interactions and how they were seen as a batch.
+
+    Args:
+        made: B windows. seen: of them. rest_joints: (24, 3) of the mean shape. hide: (B, 2, T) where a person is taken
+            away. alone: (B,) 1 where the network is not to see the other. guess: (B,) bool, the focal length told is
+            the one assumed for ordinary footage.
+    """
+    keypoints, landmarks = seen.keypoints2d, seen.landmarks3d
+    if hide is not None:
+        keypoints = keypoints.masked_fill(hide[..., None, None], math.nan)
+        landmarks = landmarks.masked_fill(hide[..., None, None], math.nan)
+    cameras = seen.cameras
+    size, focal = cameras.size.float(), cameras.K[:, 0, 0]
+    told = focal
+    if guess is not None:
+        assumed = ORDINARY_FOCAL * size.amax(1)
+        told = torch.where(guess, focal * (assumed / focal).clamp(1 / _FARTHEST_FOCAL, _FARTHEST_FOCAL), focal)
+    single = None
+    if alone is not None:
+        single = alone[:, None].expand(-1, keypoints.shape[2]).contiguous()
+    conditions = window_conditions(
+        keypoints.transpose(1, 2), landmarks.transpose(1, 2), seen.landmarks3d_confidence.transpose(1, 2),
+        size, told, rest_joints, single,
+    )  # fmt: skip
+    rotations = roma.rotvec_to_rotmat(made.poses)
+    root = cameras.R[:, None, None] @ rotations[..., 0, :, :]
+    rotations = torch.cat([root[..., None, :, :], rotations[..., 1:, :, :]], -3).transpose(1, 2)
+    rest = body.rest_joints(made.betas)[:, None, :, 0]  # (B, 1, 2, 3)
+    pelvis = cameras.view(rest + made.transl.transpose(1, 2))
+    # With another focal length the pair as a whole is elsewhere; how far the two are apart stays what it is.
+    middle = pelvis[..., 2].mean((1, 2), keepdim=True)
+    depth = pelvis[..., 2] + middle * (told / focal - 1)[:, None, None]
+    image = pelvis[..., :2] / pelvis[..., 2:].clamp(min=0.05) * (focal / told)[:, None, None, None]
+    pelvis = torch.cat([image * depth[..., None], depth[..., None]], -1)
+    betas = made.betas[:, None].expand(*pelvis.shape[:-1], made.betas.shape[-1])
+    target = PairState.of_motion(rotations, betas, pelvis - rest, conditions.crops)
+    with torch.no_grad():
+        skeleton = body.skeleton(rotations, made.betas[:, None], pelvis - rest)
+        points = body.points("halpe")(skeleton, made.betas[:, None])
+    return TrainingBatch(
+        conditions,
+        target.numbers(),
+        conditions.crops.project(points),
+        cameras.R[:, :, 2],
+        made.contacts,
+        made.fps,
+        torch.ones(pelvis.shape[:-1], dtype=torch.bool, device=pelvis.device),
+    )
+
+
+def _cut(made: Interactions, frames: Tensor) -> Interactions:
+    """Frames (N, T) of each pair."""
+    rows = torch.arange(len(frames), device=frames.device)[:, None]
+
+    def of_people(x: Tensor) -> Tensor:
+        return x.transpose(1, 2)[rows, frames].transpose(1, 2)
+
+    return replace(
+        made, poses=of_people(made.poses), transl=of_people(made.transl), contacts=made.contacts[rows, frames],
+        planted=of_people(made.planted),
+    )  # fmt: skip
+
+
+def _choose(chosen: Tensor, a: Interactions, b: Interactions) -> Interactions:
+    parts = {}
+    for f in fields(a):
+        x, y = getattr(a, f.name), getattr(b, f.name)
+        parts[f.name] = torch.where(chosen.reshape(-1, *[1] * (x.ndim - 1)), x, y)
+    return Interactions(**parts)
