@@ -218,6 +218,22 @@ class PairFit:
         self.shape_is_fixed = True
         self._place()
 
+    def start_from(self, motion: Motion, *, fixed: bool = False) -> None:
+        """Start at a motion that is nearly right, and take its poses as the usual ones.
+
+        Args:
+            fixed: hold its shapes and floor.
+        """
+        self.betas = motion.betas.clone()
+        self.root_start = motion.rotations[:, :, 0].clone()
+        self.root = torch.zeros_like(self.root)
+        self.pose = roma.rotmat_to_rotvec(motion.rotations[:, :, 1:])
+        self.transl = motion.transl.clone()
+        self.normal_start, self.tilt = motion.floor.normal.clone(), torch.zeros(2)
+        self.offset = motion.floor.offset.clone()
+        self.usual_pose = torch.cat([torch.zeros_like(self.root)[:, :, None], self.pose], 2)
+        self.shape_is_fixed = fixed
+
     def floor(self) -> Floor:
         """The floor as it stands."""
         tilt = torch.stack([self.tilt[0], torch.zeros_like(self.tilt[0]), self.tilt[1]])

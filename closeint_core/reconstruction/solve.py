@@ -83,12 +83,12 @@ def solve(
         observations.fps,
     )
     frames = evidence.visible.shape[1]
-    with _threads_for(evidence.visible.shape[0] * min(frames, LONGEST)):
+    with small_on_one_thread(evidence.visible.shape[0] * min(frames, LONGEST)):
         return _solve(body, observations, evidence, _Plan(effort, separated), progress)
 
 
 @contextlib.contextmanager
-def _threads_for(person_frames: int) -> Iterator[None]:
+def small_on_one_thread(person_frames: int) -> Iterator[None]:
     """Small problems run on one thread: handing tiny tensors to a second one costs more than it gains."""
     before = torch.get_num_threads()
     torch.set_num_threads(max(1, min(before, person_frames // 150)))
@@ -133,7 +133,7 @@ def _solve(
         keypoints[:, start:stop], weights[:, start:stop] = fit.evidence.keypoints, fit.evidence.weights
     observed = torch.cat([keypoints, weights[..., None]], -1).numpy().astype(np.float32)
     observed[weights.numpy() == 0] = np.nan
-    return Solution(blend(motions, windows, frames), camera, observed, feet.numpy().astype(np.float32))
+    return Solution(blend_motions(motions, windows, frames), camera, observed, feet.numpy().astype(np.float32))
 
 
 class _Numbered(Progress):
@@ -198,7 +198,7 @@ def foot_contacts(fit: PairFit) -> Tensor:
         return per_frame.reshape(people, frames, 2, 3).amax(-1)
 
 
-def blend(parts: list[Motion], windows: list[tuple[int, int]], frames: int) -> Motion:
+def blend_motions(parts: list[Motion], windows: list[tuple[int, int]], frames: int) -> Motion:
     """One motion from overlapping windows: rotations are blended on the sphere, translations linearly."""
     if len(parts) == 1:
         return parts[0]

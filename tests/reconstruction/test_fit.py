@@ -18,7 +18,7 @@ from closeint_core.physics.windows import window_spans
 from closeint_core.progress import Progress
 from closeint_core.reconstruction.camera import intrinsics, project
 from closeint_core.reconstruction.fit import Floor, Motion, fill_gaps, relaxed_pose, running_median
-from closeint_core.reconstruction.solve import blend, solve
+from closeint_core.reconstruction.solve import blend_motions, solve
 from closeint_core.reconstruction.world import floor_frame, to_world
 
 BODY = TorchBody(load_body())
@@ -143,7 +143,7 @@ def test_blending_equal_windows_changes_nothing():
     whole = pair(40)
     windows = [(0, 25), (15, 40)]
     parts = [Motion(whole.rotations[:, a:b], whole.transl[:, a:b], whole.betas, whole.floor) for a, b in windows]
-    both = blend(parts, windows, 40)
+    both = blend_motions(parts, windows, 40)
     assert torch.allclose(both.rotations, whole.rotations, atol=1e-5)
     assert torch.allclose(both.transl, whole.transl, atol=1e-5)
 

@@ -1,0 +1,283 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The default model: the keypoint-conditioned denoiser solves both people together, a short fit settles the rest.
+
+The denoiser knows how people interact, also where one hides the other; what it says of a single pixel is only nearly
+right. So its motion is the start and the usual pose of a short run of the joint fit, which brings the bodies onto the
+observed joints and a common floor. Windows overlap and are blended; shapes are one a person.
+"""
+
+from __future__ import annotations
+
+import functools
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from closeint_core.body.data import load_body
+from closeint_core.body.torch_body import TorchBody
+from closeint_core.denoiser.checkpoint import load_denoiser
+from closeint_core.denoiser.conditions import Conditions
+from closeint_core.denoiser.crops import Crops
+from closeint_core.denoiser.ddim import window_noise
+from closeint_core.denoiser.network import Denoiser
+from closeint_core.denoiser.sampler import Sampler
+from closeint_core.denoiser.state import STATE
+from closeint_core.errors import CloseintError
+from closeint_core.perception.observations import Observations
+from closeint_core.physics.spheres import spheres_of
+from closeint_core.physics.windows import LONGEST, window_spans
+from closeint_core.progress import Progress
+from closeint_core.reconstruction.fit import Evidence, Floor, Motion, PairFit, Stage, Weights, gather_evidence
+from closeint_core.reconstruction.reference import floor_and_feet
+from closeint_core.reconstruction.solve import Solution, blend_motions, foot_contacts, small_on_one_thread
+from closeint_core.reconstruction.window_conditions import window_conditions
+from closeint_core.reconstruction.windows import blend, blend_rotations, gather, window_starts, window_weights
+
+WINDOW = 16
+STRIDE = 4
+STEPS = 5
+RATE = 30.0
+"""Frames per second that the denoiser was trained around; faster footage is taken in interleaved sequences."""
+NATIVE_BODY = "closeint-default/1"
+"""The body whose shape coefficients the denoiser speaks of."""
+WEIGHTS = Path(__file__).parents[1] / "denoiser" / "weights" / "denoiser.safetensors"
+POLISH = (
+    Stage("settling", 60, 0.012, 0.15, 0.3, Weights(pose=0.6, directions=0.2, betas=0.1)),
+    Stage("polishing", 60, 0.006, 0.10, 0.15, Weights(pose=0.6, directions=0.1, betas=0.1)),
+)
+_WINDOWS_AT_ONCE = 64
+
+
+@functools.lru_cache(maxsize=2)
+def default_denoiser(path: Path = WEIGHTS) -> Denoiser:
+    """The bundled denoiser, read once.
+
+    Raises:
+        CloseintError: it is not there (exit code 3) or damaged.
+    """
+    if not path.is_file():
+        raise CloseintError(
+            f"The default network is missing; it was looked for at {path}.",
+            "Install closeint again, or use --model fit.",
+            exit_code=3,
+        )
+    model = load_denoiser(path)
+    if model.config.condition != "keypoints":
+        raise CloseintError(f"{path} is not a network that reads keypoints.", "Install closeint again.")
+    return model
+
+
+def solve_learned(
+    body: TorchBody,
+    observations: Observations,
+    camera: Tensor,
+    progress: Progress,
+    *,
+    alone: bool = False,
+    effort: float = 1.0,
+    device: str = "cpu",
+    model: Denoiser | None = None,
+) -> Solution:
+    """Solve two people (or one) with the denoiser.
+
+    Args:
+        camera: (3, 3) intrinsics. alone: nobody sees the other, neither the network nor the fit (for comparison).
+        effort: factor on the iterations of the fit that follows; 0 leaves the denoiser's word as it is.
+        device: where the denoiser runs. model: in place of the bundled one.
+
+    Raises:
+        CloseintError: the bundled denoiser is missing.
+        Cancelled: the progress object asked to stop.
+    """
+    model = (model or default_denoiser()).to(device)
+    motion = denoised_motion(model, body, observations, camera, progress, alone=alone)
+    evidence = gather_evidence(
+        torch.as_tensor(observations.keypoints2d),
+        torch.as_tensor(observations.landmarks3d),
+        torch.as_tensor(observations.landmarks3d_confidence),
+        torch.as_tensor(observations.visible),
+        observations.peaks,
+        camera,
+        observations.fps,
+    )
+    people, frames = evidence.visible.shape
+    with small_on_one_thread(people * min(frames, LONGEST)):
+        if alone and people == 2:
+            return _joined(
+                [_settle(body, _only(evidence, person), _person(motion, person), effort, progress) for person in (0, 1)]
+            )
+        return _settle(body, evidence, motion, effort, progress)
+
+
+def _settle(body: TorchBody, evidence: Evidence, motion: Motion, effort: float, progress: Progress) -> Solution:
+    """The short fit, window by window; shapes and floor are those of the whole motion where there are several."""
+    people, frames = evidence.visible.shape
+    spheres = spheres_of(body) if people == 2 else None
+    windows = window_spans(frames)
+    motions, feet = [], torch.zeros(people, frames, 2)
+    keypoints, weights = evidence.keypoints.clone(), evidence.weights.clone()
+    for number, (start, stop) in enumerate(windows):
+        part = slice(start, stop)
+        fit = PairFit(body, evidence.window(start, stop), spheres)
+        fit.start_from(
+            replace(motion, rotations=motion.rotations[:, part], transl=motion.transl[:, part]),
+            fixed=len(windows) > 1,
+        )
+        given = fit.evidence
+        for stage in POLISH:
+            iterations = round(effort * stage.iterations)
+            if iterations:
+                fit.reclaim_joints(given, 0.12 if stage is POLISH[0] else 0.07)
+                fit.recover_joints()
+                done = number * stage.iterations
+                fit.run(replace(stage, iterations=iterations), progress, done, len(windows) * stage.iterations)
+        motions.append(fit.motion())
+        feet[:, part] = torch.maximum(feet[:, part], foot_contacts(fit))
+        keypoints[:, part], weights[:, part] = fit.evidence.keypoints, fit.evidence.weights
+    observed = torch.cat([keypoints, weights[..., None]], -1).numpy().astype(np.float32)
+    observed[weights.numpy() == 0] = np.nan
+    return Solution(blend_motions(motions, windows, frames), evidence.camera, observed, feet.numpy().astype(np.float32))
+
+
+def denoised_motion(
+    model: Denoiser,
+    body: TorchBody,
+    observations: Observations,
+    camera: Tensor,
+    progress: Progress,
+    *,
+    alone: bool = False,
+    seed: int = 0,
+) -> Motion:
+    """What the denoiser makes of a clip, in the camera's frame, with the floor under it.
+
+    Args:
+        body: whose shapes are wanted; on another body than the denoiser's, shapes of the nearest bone lengths.
+    """
+    native = body if body.data.name == NATIVE_BODY else _native_body()
+    people, frames = observations.visible.shape
+    pair = [0, people - 1]  # a single person stands in for the missing partner, whom the mask keeps from being seen
+    apart = max(1, round(observations.fps / RATE))
+    noise = window_noise(1, frames, STATE, seed)[0]
+    parts = [
+        _denoise(model, native, observations, camera, pair, list(range(phase, frames, apart)), noise, alone, progress)
+        for phase in range(min(apart, frames))
+    ]
+    rotations = torch.zeros(frames, 2, 24, 3, 3)
+    pelvis, betas = torch.zeros(frames, 2, 3), torch.zeros(frames, 2, native.num_betas)
+    for phase, (turned, placed, shaped) in enumerate(parts):
+        rotations[phase::apart], pelvis[phase::apart], betas[phase::apart] = turned, placed, shaped
+    seen = torch.as_tensor(observations.visible, dtype=torch.float32)[..., None]
+    betas = betas.transpose(0, 1)[:people]
+    shape = (seen * betas).sum(dim=1) / seen.sum(dim=1).clamp(min=1.0)
+    if native is not body:
+        shape = nearest_shape(native, shape, body)
+    transl = pelvis.transpose(0, 1)[:people] - body.rest_joints(shape)[:, None, 0]
+    motion = Motion(
+        rotations.transpose(0, 1)[:people].contiguous(),
+        transl.contiguous(),
+        shape,
+        Floor(torch.tensor([0.0, -1.0, 0.0]), torch.tensor(0.0)),
+    )
+    motion.floor, _ = floor_and_feet(body, motion, observations.fps)
+    return motion
+
+
+def _denoise(
+    model: Denoiser,
+    body: TorchBody,
+    observations: Observations,
+    camera: Tensor,
+    pair: list[int],
+    index: list[int],
+    noise: Tensor,
+    alone: bool,
+    progress: Progress,
+) -> tuple[Tensor, Tensor, Tensor]:
+    """Rotations (F, 2, 24, 3, 3), pelvis (F, 2, 3) and shapes (F, 2, B) of the frames ``index``."""
+    frames = len(index)
+    starts = window_starts(frames, WINDOW, STRIDE)
+    length = min(WINDOW, frames)
+    weights = window_weights(starts, length, frames)
+    sampler = Sampler(model, STEPS)
+    rest = body.rest_joints(torch.zeros(body.num_betas))
+
+    def of_frames(values: np.ndarray) -> Tensor:
+        return torch.as_tensor(values)[pair][:, index].transpose(0, 1)
+
+    keypoints, landmarks = of_frames(observations.keypoints2d), of_frames(observations.landmarks3d)
+    confidence = of_frames(observations.landmarks3d_confidence)
+    single = torch.full((frames,), float(alone or len(observations.visible) < 2))
+    rotations, pelvis, betas = [], [], []
+    for first in range(0, len(starts), _WINDOWS_AT_ONCE):
+        part = starts[first : first + _WINDOWS_AT_ONCE]
+        size = torch.tensor(observations.image_size, dtype=torch.float32).expand(len(part), 2)
+        conditions: Conditions = window_conditions(
+            gather(keypoints, part, length),
+            gather(landmarks, part, length),
+            gather(confidence, part, length),
+            size,
+            camera[0, 0].expand(len(part)),
+            rest,
+            gather(single, part, length),
+        )
+        state = sampler.sample(conditions, gather(noise[index], part, length))
+        crops: Crops = conditions.crops.to(state.betas.device)
+        places = state.translation(crops).cpu() + body.rest_joints(state.betas.cpu())[..., 0, :]
+        rotations.append(state.rotations().cpu())
+        pelvis.append(places)
+        betas.append(state.betas.cpu())
+        progress.update("denoising", min(first + _WINDOWS_AT_ONCE, len(starts)), len(starts))
+    return (
+        blend_rotations(torch.cat(rotations), starts, weights, frames),
+        blend(torch.cat(pelvis), starts, weights, frames),
+        blend(torch.cat(betas), starts, weights, frames),
+    )
+
+
+def _native_body() -> TorchBody:
+    return TorchBody(load_body("default"))
+
+
+def nearest_shape(native: TorchBody, betas: Tensor, body: TorchBody) -> Tensor:
+    """Shapes (P, B') of ``body`` whose bones are as long as those of ``native`` at ``betas`` (P, B), by ridge least
+    squares: bone vectors of the rest pose are linear in the shape."""
+
+    def bones(joints: Tensor) -> Tensor:
+        return (joints[..., 1:, :] - joints[..., body.parents[1:], :]).flatten(start_dim=-2)
+
+    zero = torch.zeros(body.num_betas)
+    start = bones(body.rest_joints(zero))
+    directions = bones(body.rest_joints(torch.eye(body.num_betas))) - start  # (B', 69)
+    wanted = bones(native.rest_joints(betas)) - start
+    system = directions @ directions.T + 1e-4 * torch.eye(body.num_betas)
+    return torch.linalg.solve(system, directions @ wanted.T).T
+
+
+def _only(evidence: Evidence, person: int) -> Evidence:
+    names = ("keypoints", "weights", "landmarks", "directions", "direction_weights", "visible", "trust")
+    return replace(evidence, **{name: getattr(evidence, name)[person : person + 1] for name in names})
+
+
+def _person(motion: Motion, person: int) -> Motion:
+    some = slice(person, person + 1)
+    return replace(motion, rotations=motion.rotations[some], transl=motion.transl[some], betas=motion.betas[some])
+
+
+def _joined(parts: list[Solution]) -> Solution:
+    """One solution of people solved apart; the floor is the first one's."""
+    motions = [part.motion for part in parts]
+    return Solution(
+        Motion(
+            torch.cat([motion.rotations for motion in motions]),
+            torch.cat([motion.transl for motion in motions]),
+            torch.cat([motion.betas for motion in motions]),
+            motions[0].floor,
+        ),
+        parts[0].camera,
+        np.concatenate([part.keypoints2d for part in parts]),
+        np.concatenate([part.foot_contacts for part in parts]),
+    )
