@@ -118,6 +118,7 @@ class DenoiserStage(Stage):
                 )
         else:
             self.network = Denoiser(config.denoiser).to(device)
+            start_near_the_mean(self.network)
         self.objective = DenoiserObjective(self.network, DenoiserLosses(body, config.losses), config.precision)
         self.objective.to(device)
         self.steps, self.optimizer = config.steps, config.optimizer
@@ -125,6 +126,10 @@ class DenoiserStage(Stage):
 
     def inputs(self, step: int) -> tuple[Any, ...]:
         batch = self.source.batch(step)
+        if batch.conditions.single is None:
+            # Said rather than left out, every weight has a gradient in every step, and one compiled program serves all.
+            single = batch.target.new_zeros(batch.target.shape[:2])
+            batch = replace(batch, conditions=replace(batch.conditions, single=single))
         noise = torch.randn_like(batch.target)
         steps = self.network.config.diffusion_steps
         return batch, noise, draw_timesteps(self.config.diffusion, steps, len(noise), noise.device)
@@ -141,6 +146,17 @@ class DenoiserStage(Stage):
         for path, dtype in zip(paths, DTYPES.values(), strict=True):
             save_denoiser(network, path, dtype)
         return paths
+
+
+@torch.no_grad()
+def start_near_the_mean(network: Denoiser) -> None:
+    """Let a new network answer almost nothing, that is with the initial pose and an ordinary camera.
+
+    As PyTorch makes it, it would answer with crop cameras near 0, people kilometres away, and losses to match.
+    """
+    for head in (network.head, network.shape_head, network.cam_head):
+        for parameter in head[1].parameters():
+            parameter.mul_(0.01)
 
 
 def windows_of(batch: Any, count: int) -> list[Any]:

@@ -131,8 +131,7 @@ class Trainer:
             objective = torch.compile(objective, dynamic=False)
         if self.processes.world > 1:
             ids = [self.processes.device] if self.processes.device.type == "cuda" else None
-            # Conditions may be without a part in some steps, and then some weights have no gradient.
-            objective = DistributedDataParallel(objective, device_ids=ids, find_unused_parameters=True)
+            objective = DistributedDataParallel(objective, device_ids=ids)
             with torch.no_grad():
                 # The first process's weights are everybody's now; so should be their average.
                 if self.step == 0:
