@@ -19,6 +19,7 @@ from rich.table import Table
 from closeint_core import __version__
 from closeint_core.errors import Cancelled, CloseintError
 from closeint_core.progress import Progress
+from closeint_core.training.command import train
 
 app = typer.Typer(
     name="closeint",
@@ -273,6 +274,9 @@ def import_(
 
     import_files(list(paths), body=body, fps=fps).save(output)
     print(output)
+
+
+app.command()(train)
 
 
 def _version(value: bool) -> None:

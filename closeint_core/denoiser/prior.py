@@ -329,13 +329,15 @@ class CodeModel(nn.Module):
         return row.view(count, tokens, 2, self.config.groups).transpose(1, 2)
 
 
-def save_prior(prior: InteractionPrior, path: str | Path, codes: CodeModel | None = None) -> None:
-    """Write a prior, and the model of its codes if there is one, as safetensors."""
+def save_prior(
+    prior: InteractionPrior, path: str | Path, codes: CodeModel | None = None, dtype: torch.dtype = torch.float32
+) -> None:
+    """Write a prior, and the model of its codes if there is one, as safetensors. float16 halves the file."""
     weights = {f"prior.{name}": tensor for name, tensor in prior.state_dict().items()}
     if codes is not None:
         weights |= {f"codes.{name}": tensor for name, tensor in codes.state_dict().items()}
     config = {"prior": asdict(prior.config), "codes": None if codes is None else list(codes.size)}
-    save_weights(path, FORMAT, config, weights, torch.float32)
+    save_weights(path, FORMAT, config, weights, dtype)
 
 
 def load_prior(path: str | Path) -> tuple[InteractionPrior, CodeModel | None]:

@@ -1,0 +1,36 @@
+# SPDX-License-Identifier: Apache-2.0
+"""``closeint train``."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+
+def train(
+    config: Annotated[Path, typer.Option("--config", metavar="FILE", help="A YAML file, or denoiser or prior.")],
+    output: Annotated[Path | None, typer.Option("--output", "-o", metavar="DIR", help="In place of 'output'.")] = None,
+    time_budget: Annotated[
+        float | None, typer.Option(metavar="S", help="Stop with a checkpoint after so many seconds.")
+    ] = None,
+    restart: Annotated[bool, typer.Option("--restart", help="Throw away what the output folder holds.")] = False,
+) -> None:
+    """Train the denoiser or the prior. The same command goes on where a run was cut.
+
+    On several GPUs: torchrun --nproc-per-node=N -m closeint_core train --config FILE
+    """
+    from closeint_core.training.config import read_config
+    from closeint_core.training.runs import train as run
+
+    path = config
+    if not config.exists() and config.name == str(config) and not config.suffix:
+        path = Path(__file__).parent / "configs" / f"{config}.yaml"
+    changes: dict[str, Any] = {}
+    if output is not None:
+        changes["output"] = str(output)
+    if time_budget is not None:
+        changes["time_budget"] = time_budget
+    run(read_config(path, **changes), lambda line: print(line, file=sys.stderr, flush=True), restart)

@@ -1,0 +1,47 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What changes from step to step: learning rate, averaging, timesteps, random numbers. Functions of the step alone.
+
+Nothing here has a state, so that a run that was cut goes on as if it had not been.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import math
+
+import torch
+from torch import Tensor
+
+from closeint_core.training.config import DiffusionConfig, OptimizerConfig
+
+
+def learning_rate(config: OptimizerConfig, step: int, steps: int) -> float:
+    """Rate of a step (counted from 0): a linear rise, then half a cosine down to the floor at the last step."""
+    peak = config.learning_rate
+    if step < config.warmup:
+        return peak * (step + 1) / config.warmup
+    progress = (step - config.warmup) / max(1, steps - 1 - config.warmup)
+    share = 0.5 * (1.0 + math.cos(math.pi * min(1.0, progress)))
+    return peak * (config.floor + (1.0 - config.floor) * share)
+
+
+def average_decay(decay: float, step: int) -> float:
+    """Decay of the moving average: less at first, so that random weights do not linger."""
+    return min(decay, (1.0 + step) / (10.0 + step))
+
+
+def seed_everything(seed: int, rank: int, step: int, purpose: str = "step") -> None:
+    """Set torch's random state on all devices to a function of the arguments.
+
+    Each step begins like this; a resumed run needs no stored random state.
+    """
+    digest = hashlib.sha256(f"{purpose} {seed} {rank} {step}".encode()).digest()
+    torch.manual_seed(int.from_bytes(digest[:8], "little") >> 1)
+
+
+def draw_timesteps(config: DiffusionConfig, diffusion_steps: int, count: int, device: torch.device) -> Tensor:
+    """Timesteps (count,) int64, uniform but for a share at those that sampling visits."""
+    uniform = torch.randint(diffusion_steps, (count,), device=device)
+    visited = torch.arange(config.sampled_steps, device=device) * diffusion_steps // config.sampled_steps
+    chosen = visited[torch.randint(config.sampled_steps, (count,), device=device)]
+    return torch.where(torch.rand(count, device=device) < config.emphasis, chosen, uniform)

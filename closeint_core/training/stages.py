@@ -1,0 +1,306 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What can be trained: the denoiser, the prior, and the model of the prior's codes.
+
+A stage knows its network, what a step's inputs are, what the loss is, and how the result is judged and saved. The loop
+itself (``trainer``) knows none of that.
+"""
+
+from __future__ import annotations
+
+import copy
+from abc import ABC, abstractmethod
+from dataclasses import replace
+from pathlib import Path
+from typing import Any, Protocol
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from closeint_core.body.torch_body import TorchBody
+from closeint_core.denoiser.canonical import pair_frames
+from closeint_core.denoiser.checkpoint import load_denoiser, save_denoiser
+from closeint_core.denoiser.network import Denoiser
+from closeint_core.denoiser.prior import CodeModel, InteractionPrior, load_prior, prior_losses, save_prior
+from closeint_core.denoiser.schedule import CosineSchedule
+from closeint_core.denoiser.state import mean_state
+from closeint_core.errors import CloseintError
+from closeint_core.training.batches import BatchSource, MotionBatch, TrainingBatch
+from closeint_core.training.config import OptimizerConfig, TrainingConfig
+from closeint_core.training.losses import DenoiserLosses
+from closeint_core.training.schedule import draw_timesteps
+from closeint_core.training.validation import Judged, judge_codes, judge_denoiser, judge_prior
+
+DTYPES = {"float32": torch.float32, "float16": torch.float16}
+_SCALE_STEPS = 4  # batches by which the prior's numbers are scaled
+
+
+class MotionSource(Protocol):
+    """Where the prior's windows come from: a function of the step."""
+
+    def motions(self, step: int) -> MotionBatch:
+        """The windows of a step."""
+        ...
+
+
+class Stage(ABC):
+    """One network's training.
+
+    Attributes:
+        name: of the log and of the files. network: what is trained. objective: maps the inputs of a step to the loss
+            and its terms; it holds the network, so that gradients of several processes meet and all is compiled.
+        steps: of the optimiser. optimizer: its settings.
+    """
+
+    name: str
+    network: nn.Module
+    objective: nn.Module
+    steps: int
+    optimizer: OptimizerConfig
+
+    @abstractmethod
+    def inputs(self, step: int) -> tuple[Any, ...]:
+        """What the objective takes in a step; random numbers are drawn from torch's state."""
+
+    @abstractmethod
+    def judge(self, network: nn.Module) -> Judged:
+        """Measures and pictures on the held-out side; ``network`` is an average of weights."""
+
+    @abstractmethod
+    def save(self, network: nn.Module, folder: Path) -> list[Path]:
+        """Write weights as the product reads them."""
+
+    def start(self) -> None:  # noqa: B027 - most stages have nothing to do
+        """Before the first step of a run that begins."""
+
+
+# -- the denoiser ------------------------------------------------------------------------------------------------
+
+
+class DenoiserObjective(nn.Module):
+    """Noise in, clean motion out: predicts x0 and compares it with the truth."""
+
+    shares: Tensor
+
+    def __init__(self, network: Denoiser, losses: DenoiserLosses, precision: str) -> None:
+        super().__init__()
+        self.network = network
+        self._losses = [losses]  # in a list: the body in it is no part of what is trained
+        self.half = precision == "bf16"
+        table = torch.as_tensor(CosineSchedule(network.config.diffusion_steps).alphas_cumprod, dtype=torch.float32)
+        self.register_buffer("shares", table, persistent=False)
+
+    def forward(self, batch: TrainingBatch, noise: Tensor, timesteps: Tensor) -> tuple[Tensor, dict[str, Tensor]]:
+        """Loss () and its terms; noise (B, T, 2, 157), timesteps (B,)."""
+        mean = mean_state(batch.conditions.init_pose6d)
+        share = self.shares[timesteps][:, None, None, None]
+        noisy = share.sqrt() * (batch.target - mean) + (1.0 - share).sqrt() * noise
+        with torch.autocast(noisy.device.type, torch.bfloat16, enabled=self.half):
+            residual = self.network(noisy, timesteps, batch.conditions)
+        terms = self._losses[0](residual.float() + mean, batch)
+        return self._losses[0].total(terms), terms
+
+
+class DenoiserStage(Stage):
+    """Trains ``denoiser.network.Denoiser``."""
+
+    name = "denoiser"
+
+    def __init__(self, config: TrainingConfig, body: TorchBody, source: BatchSource, held_out: BatchSource) -> None:
+        self.config, self.body, self.source, self.held_out = config, body, source, held_out
+        device = body.template.device
+        if config.initial:
+            self.network: Denoiser = load_denoiser(config.initial).to(device)
+            if self.network.config != config.denoiser:
+                raise CloseintError(
+                    f"The weights {config.initial} are of another network ({self.network.config}).",
+                    "Make the configuration's 'denoiser' equal to it.",
+                )
+        else:
+            self.network = Denoiser(config.denoiser).to(device)
+            start_near_the_mean(self.network)
+        self.objective = DenoiserObjective(self.network, DenoiserLosses(body, config.losses), config.precision)
+        self.objective.to(device)
+        self.steps, self.optimizer = config.steps, config.optimizer
+        self._judged_on: list[TrainingBatch] | None = None
+
+    def inputs(self, step: int) -> tuple[Any, ...]:
+        batch = self.source.batch(step)
+        if batch.conditions.single is None:
+            # Said rather than left out, every weight has a gradient in every step, and one compiled program serves all.
+            single = batch.target.new_zeros(batch.target.shape[:2])
+            batch = replace(batch, conditions=replace(batch.conditions, single=single))
+        noise = torch.randn_like(batch.target)
+        steps = self.network.config.diffusion_steps
+        return batch, noise, draw_timesteps(self.config.diffusion, steps, len(noise), noise.device)
+
+    def judge(self, network: nn.Module) -> Judged:
+        if self._judged_on is None:
+            self._judged_on = windows_of(self.held_out.batch, self.config.validation.windows)
+        assert isinstance(network, Denoiser)
+        return judge_denoiser(network, self.body, self._judged_on, self.config.validation.pictures)
+
+    def save(self, network: nn.Module, folder: Path) -> list[Path]:
+        assert isinstance(network, Denoiser)
+        paths = [folder / f"denoiser_{name}.safetensors" for name in DTYPES]
+        for path, dtype in zip(paths, DTYPES.values(), strict=True):
+            save_denoiser(network, path, dtype)
+        return paths
+
+
+@torch.no_grad()
+def start_near_the_mean(network: Denoiser) -> None:
+    """Let a new network answer almost nothing, that is with the initial pose and an ordinary camera.
+
+    As PyTorch makes it, it would answer with crop cameras near 0, people kilometres away, and losses to match.
+    """
+    for head in (network.head, network.shape_head, network.cam_head):
+        for parameter in head[1].parameters():
+            parameter.mul_(0.01)
+
+
+def windows_of(batch: Any, count: int) -> list[Any]:
+    """Batches of the first steps, together ``count`` windows (``batch`` is a source's method)."""
+    found: list[Any] = []
+    have = 0
+    while have < count:
+        part = batch(len(found))
+        found.append(part if have + len(part) <= count else part[slice(0, count - have)])
+        have += len(part)
+    return found
+
+
+# -- the prior ---------------------------------------------------------------------------------------------------
+
+
+def canonical_numbers(batch: MotionBatch) -> Tensor:
+    """(B, T, 2, 147), see ``denoiser.canonical``."""
+    return pair_frames(batch.motion, batch.up).into(batch.motion)
+
+
+class PriorObjective(nn.Module):
+    """Encode, quantise, decode, compare."""
+
+    def __init__(self, network: InteractionPrior, body: TorchBody, config: TrainingConfig) -> None:
+        super().__init__()
+        self.network = network
+        self._body = [body]
+        self.half = config.precision == "bf16"
+        self.weights = config.prior_losses
+
+    def forward(self, numbers: Tensor) -> tuple[Tensor, dict[str, Tensor]]:
+        """Loss () and its terms for canonical numbers (B, T, 2, 147)."""
+        with torch.autocast(numbers.device.type, torch.bfloat16, enabled=self.half):
+            made = self.network(numbers)
+        made = made._replace(numbers=made.numbers.float(), commitment=made.commitment.float())
+        terms = prior_losses(self._body[0], made, numbers)
+        total = torch.stack([getattr(self.weights, name) * value for name, value in terms.items()]).sum()
+        return total, terms
+
+
+class PriorStage(Stage):
+    """Trains ``denoiser.prior.InteractionPrior``."""
+
+    name = "prior"
+
+    def __init__(self, config: TrainingConfig, body: TorchBody, source: MotionSource, held_out: MotionSource) -> None:
+        self.config, self.body, self.source, self.held_out = config, body, source, held_out
+        device = body.template.device
+        if config.initial:
+            self.network: InteractionPrior = load_prior(config.initial)[0].to(device)
+            if self.network.config != config.prior:
+                raise CloseintError(
+                    f"The weights {config.initial} are of another prior ({self.network.config}).",
+                    "Make the configuration's 'prior' equal to it.",
+                )
+        else:
+            self.network = InteractionPrior(config.prior).to(device)
+        self.objective = PriorObjective(self.network, body, config)
+        self.steps, self.optimizer = config.steps, config.optimizer
+        self._judged_on: Tensor | None = None
+
+    def start(self) -> None:
+        if not self.config.initial:
+            parts = [canonical_numbers(self.source.motions(step)) for step in range(_SCALE_STEPS)]
+            self.network.fit_scale(torch.cat(parts))
+
+    def inputs(self, step: int) -> tuple[Any, ...]:
+        return (canonical_numbers(self.source.motions(step)),)
+
+    def judged_on(self) -> Tensor:
+        """Canonical numbers of the held-out windows."""
+        if self._judged_on is None:
+            count = self.config.validation.windows
+            self._judged_on = torch.cat(
+                windows_of(lambda step: canonical_numbers(self.held_out.motions(step)), count)
+            )
+        return self._judged_on
+
+    def judge(self, network: nn.Module) -> Judged:
+        assert isinstance(network, InteractionPrior)
+        return judge_prior(network, self.body, self.judged_on(), self.config.validation.pictures)
+
+    def save(self, network: nn.Module, folder: Path) -> list[Path]:
+        assert isinstance(network, InteractionPrior)
+        return save_priors(network, None, folder)
+
+
+def save_priors(prior: InteractionPrior, codes: CodeModel | None, folder: Path) -> list[Path]:
+    """Write ``prior_float32`` and ``prior_float16``."""
+    paths = [folder / f"prior_{name}.safetensors" for name in DTYPES]
+    for path, dtype in zip(paths, DTYPES.values(), strict=True):
+        save_prior(prior, path, codes, dtype)
+    return paths
+
+
+class CodesObjective(nn.Module):
+    """Cross entropy of the next code."""
+
+    def __init__(self, network: CodeModel, precision: str) -> None:
+        super().__init__()
+        self.network = network
+        self.half = precision == "bf16"
+
+    def forward(self, codes: Tensor) -> tuple[Tensor, dict[str, Tensor]]:
+        """Loss () of codes (B, 2, T / 4, G)."""
+        with torch.autocast(codes.device.type, torch.bfloat16, enabled=self.half):
+            loss = self.network.loss(codes)
+        return loss.float(), {"cross_entropy": loss.float()}
+
+
+class CodesStage(Stage):
+    """Trains ``denoiser.prior.CodeModel`` on the codes of a finished prior."""
+
+    name = "codes"
+
+    def __init__(self, config: TrainingConfig, prior: InteractionPrior, of_prior: PriorStage) -> None:
+        self.config, self.of_prior = config, of_prior
+        self.prior = copy.deepcopy(prior).eval().requires_grad_(False)
+        device = of_prior.body.template.device
+        sizes = config.codes
+        self.network: CodeModel = CodeModel(config.prior, sizes.dim, sizes.heads, sizes.depth).to(device)
+        self.objective = CodesObjective(self.network, config.precision)
+        self.steps = sizes.steps
+        self.optimizer = replace(config.optimizer, learning_rate=sizes.learning_rate)
+
+    def inputs(self, step: int) -> tuple[Any, ...]:
+        numbers = canonical_numbers(self.of_prior.source.motions(step))
+        # Who is listed first means nothing.
+        swap = torch.rand(len(numbers), device=numbers.device) < 0.5
+        numbers = torch.where(swap[:, None, None, None], numbers.flip(2), numbers)
+        with torch.no_grad():
+            return (self.prior(numbers).codes,)
+
+    def judge(self, network: nn.Module) -> Judged:
+        assert isinstance(network, CodeModel)
+        numbers, pictures = self.of_prior.judged_on(), self.config.validation.pictures
+        return judge_codes(network, self.prior, self.of_prior.body, numbers, pictures)
+
+    def save(self, network: nn.Module, folder: Path) -> list[Path]:
+        assert isinstance(network, CodeModel)
+        return save_priors(self.prior, network, folder)
+
+
+def count_parameters(network: nn.Module) -> int:
+    """Trained numbers of a network."""
+    return int(np.sum([parameter.numel() for parameter in network.parameters()]))
