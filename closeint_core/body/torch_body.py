@@ -80,6 +80,11 @@ class TorchBody(nn.Module):
         self._levels = _levels(self.parents)
         order = torch.cat([torch.as_tensor(joints) for joints, _ in self._levels])
         self.register_buffer("_tree_order", torch.argsort(order), persistent=False)
+        # As buffers: a list used as an index is copied to the device in every call, which waits for all under way.
+        for depth, (joints, positions) in enumerate(self._levels[1:], 1):
+            above = [self._levels[depth - 1][0][p] for p in positions]
+            for name, index in (("joints", joints), ("positions", positions), ("parents", above)):
+                self.register_buffer(f"_{name}_{depth}", torch.tensor(index), persistent=False)
 
     @property
     def num_betas(self) -> int:
@@ -110,9 +115,10 @@ class TorchBody(nn.Module):
         # Joints of one depth in the tree are independent: 9 steps instead of 24.
         turned = [rotations[..., :1, :, :]]
         placed = [(rest[..., :1, :] + transl[..., None, :]).expand(*lead, 1, 3)]
-        for (joints, positions), (parent_joints, _) in zip(self._levels[1:], self._levels[:-1], strict=True):
+        for depth in range(1, len(self._levels)):
+            joints, positions, parents = (getattr(self, f"_{n}_{depth}") for n in ("joints", "positions", "parents"))
             parent_rotation = turned[-1][..., positions, :, :]
-            offset = rest[..., joints, :] - rest[..., [parent_joints[p] for p in positions], :]
+            offset = rest[..., joints, :] - rest[..., parents, :]
             placed.append(placed[-1][..., positions, :] + _rotate(parent_rotation, offset))
             turned.append(parent_rotation @ rotations[..., joints, :, :])
         posed = torch.cat(placed, dim=-2)[..., self._tree_order, :]

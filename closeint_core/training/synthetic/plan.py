@@ -76,22 +76,27 @@ class Plan:
 
 
 class Draw:
-    """Seeded random numbers, drawn on the CPU so that every device makes the same interactions."""
+    """Seeded random numbers, the same on every device if drawn on the CPU, and the same on each if drawn there."""
 
-    def __init__(self, seed: int) -> None:
-        self.generator = torch.Generator().manual_seed(seed)
+    def __init__(self, seed: int, device: torch.device | str = "cpu") -> None:
+        self.device = torch.device(device)
+        self.generator = torch.Generator(self.device).manual_seed(seed)
+
+    def randn(self, *shape: int) -> Tensor:
+        """Standard normal numbers."""
+        return torch.randn(*shape, generator=self.generator, device=self.device)
 
     def normal(self, *shape: int) -> Tensor:
         """Standard normal numbers, at most 2.2 from zero."""
-        return torch.randn(*shape, generator=self.generator).clamp(-2.2, 2.2)
+        return self.randn(*shape).clamp(-2.2, 2.2)
 
     def uniform(self, low: float, high: float, *shape: int) -> Tensor:
         """Numbers between ``low`` and ``high``."""
-        return low + (high - low) * torch.rand(*shape, generator=self.generator)
+        return low + (high - low) * torch.rand(*shape, generator=self.generator, device=self.device)
 
     def integers(self, count: int, *shape: int) -> Tensor:
         """Whole numbers 0..count - 1."""
-        return torch.randint(count, shape, generator=self.generator)
+        return torch.randint(count, shape, generator=self.generator, device=self.device)
 
 
 def draw_shapes(draw: Draw, count: int, num_betas: int) -> Tensor:

@@ -8,14 +8,16 @@ where each person stands. Legs follow in closed form, so that feet stay planted 
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import NamedTuple
 
+import numpy as np
 import roma
 import torch
 from torch import Tensor
 
 from closeint_core.body.data import JOINT_NAMES
-from closeint_core.body.torch_body import Skeleton, TorchBody
+from closeint_core.body.torch_body import LinearPoints, Skeleton, TorchBody
 from closeint_core.physics.energies import LIMIT_HIGH, LIMIT_LOW
 from closeint_core.physics.spheres import inscribe_spheres, ride_on_vertices
 from closeint_core.training.synthetic.curves import bspline_basis
@@ -34,6 +36,7 @@ _LEGS = tuple(JOINT[f"{side}_{name}"] for side in ("left", "right") for name in 
 _NEAR = 0.09
 """A nearest point farther away (metres) than this says nothing about being inside."""
 _MARGIN = 0.001
+_SKIN, _SKIN_STEP = 192, 3
 
 
 @dataclass
@@ -65,6 +68,12 @@ class Watch(NamedTuple):
     pair: Tensor
 
 
+@lru_cache(maxsize=4)
+def halpe_points(body: TorchBody) -> LinearPoints:
+    """The Halpe-26 keypoints of a body, made the first time they are asked for; not to be moved."""
+    return body.points("halpe")
+
+
 class Tools:
     """What the solver needs of a body: places, samples, spheres, on the body's device."""
 
@@ -75,7 +84,15 @@ class Tools:
         centres, _ = inscribe_spheres(body.data, 0.02)
         regressor = ride_on_vertices(body.data, centres)
         self._spheres = body.points(regressor)
-        self._sphere_regressor = torch.tensor(regressor, device=device)
+        self.halpe = halpe_points(body)
+        # The skin nearest to a centre is among what is nearest in the mean shape.
+        apart = np.linalg.norm(centres[:, None] - body.data.template[None, ::_SKIN_STEP], axis=-1)
+        near = torch.tensor(_SKIN_STEP * np.argsort(apart, axis=1)[:, :_SKIN], device=device)
+        shapedirs = torch.tensor(regressor, device=device) @ body.shapedirs.flatten(1)
+        centre_rest = torch.tensor(regressor, device=device) @ body.template
+        # (S, skin, 3) and (S, skin, 3, B): from each centre to the skin around it.
+        self._to_skin = body.template[near] - centre_rest[:, None]
+        self._to_skin_shapedirs = body.shapedirs[near] - shapedirs.unflatten(1, (3, -1))[:, None]
         part = torch.tensor(regressor @ body.data.dense_weights, device=device).argmax(1)
         names = [JOINT_NAMES[int(p)] for p in part]
 
@@ -100,9 +117,9 @@ class Tools:
 
     def sphere_radii(self, betas: Tensor) -> Tensor:
         """(..., S) for shapes (..., B): the distance from each centre to the rest skin."""
-        vertices = self.body.rest_vertices(betas)
-        centres = self._sphere_regressor @ vertices
-        return torch.cdist(centres, vertices[..., ::2, :]).amin(-1)
+        directions = self._to_skin_shapedirs[..., : betas.shape[-1]]
+        moved = (betas @ directions.flatten(0, 2).T).unflatten(-1, self._to_skin.shape)
+        return (self._to_skin + moved).norm(dim=-1).amin(-1)
 
     def sphere_centres(self, skeleton: Skeleton, betas: Tensor) -> Tensor:
         """(..., S, 3) centres of a posed body."""
