@@ -227,6 +227,7 @@ class LinearPoints(nn.Module):
             self.register_buffer(name, tensor, persistent=False)
 
         self.count = count
+        self._all_joints = len(used) == len(data.parents)
         keep("joints", used, torch.int64)
         keep("moments", moments.transpose(1, 2, 0).reshape(joints * 3, count))
         keep("moment_shapedirs", shaped.transpose(1, 2, 0, 3).reshape(joints * 3, count, -1))
@@ -240,12 +241,19 @@ class LinearPoints(nn.Module):
             pair_posedirs = (pair_weights[k_index, j_index] @ posedirs).reshape(len(k_index), 3, -1)
         keep("pair_posedirs", pair_posedirs)
 
-    def forward(self, skeleton: Skeleton, betas: Tensor, pose_feature: Tensor | None = None) -> Tensor:
+    def shaped(self, betas: Tensor) -> Tensor:
+        """Moments of shapes ``betas`` (..., B), for ``forward`` of many poses of the same bodies."""
+        return self.moments + (self.moment_shapedirs[..., : betas.shape[-1]] @ betas[..., None, :, None])[..., 0]
+
+    def forward(
+        self, skeleton: Skeleton, betas: Tensor, pose_feature: Tensor | None = None, moments: Tensor | None = None
+    ) -> Tensor:
         """Points (..., K, 3) of a posed skeleton; ``betas`` as given to ``TorchBody.skeleton``.
 
-        ``pose_feature`` replaces the skeleton's own (pass zeros to leave out the correctives).
+        ``pose_feature`` replaces the skeleton's own (pass zeros to leave out the correctives); ``moments`` are those of
+        ``betas`` if they are known.
         """
-        moments = self.moments + (self.moment_shapedirs[..., : betas.shape[-1]] @ betas[..., None, :, None])[..., 0]
+        moments = self.shaped(betas) if moments is None else moments
         feature = skeleton.pose_feature if pose_feature is None else pose_feature
         if feature is not None and self.pair_posedirs is not None:
             corrective = _along_last(self.pair_posedirs, feature).mT  # (..., 3, pairs)
@@ -253,6 +261,8 @@ class LinearPoints(nn.Module):
             full = full.index_copy(-1, self.pairs, corrective)
             full = full.unflatten(-1, (len(self.joints), self.count)).transpose(-3, -2)
             moments = moments + full.flatten(start_dim=-3, end_dim=-2)
+        if self._all_joints:
+            return _apply_moments(skeleton, moments, self.masses)
         chosen = skeleton._replace(
             rotations=skeleton.rotations[..., self.joints, :, :], offsets=skeleton.offsets[..., self.joints, :]
         )

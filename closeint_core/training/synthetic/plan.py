@@ -70,6 +70,12 @@ class Plan:
         """One batch of several."""
         return cls(**{f.name: torch.cat([getattr(part, f.name) for part in parts]) for f in fields(cls)})
 
+    def at(self, frames: Tensor) -> Plan:
+        """The plan of some frames (F,) only."""
+        parts = {f.name: getattr(self, f.name) for f in fields(self)}
+        timed = ("prior", "heading", "pelvis", "ankles", "foot_yaw", "foot_pitch", "toes", "planted", "free", "gaze")
+        return Plan(**{**parts, **{name: parts[name][:, :, frames] for name in (*timed, "weight")}})
+
     def to(self, device: torch.device) -> Plan:
         """The same on another device."""
         return Plan(**{f.name: getattr(self, f.name).to(device) for f in fields(self)})
