@@ -146,7 +146,8 @@ class Generator:
             wanted = [0 if n == 0 else n if attempt == 0 else 2 * n + 1 for n in missing]
             if not any(wanted):
                 break
-            batch = self._solve(self._plan(wanted, frames, Draw(seed * 7919 + attempt)), Draw(seed * 7919 + 4 + attempt))
+            plan = self._plan(wanted, frames, Draw(seed * 7919 + attempt))
+            batch = self._solve(plan, Draw(seed * 7919 + 4 + attempt))
             taken = self._take(batch, missing, fill=attempt == 3)
             made.append(batch[torch.cat(taken)])
             missing = [n - len(rows) for n, rows in zip(missing, taken, strict=True)]

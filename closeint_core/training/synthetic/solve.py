@@ -107,6 +107,7 @@ class Tools:
         loose = [_LOOSENESS[name.removeprefix("left_").removeprefix("right_")] for name in JOINT_NAMES]
         self.loose = torch.deg2rad(torch.tensor(loose, device=device))[:, None]
         self.base = BASE.to(device)
+        self.free_joints = torch.tensor([j for j in range(24) if j not in _LEGS], device=device)
         # A knee whose foot is right below or before the hip points up as well as ahead.
         self.pole_up = torch.tensor([0.0, 0.0, 0.3], device=device)
         self.eyes = torch.tensor([0.0, 0.06, 0.08], device=device)
@@ -173,9 +174,6 @@ class Scene:
         self._wanted = self.radii[:, 0, None, :, None] + self.radii[:, 1, None, None, :]
         self._part: tuple[Tensor, Plan, Tensor] | None = None
         self._rows = torch.arange(pairs, device=device)[:, None]
-        legs = torch.zeros(24, dtype=torch.bool, device=device)
-        legs[list(_LEGS)] = True
-        self._free_joints = torch.nonzero(~legs)[:, 0]
 
     def _at(self, frames: Tensor) -> tuple[Plan, Tensor]:
         """The plan of the chosen frames (F,), and the basis; kept, for the solver asks for the same again and again."""
@@ -240,10 +238,10 @@ class Scene:
         posed = self.pose(frames)
         terms: dict[str, Tensor] = {}
         scaled = (posed.vectors - plan.prior) / tools.loose.clamp(min=1e-3)
-        scaled = scaled[..., self._free_joints, :]
+        scaled = scaled[..., tools.free_joints, :]
         terms["pose"] = 0.3 * scaled.square().sum((-1, -2)).mean((1, 2))
         over = (posed.vectors - tools.high).clamp(min=0) + (tools.low - posed.vectors).clamp(min=0)
-        over = over[..., self._free_joints, :]
+        over = over[..., tools.free_joints, :]
         terms["limits"] = (over / 0.05).square().sum((-1, -2)).mean((1, 2))
         terms["shift"] = self.shift.square().sum(-1).mean((1, 2)) * 0.5
         terms["foot"] = self.foot.square().sum(-1).mean((1, 2)) * 0.3
