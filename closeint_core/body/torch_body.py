@@ -80,6 +80,11 @@ class TorchBody(nn.Module):
         self._levels = _levels(self.parents)
         order = torch.cat([torch.as_tensor(joints) for joints, _ in self._levels])
         self.register_buffer("_tree_order", torch.argsort(order), persistent=False)
+        # As buffers: a list used as an index is copied to the device in every call, which waits for all under way.
+        for depth, (joints, positions) in enumerate(self._levels[1:], 1):
+            above = [self._levels[depth - 1][0][p] for p in positions]
+            for name, index in (("joints", joints), ("positions", positions), ("parents", above)):
+                self.register_buffer(f"_{name}_{depth}", torch.tensor(index), persistent=False)
 
     @property
     def num_betas(self) -> int:
@@ -110,9 +115,10 @@ class TorchBody(nn.Module):
         # Joints of one depth in the tree are independent: 9 steps instead of 24.
         turned = [rotations[..., :1, :, :]]
         placed = [(rest[..., :1, :] + transl[..., None, :]).expand(*lead, 1, 3)]
-        for (joints, positions), (parent_joints, _) in zip(self._levels[1:], self._levels[:-1], strict=True):
+        for depth in range(1, len(self._levels)):
+            joints, positions, parents = (getattr(self, f"_{n}_{depth}") for n in ("joints", "positions", "parents"))
             parent_rotation = turned[-1][..., positions, :, :]
-            offset = rest[..., joints, :] - rest[..., [parent_joints[p] for p in positions], :]
+            offset = rest[..., joints, :] - rest[..., parents, :]
             placed.append(placed[-1][..., positions, :] + _rotate(parent_rotation, offset))
             turned.append(parent_rotation @ rotations[..., joints, :, :])
         posed = torch.cat(placed, dim=-2)[..., self._tree_order, :]
@@ -221,6 +227,7 @@ class LinearPoints(nn.Module):
             self.register_buffer(name, tensor, persistent=False)
 
         self.count = count
+        self._all_joints = len(used) == len(data.parents)
         keep("joints", used, torch.int64)
         keep("moments", moments.transpose(1, 2, 0).reshape(joints * 3, count))
         keep("moment_shapedirs", shaped.transpose(1, 2, 0, 3).reshape(joints * 3, count, -1))
@@ -234,12 +241,19 @@ class LinearPoints(nn.Module):
             pair_posedirs = (pair_weights[k_index, j_index] @ posedirs).reshape(len(k_index), 3, -1)
         keep("pair_posedirs", pair_posedirs)
 
-    def forward(self, skeleton: Skeleton, betas: Tensor, pose_feature: Tensor | None = None) -> Tensor:
+    def shaped(self, betas: Tensor) -> Tensor:
+        """Moments of shapes ``betas`` (..., B), for ``forward`` of many poses of the same bodies."""
+        return self.moments + (self.moment_shapedirs[..., : betas.shape[-1]] @ betas[..., None, :, None])[..., 0]
+
+    def forward(
+        self, skeleton: Skeleton, betas: Tensor, pose_feature: Tensor | None = None, moments: Tensor | None = None
+    ) -> Tensor:
         """Points (..., K, 3) of a posed skeleton; ``betas`` as given to ``TorchBody.skeleton``.
 
-        ``pose_feature`` replaces the skeleton's own (pass zeros to leave out the correctives).
+        ``pose_feature`` replaces the skeleton's own (pass zeros to leave out the correctives); ``moments`` are those of
+        ``betas`` if they are known.
         """
-        moments = self.moments + (self.moment_shapedirs[..., : betas.shape[-1]] @ betas[..., None, :, None])[..., 0]
+        moments = self.shaped(betas) if moments is None else moments
         feature = skeleton.pose_feature if pose_feature is None else pose_feature
         if feature is not None and self.pair_posedirs is not None:
             corrective = _along_last(self.pair_posedirs, feature).mT  # (..., 3, pairs)
@@ -247,6 +261,8 @@ class LinearPoints(nn.Module):
             full = full.index_copy(-1, self.pairs, corrective)
             full = full.unflatten(-1, (len(self.joints), self.count)).transpose(-3, -2)
             moments = moments + full.flatten(start_dim=-3, end_dim=-2)
+        if self._all_joints:
+            return _apply_moments(skeleton, moments, self.masses)
         chosen = skeleton._replace(
             rotations=skeleton.rotations[..., self.joints, :, :], offsets=skeleton.offsets[..., self.joints, :]
         )

@@ -9,6 +9,9 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass, field
+from functools import lru_cache
+from statistics import NormalDist
+from typing import NamedTuple
 
 import roma
 import torch
@@ -21,11 +24,9 @@ from closeint_core.training.synthetic.plan import Draw
 from closeint_core.training.synthetic.solve import Tools
 
 _K = HALPE_INDEX
-_FLIP = torch.as_tensor(HALPE_FLIP.copy())
 _ARMS = tuple(_K[f"{s}_{n}"] for s in ("left", "right") for n in ("elbow", "wrist"))
 _LEGS = tuple(_K[f"{s}_{n}"] for s in ("left", "right") for n in ("knee", "ankle", "big_toe", "small_toe", "heel"))
-_LIMBS = torch.zeros(26, dtype=torch.bool)
-_LIMBS[list(_ARMS + _LEGS)] = True
+_HIPS = (_K["left_hip"], _K["right_hip"])
 # Metres of noise of each keypoint that is seen (standard deviation along either image axis), from what this project's
 # perception makes of the bundled sample, whose truth is known; the check is in tests/training/test_observation.py.
 _NOISE = {
@@ -118,6 +119,31 @@ class SimulatedObservations:
     mistaken: Tensor
 
 
+class _Tables(NamedTuple):
+    """What every call needs on its device, copied there once: a copy waits for all that is under way."""
+
+    sizes: Tensor
+    flip: Tensor
+    limbs: Tensor
+    arms: Tensor
+    legs: Tensor
+    hips: Tensor
+    up: Tensor
+
+
+@lru_cache(maxsize=16)
+def _tables(device: torch.device) -> _Tables:
+    def chosen(joints: tuple[int, ...]) -> Tensor:
+        mask = torch.zeros(26, dtype=torch.bool)
+        mask[list(joints)] = True
+        return mask.to(device)
+
+    return _Tables(
+        torch.tensor(_SIZES, device=device), torch.as_tensor(HALPE_FLIP.copy(), device=device), chosen(_ARMS + _LEGS),
+        chosen(_ARMS), chosen(_LEGS), torch.tensor(_HIPS, device=device), torch.tensor([0.0, 0.0, 1.0], device=device),
+    )  # fmt: skip
+
+
 _SIZES = ((1920, 1080), (1280, 720), (1080, 1920), (720, 1280), (640, 480), (960, 720), (1440, 1080))
 
 
@@ -125,36 +151,36 @@ def draw_cameras(points: Tensor, draw: Draw) -> Cameras:
     """Cameras as people hold and mount them: any side, mostly level, whole figures or closer.
 
     Args:
-        points: (N, 2, T, K, 3) world points of the pairs to be seen.
+        points: (N, 2, T, K, 3) world points of the pairs to be seen. draw: on the same device.
     """
     count, device = len(points), points.device
     flat = points.flatten(1, 3)
     low, high = flat.amin(1), flat.amax(1)
     centre = (low + high) / 2
-    azimuth = draw.uniform(-math.pi, math.pi, count).to(device)
-    elevation = torch.deg2rad(8 + 11 * draw.normal(count)).clamp(-0.25, 0.75).to(device)
-    roll = torch.deg2rad(1.5 * draw.normal(count)).to(device)
-    size = torch.tensor(_SIZES)[draw.integers(len(_SIZES), count)].to(device)
+    azimuth = draw.uniform(-math.pi, math.pi, count)
+    elevation = torch.deg2rad(8 + 11 * draw.normal(count)).clamp(-0.25, 0.75)
+    roll = torch.deg2rad(1.5 * draw.normal(count))
+    size = _tables(device).sizes[draw.integers(len(_SIZES), count)]
     width, height = size.float().unbind(1)
-    field_of_view = torch.deg2rad(draw.uniform(28, 78, count)).to(device)  # along the longer side
+    field_of_view = torch.deg2rad(draw.uniform(28, 78, count))  # along the longer side
     focal = size.amax(1) / 2 / torch.tan(field_of_view / 2)
     c, s = torch.cos(elevation), torch.sin(elevation)
     forward = -torch.stack((c * torch.cos(azimuth), c * torch.sin(azimuth), s), -1)
-    up = torch.tensor([0.0, 0.0, 1.0], device=device).expand_as(forward)
+    up = _tables(device).up.expand_as(forward)
     right = torch.nn.functional.normalize(torch.linalg.cross(forward, up), dim=-1)
     down = torch.linalg.cross(forward, right)
     cr, sr = torch.cos(roll)[:, None], torch.sin(roll)[:, None]
     turned = torch.stack((cr * right + sr * down, cr * down - sr * right, forward), 1)
     # Near enough to fill the picture, and in a fifth of the cases too near to show all.
     around = torch.einsum("nij,nkj->nki", turned, flat - centre[:, None])
-    near = draw.uniform(0, 1, count).to(device) < 0.2
-    fill = torch.where(near, draw.uniform(1.0, 1.5, count).to(device), draw.uniform(0.4, 0.95, count).to(device))
+    near = draw.uniform(0, 1, count) < 0.2
+    fill = torch.where(near, draw.uniform(1.0, 1.5, count), draw.uniform(0.4, 0.95, count))
     need = torch.maximum(
         around[..., 0].abs() * 2 * (focal / width)[:, None], around[..., 1].abs() * 2 * (focal / height)[:, None]
     )
     distance = (need / fill[:, None] - around[..., 2]).amax(1).clamp(min=1.2)
     distance = torch.maximum(distance, 0.6 - around[..., 2].amin(1))
-    shift = 0.05 * distance[:, None] * draw.normal(count, 3).to(device)
+    shift = 0.05 * distance[:, None] * draw.normal(count, 3)
     eye = centre + shift - distance[:, None] * forward
     K = torch.zeros(count, 3, 3, device=device)
     K[:, 0, 0] = K[:, 1, 1] = focal
@@ -170,19 +196,22 @@ def observe(
     cameras: Cameras | None = None,
     tools: Tools | None = None,
 ) -> SimulatedObservations:
-    """Simulated perception of N pairs, the same for the same arguments.
+    """Simulated perception of N pairs, the same for the same arguments on the same kind of device.
+
+    Random numbers are drawn on the device: those of a large batch take longer to make and move on the CPU than all
+    the rest.
 
     Args:
         made: the pairs. body: theirs, on the same device. errors: None for those of the project's own perception.
         cameras: None draws one for each pair. tools: of ``body``, if it is not the default body on the CPU.
     """
     errors = errors or DetectorErrors()
-    draw = Draw(seed)
     device = made.poses.device
+    draw, table = Draw(seed, device), _tables(device)
     tools = tools or default_tools()
     betas = made.betas[:, :, None]
     skeleton = body.skeleton(roma.rotvec_to_rotmat(made.poses), betas, made.transl)
-    world = body.points("halpe")(skeleton, betas)
+    world = tools.halpe(skeleton, betas)
     cameras = cameras or draw_cameras(world, draw)
     view = cameras.view(world)
     true = cameras.project(view)
@@ -198,26 +227,22 @@ def observe(
     noise = _Bursts(draw, frames, errors.memory, device)
     shape = (pairs, 2, frames, count)
     partner_near = ((true - true.flip(1)).norm(dim=-1) / pixels) < errors.touch
-    limbs = _LIMBS.to(device)
-    confusing = limbs & (partner_near | covered)
+    confusing = table.limbs & (partner_near | covered)
     mistaken = noise.active(shape, errors.partner) & confusing & (overlap > 0.02)[:, None, :, None]
     crossed = noise.active((pairs, 2, frames, 1), 0.3)  # on which of the partner's joints
-    flip = _FLIP.to(device)
-    theirs = torch.where(crossed[..., None], true.flip(1)[..., flip, :], true.flip(1))
+    theirs = torch.where(crossed[..., None], true.flip(1)[..., table.flip, :], true.flip(1))
     seen = torch.where(mistaken[..., None], theirs, true)
-    for group in (_ARMS, _LEGS):
-        chosen = torch.zeros(count, dtype=torch.bool, device=device)
-        chosen[list(group)] = True
+    for chosen in (table.arms, table.legs):
         exchanged = noise.active((pairs, 2, frames, 1), errors.sides) & chosen
-        seen = torch.where(exchanged[..., None], seen[..., flip, :], seen)
+        seen = torch.where(exchanged[..., None], seen[..., table.flip, :], seen)
         mistaken = mistaken | exchanged
 
-    sigma = errors.noise.to(device) * torch.where(covered, errors.hidden, 1.0) * pixels
+    sigma = errors.noise.to(device, non_blocking=True) * torch.where(covered, errors.hidden, 1.0) * pixels
     drift = noise.normal((*shape, 2)) * errors.slow**0.5
-    flicker = draw.normal(*shape, 2).to(device) * (1 - errors.slow) ** 0.5
+    flicker = draw.normal(*shape, 2) * (1 - errors.slow) ** 0.5
     offset = (drift + flicker) * sigma[..., None]
     velocity = torch.diff(true, dim=2, prepend=true[:, :, :1]) * made.fps[:, None, None, None, None]
-    offset = offset + velocity * errors.blur * draw.normal(*shape, 1).to(device)
+    offset = offset + velocity * errors.blur * draw.normal(*shape, 1)
     seen = seen + offset
 
     close = (overlap > 0.3)[:, None]
@@ -230,7 +255,7 @@ def observe(
     visible = ~lost & ((~outside).sum(-1) >= 6)
 
     wrong = offset.norm(dim=-1) / pixels
-    confidence = 0.80 - 1.5 * wrong - 0.12 * covered.float() + 0.08 * draw.normal(*shape).to(device)
+    confidence = 0.80 - 1.5 * wrong - 0.12 * covered.float() + 0.08 * draw.normal(*shape)
     confidence = torch.where(mistaken, confidence - 0.05, confidence).clamp(0.05, 1.0)
     missing = noise.active(shape, errors.dropped) | outside
     missing = missing | ~visible[..., None]
@@ -249,44 +274,41 @@ def _landmarks(
     view: Tensor, hidden: Tensor, doubled: Tensor, errors: DetectorErrors, draw: Draw, noise: _Bursts
 ) -> tuple[Tensor, Tensor]:
     """Landmarks (N, 2, T, 26, 3) and confidence of a single-image network: depth is guessed, and flattened."""
-    hips = view[..., [_K["left_hip"], _K["right_hip"]], :].mean(-2, keepdim=True)
+    hips = view[..., _tables(view.device).hips, :].mean(-2, keepdim=True)
     local = view - hips
     local = torch.where(doubled[..., None, None], local.flip(1), local)
     pairs, _, frames, count, _ = local.shape
-    scale = draw.uniform(*errors.depth_scale, pairs, 2, 1, 1).to(view.device)
-    size = draw.uniform(0.94, 1.06, pairs, 2, 1, 1, 1).to(view.device)  # nobody knows how tall they are
+    scale = draw.uniform(*errors.depth_scale, pairs, 2, 1, 1)
+    size = draw.uniform(0.94, 1.06, pairs, 2, 1, 1, 1)  # nobody knows how tall they are
     worse = torch.where(hidden, 2.0, 1.0)[..., None]
-    spread = torch.tensor([errors.landmark_noise, errors.landmark_noise, errors.depth_noise], device=view.device)
     # Ends of limbs are guessed worse than the trunk.
     reach = (0.4 + local.norm(dim=-1, keepdim=True)).clamp(max=1.4)
-    jitter = 0.9 * noise.normal((pairs, 2, frames, count, 3)) + 0.4 * draw.normal(pairs, 2, frames, count, 3).to(
-        view.device
-    )
+    jitter = 0.9 * noise.normal((pairs, 2, frames, count, 3)) + 0.4 * draw.normal(pairs, 2, frames, count, 3)
     flattened = torch.cat((local[..., :2], local[..., 2:] * scale[..., None]), -1) * size
-    confidence = (0.9 - 0.35 * hidden.float() + 0.05 * draw.normal(pairs, 2, frames, count).to(view.device)).clamp(0, 1)
-    return flattened + jitter * spread * worse * reach, confidence
+    confidence = (0.9 - 0.35 * hidden.float() + 0.05 * draw.normal(pairs, 2, frames, count)).clamp(0, 1)
+    aside, along = jitter[..., :2] * errors.landmark_noise, jitter[..., 2:] * errors.depth_noise
+    return flattened + torch.cat((aside, along), -1) * worse * reach, confidence
 
 
 class _Bursts:
     """Random numbers that change slowly over time."""
 
     def __init__(self, draw: Draw, frames: int, memory: float, device: torch.device) -> None:
-        self._draw, self._device = draw, device
-        reach = torch.arange(frames, dtype=torch.float32)
-        source = torch.arange(-3 * math.ceil(memory), frames + 3 * math.ceil(memory), dtype=torch.float32)
+        self._draw = draw
+        reach = torch.arange(frames, dtype=torch.float32, device=device)
+        beyond = 3 * math.ceil(memory)
+        source = torch.arange(-beyond, frames + beyond, dtype=torch.float32, device=device)
         kernel = torch.exp(-((reach[:, None] - source) ** 2) / memory**2)
-        self._kernel = (kernel / kernel.norm(dim=1, keepdim=True)).to(device)
+        self._kernel = kernel / kernel.norm(dim=1, keepdim=True)
 
     def normal(self, shape: tuple[int, ...]) -> Tensor:
         """Standard normal numbers (N, P, T, ...), correlated along T."""
-        source = torch.randn(shape[0], shape[1], self._kernel.shape[1], math.prod(shape[3:]),
-                             generator=self._draw.generator).to(self._device)  # fmt: skip
+        source = self._draw.randn(shape[0], shape[1], self._kernel.shape[1], math.prod(shape[3:]))
         return (self._kernel @ source).reshape(shape)
 
     def active(self, shape: tuple[int, ...], chance: float) -> Tensor:
         """Bool (N, P, T, ...), true in spells that make up a share ``chance`` of the time."""
-        threshold = math.sqrt(2) * float(torch.erfinv(torch.tensor(1 - 2 * min(max(chance, 1e-6), 1 - 1e-6))))
-        return self.normal(shape) > threshold
+        return self.normal(shape) > NormalDist().inv_cdf(1 - min(max(chance, 1e-6), 1 - 1e-6))
 
 
 def occluded(view: Tensor, centres: Tensor, radii: Tensor, margin: float = 0.1) -> Tensor:
@@ -299,20 +321,37 @@ def occluded(view: Tensor, centres: Tensor, radii: Tensor, margin: float = 0.1) 
     Returns:
         (N, 2, T, K) bool.
     """
-    everyone = torch.cat((centres[:, 0], centres[:, 1]), 2)  # (N, T, 2S, 3)
-    radius = torch.cat((radii[:, 0], radii[:, 1]), 1)[:, None, None, None]
-    distance = view.norm(dim=-1)
-    ray = view / distance[..., None]
-    along = torch.einsum("nptki,ntsi->nptks", ray, everyone)
-    aside = (everyone.square().sum(-1)[:, None, :, None] - along.square()).clamp(min=0)
-    inside = (radius.square() - aside).clamp(min=0)
-    entry = along - inside.sqrt()
+    everyone = torch.cat((centres[:, 0], centres[:, 1]), 2).transpose(2, 3)  # (N, T, 3, 2S)
+    radius = torch.cat((radii[:, 0], radii[:, 1]), 1)
+    pairs, _, frames, count, _ = view.shape
+    # What lies in the caches is quick to go over again and again; on a GPU only memory counts.
+    most = 1 << (19 if view.device.type == "cpu" else 26)
+    chunk = max(1, most // (2 * frames * count * radius.shape[1]))
+    parts = [
+        _occluded(view[some], everyone[some], radius[some], margin)
+        for some in (slice(start, start + chunk) for start in range(0, pairs, chunk))
+    ]
+    return torch.cat(parts)
+
+
+def _occluded(view: Tensor, everyone: Tensor, radius: Tensor, margin: float) -> Tensor:
+    """See ``occluded``; spheres (N, T, 3, S) of radius (N, S).
+
+    A ray enters a sphere at t - sqrt(r^2 - c^2 + t^2), with t the distance along the ray to where it is nearest to the
+    centre and c that of the centre; comparisons with it are made without the root.
+    """
+    points = view.transpose(1, 2)  # (N, T, 2, K, 3)
+    distance = points.norm(dim=-1, keepdim=True)
+    t = ((points / distance).flatten(2, 3) @ everyone).unflatten(2, points.shape[2:4])  # (N, T, 2, K, S)
+    centre = everyone.square().sum(2)[:, :, None, None]
+    radius = radius[:, None, None, None]
+    square = radius.square() - centre
     # A joint within a sphere is not hidden by it.
-    around = (
-        distance.square()[..., None] - 2 * distance[..., None] * along + everyone.square().sum(-1)[:, None, :, None]
-    )
-    inside = torch.where(around < (radius + 0.04) ** 2, torch.zeros_like(inside), inside)
-    return ((inside > 0) & (along > 0) & (entry < distance[..., None] - margin - 0.5 * radius)).any(-1)
+    hidden = 2 * distance * t <= distance.square() + (centre - (radius + 0.04).square())
+    hidden &= (t > 0) & (t.square() > -square)
+    limit = distance - (margin + 0.5 * radius)
+    hidden &= (t < limit) | (limit * (limit - 2 * t) < square)
+    return hidden.any(-1).transpose(1, 2)
 
 
 def box_overlap(points: Tensor) -> Tensor:

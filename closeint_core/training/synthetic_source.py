@@ -24,6 +24,7 @@ from closeint_core.reconstruction.window_conditions import window_conditions
 from closeint_core.training.batches import MotionBatch, TrainingBatch
 from closeint_core.training.observation import DetectorErrors, SimulatedObservations, observe
 from closeint_core.training.synthetic.generate import Generator, Interactions
+from closeint_core.training.synthetic.solve import halpe_points
 from closeint_core.training.synthetic.spec import Split
 
 _UP = (0.0, 0.0, 1.0)
@@ -232,7 +233,7 @@ def observed_batch(
     target = PairState.of_motion(rotations, betas, pelvis - rest, conditions.crops)
     with torch.no_grad():
         skeleton = body.skeleton(rotations, made.betas[:, None], pelvis - rest)
-        points = body.points("halpe")(skeleton, made.betas[:, None])
+        points = halpe_points(body)(skeleton, made.betas[:, None])
     return TrainingBatch(
         conditions,
         target.numbers(),

@@ -14,6 +14,7 @@ from torch import Tensor
 
 from closeint_core.body.data import load_body
 from closeint_core.body.torch_body import TorchBody
+from closeint_core.errors import CloseintError
 from closeint_core.training.synthetic.kinds import KINDS
 from closeint_core.training.synthetic.plan import Draw, Plan, make_plan
 from closeint_core.training.synthetic.solve import NearPoints, Posed, Scene, Tools
@@ -104,9 +105,11 @@ class Generator:
         kinds: names; None for every kind of ``split``. split: may be None if ``kinds`` are of one side.
         body: the body, whose device is used; None for the default body on the CPU.
         steps: of the solver.
+        oversample: how many pairs are planned for each one wanted. With more than 1 a batch costs one solve, in which
+            the rejected are left out; with 1 what was rejected is made anew, up to three times.
 
     Raises:
-        CloseintError: unknown kinds, or kinds from both sides.
+        CloseintError: unknown kinds, kinds from both sides, or ``oversample`` below 1.
     """
 
     def __init__(
@@ -115,7 +118,12 @@ class Generator:
         split: Split | None = None,
         body: TorchBody | None = None,
         steps: int = 70,
+        *,
+        oversample: float = 1.0,
     ) -> None:
+        if oversample < 1:
+            raise CloseintError(f"The generator cannot plan {oversample} pairs for each one wanted.", "Pass 1 or more.")
+        self.oversample = oversample
         self.kinds: tuple[Kind, ...] = KINDS.choose(kinds, split)
         self.body = body or default_body()
         self.steps = steps
@@ -126,35 +134,69 @@ class Generator:
     def __call__(self, count: int, frames: int, seed: int) -> Interactions:
         """``count`` pairs of ``frames`` frames, kinds in equal shares; the same for the same arguments.
 
-        What is not ``acceptable`` is made anew three times; then the best of what was rejected fills the gaps, so
-        filter with ``acceptable`` where every pair must hold.
+        What is not ``acceptable`` is replaced (see ``oversample``). Where that was not enough, the best of what was
+        rejected fills the gaps, so filter with ``acceptable`` where every pair must hold.
         """
-        names = KINDS.all_names()
+        if self.oversample > 1:
+            return self.make(self.plan(count, frames, seed), count, seed)
         made: list[Interactions] = []
-        missing = [count // len(self.kinds) + (i < count % len(self.kinds)) for i in range(len(self.kinds))]
+        missing = self._shares(count)
         for attempt in range(4):
-            draw = Draw(seed * 7919 + attempt)
             # Later rounds only fill what was rejected, a few more than needed.
             wanted = [0 if n == 0 else n if attempt == 0 else 2 * n + 1 for n in missing]
-            plans = [
+            if not any(wanted):
+                break
+            plan = self._plan(wanted, frames, Draw(seed * 7919 + attempt))
+            batch = self._solve(plan, Draw(seed * 7919 + 4 + attempt))
+            taken = self._take(batch, missing, fill=attempt == 3)
+            made.append(batch[torch.cat(taken)])
+            missing = [n - len(rows) for n, rows in zip(missing, taken, strict=True)]
+        return _shuffled(Interactions.join(made), seed)
+
+    def plan(self, count: int, frames: int, seed: int) -> Plan:
+        """What ``make`` needs to make ``count`` pairs: tensors on the CPU, made there without the GPU.
+
+        A thread or another process can plan the next batch while this one is made.
+        """
+        wanted = [math.ceil(self.oversample * n) for n in self._shares(count)]
+        return self._plan(wanted, frames, Draw(seed * 7919))
+
+    def make(self, plan: Plan, count: int, seed: int) -> Interactions:
+        """The best ``count`` pairs of a plan for at least as many; ``generator.make(generator.plan(n, t, s), n, s)``
+        is ``generator(n, t, s)`` for a generator that oversamples.
+
+        Where a kind lacks acceptable pairs, others that have more than their share step in before what was rejected.
+        """
+        batch = self._solve(plan, Draw(seed * 7919 + 4))
+        taken = torch.cat(self._take(batch, self._shares(count), fill=False))
+        rest = torch.ones(len(batch), dtype=torch.bool)
+        rest[taken] = False
+        others = torch.nonzero(rest)[:, 0]
+        order = (badness(batch).cpu()[others] + 1e3 * (~acceptable(batch).cpu()[others])).argsort()
+        return _shuffled(batch[torch.cat((taken, others[order][: count - len(taken)]))], seed)
+
+    def _shares(self, count: int) -> list[int]:
+        """How many of ``count`` pairs are of each kind."""
+        return [count // len(self.kinds) + (i < count % len(self.kinds)) for i in range(len(self.kinds))]
+
+    def _plan(self, wanted: list[int], frames: int, draw: Draw) -> Plan:
+        names = KINDS.all_names()
+        return Plan.join(
+            [
                 make_plan(kind, names.index(kind.name), n, frames, draw, self._plan_body)
                 for kind, n in zip(self.kinds, wanted, strict=True) if n
-            ]  # fmt: skip
-            if not plans:
-                break
-            batch = self._solve(Plan.join(plans), draw)
-            last = attempt == 3
-            for index, kind in enumerate(self.kinds):
-                rows = torch.nonzero(batch.kind.cpu() == names.index(kind.name))[:, 0]
-                badness = (batch.touch_error / 0.012 + batch.depth / 0.02).cpu()[rows]
-                order = rows[badness.argsort()]
-                good = acceptable(batch).cpu()
-                keep = [int(r) for r in order if last or good[r]][: missing[index]]
-                if keep:
-                    made.append(batch[sorted(keep)])
-                missing[index] -= len(keep)
-        whole = Interactions.join(made)
-        return whole[torch.randperm(len(whole), generator=Draw(seed).generator)]
+            ]
+        )  # fmt: skip
+
+    def _take(self, batch: Interactions, wanted: list[int], fill: bool) -> list[Tensor]:
+        """Rows of the best pairs of each kind, acceptable ones or, to ``fill``, others as well; on the CPU."""
+        names = KINDS.all_names()
+        number, bad, good = batch.kind.cpu(), badness(batch).cpu(), acceptable(batch).cpu() | fill
+        taken = []
+        for kind, n in zip(self.kinds, wanted, strict=True):
+            rows = torch.nonzero((number == names.index(kind.name)) & good)[:, 0]
+            taken.append(rows[bad[rows].argsort()][:n].sort().values)
+        return taken
 
     def _solve(self, plan: Plan, draw: Draw) -> Interactions:
         device = self.body.template.device
@@ -209,6 +251,11 @@ def acceptable(made: Interactions) -> Tensor:
     return (made.touch_error < 0.013) & (made.depth < 0.025)
 
 
+def badness(made: Interactions) -> Tensor:
+    """(N,) how far touches are from touching and how deep people are in each other, about 1 where it begins to show."""
+    return made.touch_error / 0.012 + made.depth / 0.02
+
+
 @lru_cache(maxsize=1)
 def default_body() -> TorchBody:
     return TorchBody(load_body("default"))
@@ -217,6 +264,10 @@ def default_body() -> TorchBody:
 @lru_cache(maxsize=1)
 def default_tools() -> Tools:
     return Tools(default_body())
+
+
+def _shuffled(made: Interactions, seed: int) -> Interactions:
+    return made[torch.randperm(len(made), generator=Draw(seed).generator)]
 
 
 def _where(chosen: Tensor, a: Interactions, b: Interactions) -> Interactions:

@@ -70,28 +70,39 @@ class Plan:
         """One batch of several."""
         return cls(**{f.name: torch.cat([getattr(part, f.name) for part in parts]) for f in fields(cls)})
 
+    def at(self, frames: Tensor) -> Plan:
+        """The plan of some frames (F,) only."""
+        parts = {f.name: getattr(self, f.name) for f in fields(self)}
+        timed = ("prior", "heading", "pelvis", "ankles", "foot_yaw", "foot_pitch", "toes", "planted", "free", "gaze")
+        return Plan(**{**parts, **{name: parts[name][:, :, frames] for name in (*timed, "weight")}})
+
     def to(self, device: torch.device) -> Plan:
         """The same on another device."""
         return Plan(**{f.name: getattr(self, f.name).to(device) for f in fields(self)})
 
 
 class Draw:
-    """Seeded random numbers, drawn on the CPU so that every device makes the same interactions."""
+    """Seeded random numbers, the same on every device if drawn on the CPU, and the same on each if drawn there."""
 
-    def __init__(self, seed: int) -> None:
-        self.generator = torch.Generator().manual_seed(seed)
+    def __init__(self, seed: int, device: torch.device | str = "cpu") -> None:
+        self.device = torch.device(device)
+        self.generator = torch.Generator(self.device).manual_seed(seed)
+
+    def randn(self, *shape: int) -> Tensor:
+        """Standard normal numbers."""
+        return torch.randn(*shape, generator=self.generator, device=self.device)
 
     def normal(self, *shape: int) -> Tensor:
         """Standard normal numbers, at most 2.2 from zero."""
-        return torch.randn(*shape, generator=self.generator).clamp(-2.2, 2.2)
+        return self.randn(*shape).clamp(-2.2, 2.2)
 
     def uniform(self, low: float, high: float, *shape: int) -> Tensor:
         """Numbers between ``low`` and ``high``."""
-        return low + (high - low) * torch.rand(*shape, generator=self.generator)
+        return low + (high - low) * torch.rand(*shape, generator=self.generator, device=self.device)
 
     def integers(self, count: int, *shape: int) -> Tensor:
         """Whole numbers 0..count - 1."""
-        return torch.randint(count, shape, generator=self.generator)
+        return torch.randint(count, shape, generator=self.generator, device=self.device)
 
 
 def draw_shapes(draw: Draw, count: int, num_betas: int) -> Tensor:

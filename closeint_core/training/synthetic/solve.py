@@ -8,14 +8,16 @@ where each person stands. Legs follow in closed form, so that feet stay planted 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import NamedTuple
+from functools import lru_cache
+from typing import Any, NamedTuple
 
+import numpy as np
 import roma
 import torch
 from torch import Tensor
 
 from closeint_core.body.data import JOINT_NAMES
-from closeint_core.body.torch_body import Skeleton, TorchBody
+from closeint_core.body.torch_body import LinearPoints, Skeleton, TorchBody
 from closeint_core.physics.energies import LIMIT_HIGH, LIMIT_LOW
 from closeint_core.physics.spheres import inscribe_spheres, ride_on_vertices
 from closeint_core.training.synthetic.curves import bspline_basis
@@ -34,6 +36,8 @@ _LEGS = tuple(JOINT[f"{side}_{name}"] for side in ("left", "right") for name in 
 _NEAR = 0.09
 """A nearest point farther away (metres) than this says nothing about being inside."""
 _MARGIN = 0.001
+_SKIN, _SKIN_STEP = 256, 2
+_OVERLAP = 0.01
 
 
 @dataclass
@@ -65,6 +69,12 @@ class Watch(NamedTuple):
     pair: Tensor
 
 
+@lru_cache(maxsize=4)
+def halpe_points(body: TorchBody) -> LinearPoints:
+    """The Halpe-26 keypoints of a body, made the first time they are asked for; not to be moved."""
+    return body.points("halpe")
+
+
 class Tools:
     """What the solver needs of a body: places, samples, spheres, on the body's device."""
 
@@ -75,7 +85,15 @@ class Tools:
         centres, _ = inscribe_spheres(body.data, 0.02)
         regressor = ride_on_vertices(body.data, centres)
         self._spheres = body.points(regressor)
-        self._sphere_regressor = torch.tensor(regressor, device=device)
+        self.halpe = halpe_points(body)
+        # The skin nearest to a centre is among what is nearest in the mean shape.
+        apart = np.linalg.norm(centres[:, None] - body.data.template[None, ::_SKIN_STEP], axis=-1)
+        near = torch.tensor(_SKIN_STEP * np.argsort(apart, axis=1)[:, :_SKIN], device=device)
+        shapedirs = torch.tensor(regressor, device=device) @ body.shapedirs.flatten(1)
+        centre_rest = torch.tensor(regressor, device=device) @ body.template
+        # (S, skin, 3) and (S, skin, 3, B): from each centre to the skin around it.
+        self._to_skin = body.template[near] - centre_rest[:, None]
+        self._to_skin_shapedirs = body.shapedirs[near] - shapedirs.unflatten(1, (3, -1))[:, None]
         part = torch.tensor(regressor @ body.data.dense_weights, device=device).argmax(1)
         names = [JOINT_NAMES[int(p)] for p in part]
 
@@ -89,6 +107,14 @@ class Tools:
         loose = [_LOOSENESS[name.removeprefix("left_").removeprefix("right_")] for name in JOINT_NAMES]
         self.loose = torch.deg2rad(torch.tensor(loose, device=device))[:, None]
         self.base = BASE.to(device)
+        self.free_joints = torch.tensor([j for j in range(24) if j not in _LEGS], device=device)
+        # A knee whose foot is right below or before the hip points up as well as ahead.
+        self.pole_up = torch.tensor([0.0, 0.0, 0.3], device=device)
+        self.eyes = torch.tensor([0.0, 0.06, 0.08], device=device)
+        self.leg_joints = [
+            torch.tensor([JOINT["pelvis" if n == "pelvis" else f"{s}_{n}"] for s in ("left", "right")], device=device)
+            for n in ("pelvis", "hip", "knee", "ankle")
+        ]
         low, high = LIMIT_LOW.clone(), LIMIT_HIGH.clone()
         for joint in _LEGS:  # those are solved in closed form
             low[joint], high[joint] = -10.0, 10.0
@@ -100,13 +126,21 @@ class Tools:
 
     def sphere_radii(self, betas: Tensor) -> Tensor:
         """(..., S) for shapes (..., B): the distance from each centre to the rest skin."""
-        vertices = self.body.rest_vertices(betas)
-        centres = self._sphere_regressor @ vertices
-        return torch.cdist(centres, vertices[..., ::2, :]).amin(-1)
+        directions = self._to_skin_shapedirs[..., : betas.shape[-1]]
+        moved = (betas @ directions.flatten(0, 2).T).unflatten(-1, self._to_skin.shape)
+        return (self._to_skin + moved).norm(dim=-1).amin(-1)
 
     def sphere_centres(self, skeleton: Skeleton, betas: Tensor) -> Tensor:
         """(..., S, 3) centres of a posed body."""
         return self._spheres(skeleton, betas)
+
+    def sphere_moments(self, betas: Tensor) -> Tensor:
+        """For ``moved_spheres``."""
+        return self._spheres.shaped(betas)
+
+    def moved_spheres(self, skeleton: Skeleton, betas: Tensor, moments: Tensor) -> Tensor:
+        """``sphere_centres`` of bodies whose ``sphere_moments`` are known."""
+        return self._spheres(skeleton, betas, moments=moments)
 
 
 class Scene:
@@ -129,64 +163,66 @@ class Scene:
         self.foot = torch.zeros(pairs, 2, knots, 6, device=device, requires_grad=True)
         self.stand = torch.zeros(pairs, 2, 3, device=device, requires_grad=True)
         self.radii = tools.sphere_radii(plan.betas)
+        self.shape = tools.surface.shaped(self.betas)
+        self._spheres = tools.sphere_moments(self.betas)
+        self._leg_rest = tuple(self.rest[..., joints, :] for joints in tools.leg_joints)
+        arms, trunk = tools.arm_spheres, tools.trunk_spheres
+        self._own = ((arms["left"], trunk), (arms["right"], trunk), (arms["left"], arms["right"]))
+        self._own_wanted = [
+            self.radii[:, :, None, first, None] + self.radii[:, :, None, None, second] for first, second in self._own
+        ]
+        self._wanted = self.radii[:, 0, None, :, None] + self.radii[:, 1, None, None, :]
+        self._part: tuple[Tensor, Plan, Tensor] | None = None
         self._rows = torch.arange(pairs, device=device)[:, None]
-        legs = torch.zeros(24, dtype=torch.bool, device=device)
-        legs[list(_LEGS)] = True
-        self._free_joints = torch.nonzero(~legs)[:, 0]
+
+    def _at(self, frames: Tensor) -> tuple[Plan, Tensor]:
+        """The plan of the chosen frames (F,), and the basis; kept, for the solver asks for the same again and again."""
+        if self._part is None or self._part[0] is not frames:
+            self._part = (frames, self.plan.at(frames), self.basis[frames])
+        return self._part[1], self._part[2]
 
     def pose(self, frames: Tensor) -> Posed:
         """Poses of the chosen frames (F,)."""
-        plan, basis = self.plan, self.basis[frames]
+        plan, basis = self._at(frames)
         residual = torch.einsum("fk,npkja->npfja", basis, self.turn) * self.tools.loose
-        vectors = plan.prior[:, :, frames] + residual
+        vectors = plan.prior + residual
         local = roma.rotvec_to_rotmat(vectors)
         # Where the person stands: moved and turned as a whole, feet included.
         move, spin = 0.1 * self.stand[..., :2], 0.1 * self.stand[..., 2]
-        centre = plan.pelvis[:, :, :1, :2].mean(2, keepdim=True)
-        c, s = torch.cos(spin)[:, :, None], torch.sin(spin)[:, :, None]
+        centre = self.plan.pelvis[:, :, :1, :2].mean(2, keepdim=True)
+        turn = axis_rotation(2, spin)[..., :2, :2].mT
 
         def placed(points: Tensor) -> Tensor:
-            """(N, 2, F, 3) moved with the person."""
-            flat = points[..., :2] - centre
-            x = c * flat[..., 0] - s * flat[..., 1]
-            y = s * flat[..., 0] + c * flat[..., 1]
-            there = torch.stack((x, y), -1) + centre + move[:, :, None]
+            """(N, 2, M, 3) moved with the person."""
+            there = (points[..., :2] - centre) @ turn + centre + move[:, :, None]
             return torch.cat((there, points[..., 2:]), -1)
 
-        heading = plan.heading[:, :, frames] + spin[..., None]
-        facing = axis_rotation(2, heading) @ self.tools.base
-        root = facing @ local[..., 0, :, :]
-        shift = torch.einsum("fk,npka->npfa", basis, self.shift)
-        pelvis = placed(plan.pelvis[:, :, frames]) + 0.03 * shift
+        heading = plan.heading + spin[..., None]
+        yaw = plan.foot_yaw + spin[..., None, None]
+        # Pelvis and both feet at once.
+        level = axis_rotation(2, torch.cat((heading[..., None], yaw), -1)) @ self.tools.base  # (N, 2, F, 3, 3, 3)
+        root = level[..., 0, :, :] @ local[..., 0, :, :]
+        pelvis = placed(plan.pelvis) + 0.03 * torch.einsum("fk,npka->npfa", basis, self.shift)
         foot_shift = 0.08 * torch.einsum("fk,npka->npfa", basis, self.foot).unflatten(-1, (2, 3))
-        free = plan.free[:, :, frames]
+        ankles = placed(plan.ankles.flatten(2, 3)).unflatten(2, (-1, 2)) + plan.free[..., None] * foot_shift
+        turned = level[..., 1:, :, :] @ axis_rotation(0, plan.foot_pitch)
+        aim = 0.7 * yaw + 0.3 * heading[..., None]
+        pole = torch.stack((torch.cos(aim), torch.sin(aim), torch.zeros_like(aim)), -1) + self.tools.pole_up
+        leg = solve_leg(self._leg_rest, pelvis[..., None, :], root[..., None, :, :], ankles, turned, pole)  # type: ignore[arg-type]
+        toes = axis_rotation(0, plan.toes)
         parts = list(local.unbind(-3))
         parts[0] = root
-        over = []
         for foot, side in enumerate(("left", "right")):
-            ankle = placed(plan.ankles[:, :, frames, foot]) + free[..., foot, None] * foot_shift[..., foot, :]
-            yaw = plan.foot_yaw[:, :, frames, foot] + spin[..., None]
-            level = axis_rotation(2, yaw) @ self.tools.base
-            turned = level @ axis_rotation(0, plan.foot_pitch[:, :, frames, foot])
-            aim = 0.7 * yaw + 0.3 * heading
-            pole = torch.stack((torch.cos(aim), torch.sin(aim), torch.zeros_like(aim)), -1)
-            names = ("pelvis", f"{side}_hip", f"{side}_knee", f"{side}_ankle")
-            rest = tuple(self.rest[..., JOINT[name], :] for name in names)
-            # A knee whose foot is right below or before the hip points up as well as ahead.
-            pole = pole + torch.tensor([0.0, 0.0, 0.3], device=pole.device)
-            leg = solve_leg(rest, pelvis, root, ankle, turned, pole)  # type: ignore[arg-type]
-            parts[JOINT[f"{side}_hip"]], parts[JOINT[f"{side}_knee"]] = leg.hip, leg.knee
-            parts[JOINT[f"{side}_ankle"]] = leg.ankle
-            parts[JOINT[f"{side}_foot"]] = axis_rotation(0, plan.toes[:, :, frames, foot])
-            over.append(leg.over)
+            for name, matrices in (("hip", leg.hip), ("knee", leg.knee), ("ankle", leg.ankle), ("foot", toes)):
+                parts[JOINT[f"{side}_{name}"]] = matrices[..., foot, :, :]
         rotations = torch.stack(parts, -3)
         transl = pelvis - self.rest[..., 0, :]
         skeleton = self.tools.body.skeleton(rotations, self.betas, transl)
-        return Posed(rotations, vectors, skeleton, torch.stack(over, -1))
+        return Posed(rotations, vectors, skeleton, leg.over)
 
     def touching(self, posed: Posed) -> tuple[SurfacePoints, SurfacePoints]:
         """The two places of every touch: (N, F, C, 3) mine, theirs."""
-        places = self.tools.surface.places(posed.skeleton, self.betas)
+        places = self.tools.surface.places(posed.skeleton, self.shape)
         plan = self.plan
 
         def pick(points: Tensor, who: Tensor, place: Tensor) -> Tensor:
@@ -198,14 +234,14 @@ class Scene:
 
     def energy(self, frames: Tensor, watch: Watch | None, push: float) -> dict[str, Tensor]:
         """What is wrong with each pair (N,), term by term: squared errors in units of what is tolerable."""
-        plan, tools = self.plan, self.tools
+        tools, (plan, _) = self.tools, self._at(frames)
         posed = self.pose(frames)
         terms: dict[str, Tensor] = {}
-        scaled = (posed.vectors - plan.prior[:, :, frames]) / tools.loose.clamp(min=1e-3)
-        scaled = scaled[..., self._free_joints, :]
+        scaled = (posed.vectors - plan.prior) / tools.loose.clamp(min=1e-3)
+        scaled = scaled[..., tools.free_joints, :]
         terms["pose"] = 0.3 * scaled.square().sum((-1, -2)).mean((1, 2))
         over = (posed.vectors - tools.high).clamp(min=0) + (tools.low - posed.vectors).clamp(min=0)
-        over = over[..., self._free_joints, :]
+        over = over[..., tools.free_joints, :]
         terms["limits"] = (over / 0.05).square().sum((-1, -2)).mean((1, 2))
         terms["shift"] = self.shift.square().sum(-1).mean((1, 2)) * 0.5
         terms["foot"] = self.foot.square().sum(-1).mean((1, 2)) * 0.3
@@ -218,7 +254,7 @@ class Scene:
         terms["smooth"] = terms["smooth"] + 2.0 * sway.square().sum(-1).mean((1, 2))
 
         mine, theirs = self.touching(posed)
-        weight = plan.weight[:, :, frames].transpose(1, 2)  # (N, F, C)
+        weight = plan.weight.transpose(1, 2)  # (N, F, C)
         miss = (mine.positions - theirs.positions - plan.gap[:, None, :, None] * theirs.normals).square().sum(-1)
         miss = (miss + 1e-10).sqrt()
         near_miss = torch.where(miss < 0.06, miss.square(), 0.12 * miss - 0.0036)
@@ -227,51 +263,40 @@ class Scene:
         against = 1 + (mine.normals * theirs.normals).sum(-1)
         terms["facing"] = 12 * (plan.facing[:, None] * weight.square() * against).sum(-1).mean(1)
         if len(frames) > 1:
-            terms["held"] = self._slip(posed, weight)
+            terms["held"] = self._slip(posed, weight, mine, theirs)
 
         head = posed.skeleton.rotations[..., JOINT["head"], :, :]
-        eyes = posed.skeleton.joints[..., JOINT["head"], :] + head @ torch.tensor([0.0, 0.06, 0.08], device=head.device)
+        eyes = posed.skeleton.joints[..., JOINT["head"], :] + head @ tools.eyes
         to = torch.nn.functional.normalize(eyes.flip(1) - eyes, dim=-1)
-        aim = (plan.gaze[:, :, frames] * (1 - (head[..., 2] * to).sum(-1))).mean((1, 2))
+        aim = (plan.gaze * (1 - (head[..., 2] * to).sum(-1))).mean((1, 2))
         terms["gaze"] = 14 * aim
 
-        centres = tools.sphere_centres(posed.skeleton, self.betas)
-        terms["overlap"] = push * self._overlap(centres)
+        centres = tools.moved_spheres(posed.skeleton, self.betas, self._spheres)
+        terms["overlap"] = push * hinged_overlap(centres[:, 0], centres[:, 1], self._wanted)
         terms["own"] = 0.5 * self._own_overlap(centres)
         if watch is not None:
             terms["inside"] = push * self._inside(posed, watch)
         return terms
 
-    def _slip(self, posed: Posed, weight: Tensor) -> Tensor:
+    def _slip(self, posed: Posed, weight: Tensor, mine: SurfacePoints, theirs: SurfacePoints) -> Tensor:
         """Movement of held places along each other between neighbouring frames, in the frame of the held part."""
         plan, parts = self.plan, self.tools.surface.place_parts
-        mine, theirs = self.touching(posed)
         bone = posed.skeleton.rotations[self._rows, plan.whom, :, parts[plan.theirs]].transpose(1, 2)
         apart = (bone.mT @ (mine.positions - theirs.positions)[..., None])[..., 0]
         both = (weight[:, 1:] * weight[:, :-1]) * plan.held[:, None]
         return (both * ((apart[:, 1:] - apart[:, :-1]) / 0.004).square().sum(-1)).sum(-1).mean(1)
 
-    def _overlap(self, centres: Tensor) -> Tensor:
-        distance = torch.cdist(centres[:, 0], centres[:, 1])
-        wanted = self.radii[:, 0, None, :, None] + self.radii[:, 1, None, None, :]
-        deep = (wanted - distance).clamp(min=0) / 0.01
-        return deep.square().sum((-1, -2)).mean(1)
-
     def _own_overlap(self, centres: Tensor) -> Tensor:
-        arms, trunk = self.tools.arm_spheres, self.tools.trunk_spheres
         total = torch.zeros(len(centres), device=centres.device)
-        for first, second in (
-            (arms["left"], trunk), (arms["right"], trunk), (arms["left"], arms["right"]),
-        ):  # fmt: skip
-            distance = torch.cdist(centres[..., first, :], centres[..., second, :])
-            wanted = self.radii[:, :, None, first, None] + self.radii[:, :, None, None, second]
-            total = total + ((wanted - distance).clamp(min=0) / 0.01).square().sum((-1, -2)).mean((1, 2))
+        for (first, second), wanted in zip(self._own, self._own_wanted, strict=True):
+            a, b = centres[..., first, :].flatten(0, 1), centres[..., second, :].flatten(0, 1)
+            total = total + hinged_overlap(a, b, wanted.flatten(0, 1)).unflatten(0, (-1, 2)).mean(1)
         return total
 
     def find_near(self, posed: Posed) -> NearPoints:
         """Each sample's nearest sample of the other person, and its depth."""
         with torch.no_grad():
-            points = self.tools.surface.samples(posed.skeleton, self.betas)
+            points = self.tools.surface.samples(posed.skeleton, self.shape)
             partner = nearest_samples(points.positions)
             index = partner[..., None].expand(-1, -1, -1, -1, 3)
             apart = points.positions - points.positions.flip(1).gather(3, index)
@@ -297,11 +322,11 @@ class Scene:
             person = block // count % 2
             other = block + torch.where(person == 0, count, -count)
             plane = other * samples + near.partner.flatten()[point]
-            normals = self.tools.surface.samples(posed.skeleton, self.betas).normals
+            normals = self.tools.surface.samples(posed.skeleton, self.shape).normals
             return Watch(point, plane, normals.reshape(-1, 3)[plane], pair)
 
     def _inside(self, posed: Posed, watch: Watch) -> Tensor:
-        positions = self.tools.surface.sample_positions(posed.skeleton, self.betas)
+        positions = self.tools.surface.sample_positions(posed.skeleton, self.shape)
         frames, flat = positions.shape[2], positions.reshape(-1, 3)
         apart = flat[watch.point] - flat[watch.plane]
         deep = (_MARGIN - (apart * watch.normal).sum(-1)).clamp(min=0) / 0.005
@@ -325,6 +350,42 @@ class Scene:
             terms = self.energy(frames, watch, push=0.1 + 1.4 * share**2)
             torch.stack(list(terms.values())).sum().backward()
             optimizer.step()
+
+
+class _HingedOverlap(torch.autograd.Function):
+    """The distances of all pairs of spheres fill memory if autograd keeps them: here the gradient is made at once."""
+
+    @staticmethod
+    def forward(ctx: Any, first: Tensor, second: Tensor, wanted: Tensor) -> Tensor:
+        lead = first.shape[:2]
+        middle = second.mean(2, keepdim=True)  # squares of small numbers lose no digits
+        a, b = (first - middle).flatten(0, 1), (second - middle).flatten(0, 1)
+        distance = torch.baddbmm(b.square().sum(-1)[:, None], a, b.mT, alpha=-2)
+        distance = distance.add_(a.square().sum(-1, keepdim=True)).clamp_(min=1e-8).sqrt_()
+        deep = (wanted - distance.unflatten(0, lead)).clamp_(min=0).flatten(0, 1)
+        value = deep.flatten(1).square().sum(1).unflatten(0, lead)
+        share = deep.div_(distance)
+        frames = lead[1]
+        to_first = (share @ b - share.sum(2, keepdim=True) * a).unflatten(0, lead)
+        to_second = (share.mT @ a - share.sum(1)[..., None] * b).unflatten(0, lead)
+        scale = 2 * _OVERLAP**-2 / frames
+        ctx.save_for_backward(to_first * scale, to_second * scale)
+        return value.mean(1) / _OVERLAP**2
+
+    @staticmethod
+    def backward(ctx: Any, grad: Tensor) -> tuple[Tensor, Tensor, None]:  # type: ignore[override]
+        to_first, to_second = ctx.saved_tensors
+        grad = grad[:, None, None, None]
+        return grad * to_first, grad * to_second, None
+
+
+def hinged_overlap(first: Tensor, second: Tensor, wanted: Tensor) -> Tensor:
+    """(N,) sum of squares of by how many centimetres spheres are too near each other, mean over frames.
+
+    Args:
+        first, second: (N, F, S, 3) and (N, F, Q, 3) centres. wanted: (N, 1, S, Q) distances, without gradient.
+    """
+    return _HingedOverlap.apply(first, second, wanted)
 
 
 def nearest_samples(positions: Tensor, chunk: int = 16) -> Tensor:

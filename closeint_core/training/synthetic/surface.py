@@ -89,6 +89,14 @@ class SurfacePoints(NamedTuple):
     normals: Tensor
 
 
+class ShapedSurface(NamedTuple):
+    """Shapes (..., B) and the moments (see ``LinearPoints``) of places and spread points at those shapes."""
+
+    betas: Tensor
+    places: Tensor
+    samples: Tensor
+
+
 def _origin(data: BodyData, place: str) -> tuple[np.ndarray, np.ndarray]:
     side = place.split("_")[0] if place.startswith(("left_", "right_")) else ""
     name = place.removeprefix(f"{side}_") if side else place
@@ -156,11 +164,12 @@ class Surface:
             regressor[row, patch] = 1 / len(patch)
             place_normals[row] = normals[patch].mean(0)
         self._places = body.points(regressor)
-        self._place_weights = torch.tensor(regressor @ data.dense_weights, device=device)
-        self._place_normals = torch.tensor(place_normals, dtype=torch.float32, device=device)
+        self._place_mixed = _mixed(
+            torch.tensor(regressor @ data.dense_weights, device=device),
+            torch.tensor(place_normals, dtype=torch.float32, device=device),
+        )
         self.sample_ids = spread_vertices(data, samples)
         self._samples = body.points(self.sample_ids)
-        self._sample_weights = torch.tensor(data.dense_weights[self.sample_ids], device=device)
         rest = data.template[self.sample_ids]
         spacing = np.sort(np.linalg.norm(rest[:, None] - rest, axis=-1), axis=1)[:, 4]
         self.sample_reach = torch.tensor(0.8 * spacing, dtype=torch.float32, device=device)
@@ -168,7 +177,10 @@ class Surface:
         own = np.linalg.norm(data.template[None] - rest[:, None], axis=-1) < 0.45 * spacing[:, None]
         mean = own @ normals
         mean /= np.maximum(np.linalg.norm(mean, axis=1, keepdims=True), 1e-6)
-        self._sample_normals = torch.tensor(mean, dtype=torch.float32, device=device)
+        self._sample_mixed = _mixed(
+            torch.tensor(data.dense_weights[self.sample_ids], device=device),
+            torch.tensor(mean, dtype=torch.float32, device=device),
+        )
         # Radius of the largest ball inside the body that touches the skin here: nothing can be deeper under it.
         away = rest[:, None] - data.template[None]
         below, far = np.einsum("svc,sc->sv", away, mean), np.linalg.norm(away, axis=-1)
@@ -184,23 +196,30 @@ class Surface:
             [int(np.bincount(data.parts[np.flatnonzero(row)]).argmax()) for row in regressor], device=device
         )
 
-    def places(self, skeleton: Skeleton, betas: Tensor) -> SurfacePoints:
+    def shaped(self, betas: Tensor) -> ShapedSurface:
+        """What shapes (..., B) make of the surface, for many poses of the same bodies."""
+        return ShapedSurface(betas, self._places.shaped(betas), self._samples.shaped(betas))
+
+    def places(self, skeleton: Skeleton, shape: ShapedSurface) -> SurfacePoints:
         """All places (..., len(PLACES), 3) of a posed body."""
-        turned = _turn(self._place_weights, self._place_normals, skeleton)
-        return SurfacePoints(self._places(skeleton, betas), turned)
+        positions = self._places(skeleton, shape.betas, moments=shape.places)
+        return SurfacePoints(positions, _turn(self._place_mixed, skeleton))
 
-    def sample_positions(self, skeleton: Skeleton, betas: Tensor) -> Tensor:
+    def sample_positions(self, skeleton: Skeleton, shape: ShapedSurface) -> Tensor:
         """Positions (..., samples, 3) of the spread points of a posed body."""
-        return self._samples(skeleton, betas)
+        return self._samples(skeleton, shape.betas, moments=shape.samples)
 
-    def samples(self, skeleton: Skeleton, betas: Tensor) -> SurfacePoints:
+    def samples(self, skeleton: Skeleton, shape: ShapedSurface) -> SurfacePoints:
         """All spread points (..., samples, 3) of a posed body."""
-        turned = _turn(self._sample_weights, self._sample_normals, skeleton)
-        return SurfacePoints(self._samples(skeleton, betas), turned)
+        return SurfacePoints(self.sample_positions(skeleton, shape), _turn(self._sample_mixed, skeleton))
 
 
-def _turn(weights: Tensor, normals: Tensor, skeleton: Skeleton) -> Tensor:
-    """Rest normals (N, 3) turned by the blended rotations of their bones, weights (N, 24): unit (..., N, 3)."""
-    mixed = (weights[:, :, None] * normals[:, None]).permute(1, 2, 0).flatten(0, 1)  # (24 * 3, N)
+def _mixed(weights: Tensor, normals: Tensor) -> Tensor:
+    """(24 * 3, N): rest normals (N, 3) by the weight (N, 24) of each bone."""
+    return (weights[:, :, None] * normals[:, None]).permute(1, 2, 0).flatten(0, 1)
+
+
+def _turn(mixed: Tensor, skeleton: Skeleton) -> Tensor:
+    """Rest normals turned by the blended rotations of their bones: unit (..., N, 3)."""
     flat = skeleton.rotations.transpose(-3, -2).flatten(start_dim=-2)  # (..., 3, 24 * 3)
     return torch.nn.functional.normalize((flat @ mixed).transpose(-1, -2), dim=-1)
