@@ -84,5 +84,3 @@ def _first_difference(before: Any, now: Any, where: str) -> str | None:
                 return found
         return None
     return None if before == now else f"{where} = {before!r}, which is now {now!r}"
-
-

@@ -44,7 +44,9 @@ class OptimizerConfig:
     def __post_init__(self) -> None:
         _require(self.learning_rate > 0, "optimizer.learning_rate must be above 0")
         _require(self.weight_decay >= 0, "optimizer.weight_decay must not be negative")
-        _require(len(self.betas) == 2 and all(0 <= b < 1 for b in self.betas), "optimizer.betas are two numbers in 0..1")
+        _require(
+            len(self.betas) == 2 and all(0 <= b < 1 for b in self.betas), "optimizer.betas are two numbers in 0..1"
+        )
         _require(self.warmup >= 0, "optimizer.warmup must not be negative")
         _require(0 <= self.floor <= 1, "optimizer.floor must lie in 0..1")
         _require(self.clip > 0, "optimizer.clip must be above 0")
@@ -152,9 +154,7 @@ class TrainingConfig:
         _require(self.steps > 0, "steps must be above 0")
         _require(self.batch > 0, "batch must be above 0")
         _require(0 <= self.ema < 1, "ema must lie in 0..1, 1 excluded")
-        _require(
-            self.precision in PRECISIONS, f"precision is {self.precision!r}, not one of {', '.join(PRECISIONS)}"
-        )
+        _require(self.precision in PRECISIONS, f"precision is {self.precision!r}, not one of {', '.join(PRECISIONS)}")
         _require(self.log_every > 0, "log_every must be above 0")
         _require(self.checkpoint_every > 0, "checkpoint_every must be above 0")
         _require(self.time_budget >= 0, "time_budget must not be negative")
@@ -214,7 +214,7 @@ def read_yaml(path: Path) -> dict[str, Any]:
     except (OSError, UnicodeDecodeError) as error:
         raise CloseintError(f"Cannot read the configuration {path} ({error}).", "Check the path.") from None
     try:
-        values = yaml.load(text, Loader)  # noqa: S506 - a SafeLoader
+        values = yaml.load(text, Loader)
     except (yaml.YAMLError, TypeError, ValueError) as error:
         first = " ".join(str(error).split())
         raise CloseintError(f"The configuration {path} is no YAML ({first}).", "Correct the file.") from None

@@ -8,7 +8,6 @@ import time
 from dataclasses import replace
 from pathlib import Path
 
-
 from closeint_core.body.data import load_body
 from closeint_core.body.torch_body import TorchBody
 from closeint_core.denoiser.prior import InteractionPrior
@@ -95,5 +94,3 @@ def clear(folder: Path) -> None:
             path.unlink()
     for part in ("pictures", "tensorboard"):
         shutil.rmtree(folder / part, ignore_errors=True)
-
-

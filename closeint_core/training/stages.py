@@ -231,9 +231,7 @@ class PriorStage(Stage):
         """Canonical numbers of the held-out windows."""
         if self._judged_on is None:
             count = self.config.validation.windows
-            self._judged_on = torch.cat(
-                windows_of(lambda step: canonical_numbers(self.held_out.motions(step)), count)
-            )
+            self._judged_on = torch.cat(windows_of(lambda step: canonical_numbers(self.held_out.motions(step)), count))
         return self._judged_on
 
     def judge(self, network: nn.Module) -> Judged:

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, fields, replace
 
 import roma
@@ -24,6 +25,7 @@ from closeint_core.reconstruction.window_conditions import window_conditions
 from closeint_core.training.batches import MotionBatch, TrainingBatch
 from closeint_core.training.observation import DetectorErrors, SimulatedObservations, observe
 from closeint_core.training.synthetic.generate import Generator, Interactions
+from closeint_core.training.synthetic.plan import Plan
 from closeint_core.training.synthetic.solve import halpe_points
 from closeint_core.training.synthetic.spec import Split
 
@@ -44,7 +46,8 @@ class DataConfig:
         hidden: share of windows in which one person is unseen for a while, up to the whole window.
         unknown_focal: share of windows in which the focal length is the guess that is made for ordinary footage.
         noise: spread (log) of the detectors' errors from step to step.
-        solver_steps: of the generator.
+        solver_steps, oversample: of the generator (see there).
+        planners: threads that plan interactions ahead while others are solved.
         motions: folder of single-person motion that shapes gait, strikes and dance; empty for none.
     """
 
@@ -60,6 +63,8 @@ class DataConfig:
     unknown_focal: float = 0.5
     noise: float = 0.3
     solver_steps: int = 70
+    oversample: float = 1.8
+    planners: int = 4
     motions: str = ""
 
 
@@ -85,10 +90,12 @@ class SyntheticSource:
         self.config, self.body, self.count, self.split = config, body, batch, split
         self.device = body.template.device
         self.seed, self.rank, self.world = seed, rank, world
-        self.generator = Generator(config.kinds or None, split, body, config.solver_steps)
+        self.generator = Generator(config.kinds or None, split, body, config.solver_steps, oversample=config.oversample)
         self.chunks = max(1, config.pool // config.chunk)
         self._ages = [-1] * self.chunks  # which making of each chunk is in the pool
         self._pool: Interactions | None = None
+        self._planners = ThreadPoolExecutor(max(1, config.planners), thread_name_prefix="plan")
+        self._plans: dict[tuple[int, int], Future[Plan]] = {}
         self._notice = notice
         self._rest = body.rest_joints(torch.zeros(1, device=self.device))
 
@@ -103,19 +110,43 @@ class SyntheticSource:
 
     def prepare(self, step: int) -> Interactions:
         """The pool as it is at a step."""
-        for chunk in range(self.chunks):
-            age = self._age(chunk, step)
-            if self._ages[chunk] != age:
-                self._put(chunk, self._make(chunk, age))
-                self._ages[chunk] = age
-                if self._notice is not None:
-                    self._notice(chunk + 1, self.chunks)
+        wanted = [(chunk, self._age(chunk, step)) for chunk in range(self.chunks)]
+        missing = [(chunk, age) for chunk, age in wanted if self._ages[chunk] != age]
+        for number, (chunk, age) in enumerate(missing):
+            # Planned ahead by other threads: those that this step still lacks, then the next one to be renewed.
+            for later in [*missing[number : number + self.config.planners + 1], *self._next(step)]:
+                self._plan(*later)
+            self._put(chunk, self._make(chunk, age))
+            self._ages[chunk] = age
+            if self._notice is not None:
+                self._notice(chunk + 1, self.chunks)
         assert self._pool is not None
         return self._pool
 
-    def _make(self, chunk: int, age: int) -> Interactions:
+    def _next(self, step: int) -> list[tuple[int, int]]:
+        """The chunk that will be renewed after a step."""
+        if not self.config.renew:
+            return []
+        later = step + self.config.renew
+        return [(c, age) for c in range(self.chunks) if (age := self._age(c, later)) != self._age(c, step)][:1]
+
+    def _seed(self, chunk: int, age: int) -> int:
         number = ((age * self.chunks + chunk) * self.world + self.rank) * 2 + (self.split == "test")
-        return self.generator(self.config.chunk, self.config.clip, self.seed * 1_000_003 + number)
+        return self.seed * 1_000_003 + number
+
+    def _plan(self, chunk: int, age: int) -> None:
+        """Have a chunk planned in the background; a generator that makes rejected pairs anew plans by itself."""
+        if self.config.oversample > 1 and (chunk, age) not in self._plans:
+            self._plans[chunk, age] = self._planners.submit(
+                self.generator.plan, self.config.chunk, self.config.clip, self._seed(chunk, age)
+            )
+
+    def _make(self, chunk: int, age: int) -> Interactions:
+        count, seed = self.config.chunk, self._seed(chunk, age)
+        planned = self._plans.pop((chunk, age), None)
+        if planned is None:
+            return self.generator(count, self.config.clip, seed)
+        return self.generator.make(planned.result(), count, seed)
 
     def _put(self, chunk: int, made: Interactions) -> None:
         if self._pool is None:

@@ -116,7 +116,8 @@ def judge_prior(prior: InteractionPrior, body: TorchBody, numbers: Tensor, pictu
             made = prior.eval()(numbers[:pictures]).numbers
         prior.train(training)
         drawn = [
-            _canonical_sheet(body, made[row : row + 1], numbers[row : row + 1]) for row in range(min(pictures, len(made)))
+            _canonical_sheet(body, made[row : row + 1], numbers[row : row + 1])
+            for row in range(min(pictures, len(made)))
         ]
     measures = {"perplexity": found.perplexity, "codes": float(found.codes), "mpjpe": found.mpjpe_mm}
     return Judged(measures, drawn)

@@ -87,7 +87,7 @@ def test_doubtful_keypoints_do_not_move_the_crop():
 
 
 def test_an_unseen_frame_keeps_the_crop_of_its_neighbours(rest):
-    keypoints, landmarks, confidence = window()
+    keypoints, _, _ = window()
     keypoints = keypoints[:, :1].repeat(1, 6, 1, 1, 1)
     whole = window_crops(keypoints, SIZE, FOCAL)
     keypoints[0, 2:4, 0] = math.nan

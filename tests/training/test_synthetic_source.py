@@ -15,9 +15,7 @@ from closeint_core.training.losses import DenoiserLosses, LossWeights
 from closeint_core.training.synthetic.generate import default_body, default_tools
 from closeint_core.training.synthetic_source import DataConfig, SyntheticSource
 
-CONFIG = DataConfig(
-    kinds=("passing by",), pool=4, chunk=2, clip=34, renew=3, solver_steps=6, alone=0.3, hidden=0.6
-)
+CONFIG = DataConfig(kinds=("passing by",), pool=4, chunk=2, clip=34, renew=3, solver_steps=6, alone=0.3, hidden=0.6)
 
 
 @pytest.fixture(scope="module")
@@ -117,7 +115,9 @@ def test_bringing_people_together_is_penetration(batch):
     state, crops = PairState.of(batch.target), batch.conditions.crops
     place = state.translation(crops)
     middle = place.mean(2, keepdim=True)
-    terms = losses(PairState.of_motion(state.rotations(), state.betas, 0.7 * middle + 0.3 * place, crops).numbers(), batch)
+    terms = losses(
+        PairState.of_motion(state.rotations(), state.betas, 0.7 * middle + 0.3 * place, crops).numbers(), batch
+    )
     assert float(terms["penetration"]) > 1.0
 
 
