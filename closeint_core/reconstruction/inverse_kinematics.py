@@ -63,7 +63,7 @@ def poses_from_landmarks(landmarks: Tensor, rest_joints: Tensor) -> Tensor:
         return landmarks[..., K[name], :]
 
     batch = landmarks.shape[:-2]
-    local = torch.eye(3, dtype=landmarks.dtype).expand(*batch, 24, 3, 3).clone()
+    local = torch.eye(3, dtype=landmarks.dtype, device=landmarks.device).expand(*batch, 24, 3, 3).clone()
     hips, shoulders = (at("left_hip") + at("right_hip")) / 2, (at("left_shoulder") + at("right_shoulder")) / 2
     pelvis = frame_from(at("left_hip") - at("right_hip"), shoulders - hips)
     chest_x = normalize(at("left_shoulder") - at("right_shoulder"), dim=-1)
