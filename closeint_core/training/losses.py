@@ -53,7 +53,7 @@ class DenoiserLosses:
         body: TorchBody,
         weights: LossWeights | None = None,
         tools: Tools | None = None,
-        pair_share: float = 0.25,
+        pair_share: float = 0.1,
     ) -> None:
         self.body, self.weights, self.pair_share = body, weights or LossWeights(), pair_share
         self.halpe = body.points("halpe")
@@ -79,17 +79,17 @@ class DenoiserLosses:
 
         ours, truth = PairState.of(predicted), PairState.of(batch.target)
         rotations = ours.rotations()
+        # A person has one shape; to pose a body anew in every frame would also cost a hundred times the memory.
+        shapes = [state.betas.mean(1, keepdim=True) for state in (ours, truth)]
         skeletons = [
-            self.body.skeleton(rotations, ours.betas, ours.translation(crops)),
-            self.body.skeleton(truth.rotations(), truth.betas, truth.translation(crops)),
+            self.body.skeleton(rotations, shapes[0], ours.translation(crops)),
+            self.body.skeleton(truth.rotations(), shapes[1], truth.translation(crops)),
         ]
         points, true_points = (
-            torch.cat([skeleton.joints, self.halpe(skeleton, state.betas)], -2)
-            for skeleton, state in zip(skeletons, (ours, truth), strict=True)
+            torch.cat([skeleton.joints, self.halpe(skeleton, shape)], -2)
+            for skeleton, shape in zip(skeletons, shapes, strict=True)
         )
-        skin, true_skin = (
-            self.skin(skeleton, state.betas) for skeleton, state in zip(skeletons, (ours, truth), strict=True)
-        )
+        skin, true_skin = (self.skin(skeleton, shape) for skeleton, shape in zip(skeletons, shapes, strict=True))
         root, true_root = points[..., :1, :], true_points[..., :1, :]
         off = (points - root) - (true_points - true_root)
         terms = {
@@ -112,7 +112,7 @@ class DenoiserLosses:
         pair = valid.all(-1)
         if batch.conditions.single is not None:
             pair = pair & ~batch.conditions.single.bool()
-        terms |= self._pair(points, true_points, skeletons, (ours, truth), pair)
+        terms |= self._pair(points, true_points, skeletons, shapes, pair)
         return terms
 
     def _pair(
@@ -120,7 +120,7 @@ class DenoiserLosses:
         points: Tensor,
         true_points: Tensor,
         skeletons: list[Skeleton],
-        states: tuple[PairState, PairState],
+        shapes: list[Tensor],
         pair: Tensor,
     ) -> dict[str, Tensor]:
         """Terms between the two people where ``pair`` (B, T) says there are two."""
@@ -135,10 +135,10 @@ class DenoiserLosses:
         pair = pair[:few]
         count = pair.sum().clamp(min=1)
         gaps = []
-        for skeleton, state in zip(skeletons, states, strict=True):
+        for skeleton, shape in zip(skeletons, shapes, strict=True):
             part = Skeleton(*(None if x is None else x[:few] for x in skeleton))  # type: ignore[arg-type]
-            centres = self.tools.sphere_centres(part, state.betas[:few])
-            radii = self.radii(states[1].betas[:few, 0])  # those of the truth serve both
+            centres = self.tools.sphere_centres(part, shape[:few])
+            radii = self.radii(shapes[1][:few, 0])  # those of the truth serve both
             gaps.append(
                 torch.cdist(centres[:, :, 0], centres[:, :, 1])
                 - (radii[:, None, 0, :, None] + radii[:, None, 1, None, :])
