@@ -81,7 +81,7 @@ class PriorLossWeights:
 
 @dataclass(frozen=True)
 class CodesConfig:
-    """The model of the prior's codes (``denoiser.prior.CodeModel``), trained after the prior for ``steps``; 0 for none."""
+    """The model of the prior's codes (``prior.CodeModel``), trained after the prior for ``steps``; 0 for none."""
 
     steps: int = 5000
     learning_rate: float = 5e-4

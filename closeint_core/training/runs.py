@@ -60,8 +60,6 @@ def train(config: TrainingConfig, say: Say, restart: bool = False) -> bool:
             assert isinstance(trainer.average, InteractionPrior)
             stage = CodesStage(config, trainer.average, first)
             done = Trainer(config, stage, group, interrupt, quiet, deadline).run()
-        if interrupt.asked:
-            raise KeyboardInterrupt
         return done
 
 

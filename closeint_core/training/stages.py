@@ -86,7 +86,7 @@ class DenoiserObjective(nn.Module):
         super().__init__()
         self.network = network
         self._losses = [losses]  # in a list: the body in it is no part of what is trained
-        self.half = precision == "bf16"
+        self.narrow = precision == "bf16"
         table = torch.as_tensor(CosineSchedule(network.config.diffusion_steps).alphas_cumprod, dtype=torch.float32)
         self.register_buffer("shares", table, persistent=False)
 
@@ -95,7 +95,7 @@ class DenoiserObjective(nn.Module):
         mean = mean_state(batch.conditions.init_pose6d)
         share = self.shares[timesteps][:, None, None, None]
         noisy = share.sqrt() * (batch.target - mean) + (1.0 - share).sqrt() * noise
-        with torch.autocast(noisy.device.type, torch.bfloat16, enabled=self.half):
+        with torch.autocast(noisy.device.type, torch.bfloat16, enabled=self.narrow):
             residual = self.network(noisy, timesteps, batch.conditions)
         terms = self._losses[0](residual.float() + mean, batch)
         return self._losses[0].total(terms), terms
@@ -185,12 +185,12 @@ class PriorObjective(nn.Module):
         super().__init__()
         self.network = network
         self._body = [body]
-        self.half = config.precision == "bf16"
+        self.narrow = config.precision == "bf16"
         self.weights = config.prior_losses
 
     def forward(self, numbers: Tensor) -> tuple[Tensor, dict[str, Tensor]]:
         """Loss () and its terms for canonical numbers (B, T, 2, 147)."""
-        with torch.autocast(numbers.device.type, torch.bfloat16, enabled=self.half):
+        with torch.autocast(numbers.device.type, torch.bfloat16, enabled=self.narrow):
             made = self.network(numbers)
         made = made._replace(numbers=made.numbers.float(), commitment=made.commitment.float())
         terms = prior_losses(self._body[0], made, numbers)
@@ -257,11 +257,11 @@ class CodesObjective(nn.Module):
     def __init__(self, network: CodeModel, precision: str) -> None:
         super().__init__()
         self.network = network
-        self.half = precision == "bf16"
+        self.narrow = precision == "bf16"
 
     def forward(self, codes: Tensor) -> tuple[Tensor, dict[str, Tensor]]:
         """Loss () of codes (B, 2, T / 4, G)."""
-        with torch.autocast(codes.device.type, torch.bfloat16, enabled=self.half):
+        with torch.autocast(codes.device.type, torch.bfloat16, enabled=self.narrow):
             loss = self.network.loss(codes)
         return loss.float(), {"cross_entropy": loss.float()}
 

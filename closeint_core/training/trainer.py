@@ -203,7 +203,8 @@ class Trainer:
     def _follow(self, step: int) -> None:
         """The average moves towards the network; what is no weight (codebooks, statistics) is copied."""
         decay = average_decay(self.config.ema, step)
-        ours, theirs = list(self.average.parameters()), list(self.stage.network.parameters())
+        ours: list[Tensor] = list(self.average.parameters())
+        theirs: list[Tensor] = list(self.stage.network.parameters())
         torch._foreach_lerp_(ours, theirs, 1.0 - decay)
         for mine, given in zip(self.average.buffers(), self.stage.network.buffers(), strict=True):
             mine.copy_(given)
