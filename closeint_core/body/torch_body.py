@@ -53,6 +53,8 @@ class TorchBody(nn.Module):
     joint_regressor: Tensor
     faces: Tensor
     _tree_order: Tensor
+    _level_order: Tensor
+    _level_parents: Tensor
 
     def __init__(self, data: BodyData, dtype: torch.dtype = torch.float32) -> None:
         super().__init__()
@@ -78,13 +80,14 @@ class TorchBody(nn.Module):
         self._named_points: dict[tuple[object, ...], LinearPoints] = {}
         self.parents = [int(parent) for parent in data.parents]
         self._levels = _levels(self.parents)
-        order = torch.cat([torch.as_tensor(joints) for joints, _ in self._levels])
-        self.register_buffer("_tree_order", torch.argsort(order), persistent=False)
+        order = torch.tensor([joint for joints, _ in self._levels for joint in joints])
         # As buffers: a list used as an index is copied to the device in every call, which waits for all under way.
-        for depth, (joints, positions) in enumerate(self._levels[1:], 1):
-            above = [self._levels[depth - 1][0][p] for p in positions]
-            for name, index in (("joints", joints), ("positions", positions), ("parents", above)):
-                self.register_buffer(f"_{name}_{depth}", torch.tensor(index), persistent=False)
+        self.register_buffer("_level_order", order, persistent=False)
+        self.register_buffer("_tree_order", torch.argsort(order), persistent=False)
+        above = torch.tensor([max(self.parents[int(joint)], 0) for joint in order])
+        self.register_buffer("_level_parents", above, persistent=False)
+        for depth, (_, positions) in enumerate(self._levels):
+            self.register_buffer(f"_positions_{depth}", torch.tensor(positions, dtype=torch.int64), persistent=False)
 
     @property
     def num_betas(self) -> int:
@@ -113,14 +116,15 @@ class TorchBody(nn.Module):
         lead = torch.broadcast_shapes(rotations.shape[:-3], rest.shape[:-2], transl.shape[:-1])
         rotations = rotations.expand(*lead, *rotations.shape[-3:])
         # Joints of one depth in the tree are independent: 9 steps instead of 24.
-        turned = [rotations[..., :1, :, :]]
+        sizes = [len(joints) for joints, _ in self._levels]
+        local = rotations[..., self._level_order, :, :].split(sizes, -3)
+        offset = (rest[..., self._level_order, :] - rest[..., self._level_parents, :]).split(sizes, -2)
+        turned = [local[0]]
         placed = [(rest[..., :1, :] + transl[..., None, :]).expand(*lead, 1, 3)]
-        for depth in range(1, len(self._levels)):
-            joints, positions, parents = (getattr(self, f"_{n}_{depth}") for n in ("joints", "positions", "parents"))
-            parent_rotation = turned[-1][..., positions, :, :]
-            offset = rest[..., joints, :] - rest[..., parents, :]
-            placed.append(placed[-1][..., positions, :] + _rotate(parent_rotation, offset))
-            turned.append(parent_rotation @ rotations[..., joints, :, :])
+        for depth in range(1, len(sizes)):
+            parent_rotation = self._of_parents(turned[-1], depth, -3)
+            placed.append(self._of_parents(placed[-1], depth, -2) + _rotate(parent_rotation, offset[depth]))
+            turned.append(parent_rotation @ local[depth])
         posed = torch.cat(placed, dim=-2)[..., self._tree_order, :]
         world = torch.cat(turned, dim=-3)[..., self._tree_order, :, :]
         offsets = posed - _rotate(world, rest)
@@ -129,6 +133,14 @@ class TorchBody(nn.Module):
             identity = torch.eye(3, dtype=rotations.dtype, device=rotations.device)
             feature = (rotations[..., 1:, :, :] - identity).flatten(start_dim=-3)
         return Skeleton(posed, world, offsets, feature)
+
+    def _of_parents(self, above: Tensor, depth: int, dim: int) -> Tensor:
+        """For each joint of a level of the tree its parent's row of ``above``, along ``dim``; views where they do."""
+        positions = self._levels[depth][1]
+        if positions == list(range(positions[0], positions[0] + len(positions))):
+            return above.narrow(dim, positions[0], len(positions))
+        index = getattr(self, f"_positions_{depth}")
+        return above[..., index, :, :] if dim == -3 else above[..., index, :]
 
     def skin(self, skeleton: Skeleton, betas: Tensor, vertex_ids: Tensor | None = None) -> Tensor:
         """Vertices (..., V or len(vertex_ids), 3) of a posed skeleton."""

@@ -94,7 +94,7 @@ class Tools:
         # (S, skin, 3) and (S, skin, 3, B): from each centre to the skin around it.
         self._to_skin = body.template[near] - centre_rest[:, None]
         self._to_skin_shapedirs = body.shapedirs[near] - shapedirs.unflatten(1, (3, -1))[:, None]
-        part = torch.tensor(regressor @ body.data.dense_weights, device=device).argmax(1)
+        part = (regressor @ body.data.dense_weights).argmax(1)
         names = [JOINT_NAMES[int(p)] for p in part]
 
         def indices(words: tuple[str, ...]) -> Tensor:
