@@ -3,13 +3,18 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 
-import igl
-import numpy as np
 import torch
 from torch import Tensor
 from torch.nn.functional import normalize
+
+from closeint_core.errors import CloseintError
+from closeint_core.physics.closest import face_corners, nearest_faces, triangle_weights
+from closeint_core.physics.crossings import to_lattice, winding_numbers
+from closeint_core.physics.patches import Patches, patches_of, pose
+
+_FRAMES = {"cpu": 4, "cuda": 64}  # at a time; what a CPU works on should fit its cache
 
 
 @dataclass
@@ -34,86 +39,72 @@ class Inside:
         return len(self.frame)
 
 
-def find_inside(vertices: Tensor, faces: Tensor, parts: Tensor | None = None) -> Inside:
-    """Every vertex of two bodies that is inside the other.
+def find_inside(vertices: Tensor, faces: Tensor) -> Inside:
+    """Every vertex of two bodies that is inside the other: where the other's winding number is positive.
 
     Args:
-        vertices: (2, T, V, 3) metres. faces: (F, 3) int64, the closed mesh of both.
-        parts: (V,) body part of each vertex.
+        vertices: (2, T, V, 3) metres. faces: (F, 3) int64 on the same device, the closed mesh of both.
+
+    Raises:
+        CloseintError: a vertex is not a number.
     """
-    frames = vertices.shape[1]
-    mesh = vertices.detach().double().cpu().numpy()
-    triangles = np.ascontiguousarray(faces.cpu().numpy(), np.int64)
-    rows: list[np.ndarray] = []
-    near_faces: list[np.ndarray] = []
-    for t in range(frames):
-        for person in (0, 1):
-            points, other = mesh[person, t], np.ascontiguousarray(mesh[1 - person, t])
-            index = np.flatnonzero(((points >= other.min(0)) & (points <= other.max(0))).all(1))
-            if len(index):
-                index = index[igl.fast_winding_number(other, triangles, points[index]) > 0.5]
-            if len(index):
-                _, face, _ = igl.point_mesh_squared_distance(points[index], other, triangles)
-                rows.append(np.stack([np.full(len(index), t), np.full(len(index), person), index], 1))
-                near_faces.append(face)
-    found = torch.as_tensor(np.concatenate([*rows, np.zeros((0, 3), np.int64)]).astype(np.int64)).to(vertices.device)
-    face = torch.as_tensor(np.concatenate([*near_faces, np.zeros(0, np.int64)]).astype(np.int64)).to(vertices.device)
-    frame, person, vertex = found.unbind(1)
-    barycentric = nearest_barycentric(
-        vertices.detach()[person, frame, vertex], vertices.detach()[(1 - person)[:, None], frame[:, None], faces[face]]
-    )
-    return Inside(
-        frame,
-        person,
-        vertex,
-        face,
-        barycentric,
-        inside_depth(vertices, faces, frame, person, vertex, face, barycentric),
-    )
+    with torch.no_grad():
+        at = vertices.detach()
+        # Bodies whose boxes are apart are done with.
+        low, high = at.amin(2), at.amax(2)
+        if not bool(torch.isfinite(low.sum() + high.sum())):
+            raise CloseintError("A body's vertices are not all numbers.", "Look for NaN or infinity in the poses.")
+        near = ((low[0] <= high[1]) & (low[1] <= high[0])).all(1).nonzero()[:, 0]
+        parts = []
+        if len(near):
+            patches = patches_of(faces, at[0, 0])
+            parts = [_search(at[:, part], part, patches) for part in near.split(_FRAMES[at.device.type])]
+        found = torch.cat(parts) if parts else near.new_zeros(0, 4)
+        frame, person, vertex, face = found.unbind(1)
+        base = ((1 - person) * vertices.shape[1] + frame) * vertices.shape[2]
+        corners = face_corners(at.reshape(-1, 3).T, base, faces, face).double()
+        weights = triangle_weights(at[person, frame, vertex].T.double(), corners).T.to(at.dtype)
+    depth = depth_below(vertices, faces, frame, person, vertex, face, weights)
+    return Inside(frame, person, vertex, face, weights, depth)
 
 
-def inside_depth(
-    vertices: Tensor, faces: Tensor, frame: Tensor, person: Tensor, vertex: Tensor, face: Tensor, barycentric: Tensor
+def _search(vertices: Tensor, frames: Tensor, patches: Patches) -> Tensor:
+    """(N, 4) frame, person, vertex and nearest face of vertices inside; ``vertices`` (2, t, V, 3) are ``frames`` (t,)."""
+    at = to_lattice(vertices).flatten(1, 2)  # (3, 2 t, V)
+    posed = pose(patches, at)
+    count, width = patches.points.shape
+    bodies = at.shape[1]
+    groups = at.index_select(2, patches.points.reshape(-1)).reshape(3, bodies * count, width)
+    other = torch.arange(bodies, device=at.device).roll(bodies // 2)
+    wanted = patches.own.repeat(bodies, 1)
+    winding = winding_numbers(groups, wanted, other.repeat_interleave(count), posed)
+    group, place = (winding > 0).nonzero().unbind(1)
+    body = group // count
+    vertex = patches.points[group % count, place]
+    face = nearest_faces(at[:, body, vertex], other[body], posed)
+    frame, person = body % len(frames), body // len(frames)
+    order = ((frame * 2 + person) * at.shape[2] + vertex).argsort()
+    return torch.stack([frames[frame], person, vertex, face], 1)[order]
+
+
+def depth_below(
+    vertices: Tensor, faces: Tensor, frame: Tensor, person: Tensor, vertex: Tensor, face: Tensor, weights: Tensor
 ) -> Tensor:
-    """(N,) depth of vertices below found points of the other's surface, differentiable in both bodies' vertices.
+    """(N,) depth of vertices below given points of the other's surface, differentiable in the vertices of both.
 
-    The weights of the nearest point are held fixed: at the nearest point the distance does not change to first order
-    when they do, so the gradient is that of the true depth.
+    The weights (N, 3) of the nearest point are held: to first order the distance does not change with them there, so
+    the gradient is that of the true depth. Arguments as in ``Inside`` and ``find_inside``.
     """
     corners = vertices[(1 - person)[:, None], frame[:, None], faces[face]]
-    surface = (corners * barycentric[..., None]).sum(1)
-    way = surface - vertices[person, frame, vertex]
+    way = (corners * weights[..., None]).sum(1) - vertices[person, frame, vertex]
     with torch.no_grad():
-        # On the surface itself the way out has no direction: it is the face's normal.
-        normal = normalize(torch.linalg.cross(corners[:, 1] - corners[:, 0], corners[:, 2] - corners[:, 0]), dim=-1)
         length = way.norm(dim=-1, keepdim=True)
+        # On the surface itself the way out has no direction but the face's.
+        normal = normalize(torch.linalg.cross(corners[:, 1] - corners[:, 0], corners[:, 2] - corners[:, 0]), dim=-1)
         direction = torch.where(length > 1e-7, way / length.clamp(min=1e-30), normal)
     return (way * direction).sum(-1)
 
 
-def nearest_barycentric(points: Tensor, corners: Tensor) -> Tensor:
-    """(N, 3) weights of the point of each triangle (N, 3, 3) that is nearest to each point (N, 3).
-
-    Ericson, Real-Time Collision Detection, 5.1.5, without branches.
-    """
-    a, b, c = corners.unbind(1)
-    ab, ac, ap = b - a, c - a, points - a
-    d1, d2 = (ab * ap).sum(-1), (ac * ap).sum(-1)
-    aa, bb, cc = (ab * ab).sum(-1), (ab * ac).sum(-1), (ac * ac).sum(-1)
-    # In the plane's own coordinates: v along ab, w along ac.
-    det = (aa * cc - bb * bb).clamp(min=1e-30)
-    v, w = (cc * d1 - bb * d2) / det, (aa * d2 - bb * d1) / det
-    flat = torch.stack([1 - v - w, v, w], -1)
-    inside = (flat >= 0).all(-1)
-
-    def along(start: Tensor, edge: Tensor) -> Tensor:
-        return ((points - start) * edge).sum(-1).div((edge * edge).sum(-1).clamp(min=1e-30)).clamp(0, 1)
-
-    zero = torch.zeros_like(v)
-    s, t, u = along(a, ab), along(a, ac), along(b, c - b)
-    edges = torch.stack(
-        [torch.stack([1 - s, s, zero], -1), torch.stack([1 - t, zero, t], -1), torch.stack([zero, 1 - u, u], -1)], 1
-    )  # (N, 3 edges, 3)
-    distance = ((edges @ corners) - points[:, None]).square().sum(-1)
-    best = edges[torch.arange(len(points), device=points.device), distance.argmin(1)]
-    return torch.where(inside[:, None], flat, best)
+def select(inside: Inside, rows: Tensor) -> Inside:
+    """Some of the vertices: ``rows`` a mask or indices."""
+    return Inside(**{field.name: getattr(inside, field.name)[rows] for field in fields(inside)})
