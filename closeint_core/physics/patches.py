@@ -1,0 +1,165 @@
+# SPDX-License-Identifier: Apache-2.0
+"""A mesh cut into small patches, once for all its poses: boxes around them tell quickly what is far from what."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from torch import Tensor
+
+_FACES = 48  # of a patch at most
+_BLOCK = 8  # patches of a block
+
+
+@dataclass(frozen=True, eq=False)
+class Patches:
+    """P patches of a mesh, P a power of two; neighbours in their order are neighbours on the mesh.
+
+    Attributes:
+        faces: (F, 3) int64 the mesh.
+        members: (P, K) int64 faces of each patch. real: (P, K) bool, False where a row is filled up with repeats.
+        points: (P, L) int64 vertices of each patch, every vertex of the mesh in one patch only. own: (P, L) bool, False
+            where a row is filled up.
+    """
+
+    faces: Tensor
+    members: Tensor
+    real: Tensor
+    points: Tensor
+    own: Tensor
+
+
+@dataclass(frozen=True, eq=False)
+class Boxes:
+    """low, high: (3, ...) least and greatest coordinates."""
+
+    low: Tensor
+    high: Tensor
+
+    def around(self) -> Boxes:
+        """The boxes around all of the last axis."""
+        return Boxes(self.low.amin(-1), self.high.amax(-1))
+
+
+@dataclass(frozen=True, eq=False)
+class Posed:
+    """M poses of a mesh, with its boxes.
+
+    Attributes:
+        at: (3, M, V) coordinates.
+        patches: the mesh.
+        faces: boxes (3, M, P, K) of every face. groups: (3, M, P) of every patch. blocks: (3, M, B) of every run of
+            P / B patches.
+    """
+
+    at: Tensor
+    patches: Patches
+    faces: Boxes
+    groups: Boxes
+    blocks: Boxes
+
+
+_kept: list[Patches] = []
+
+
+def patches_of(faces: Tensor, vertices: Tensor) -> Patches:
+    """The patches of a mesh, remembered for the last few meshes.
+
+    Args:
+        faces: (F, 3) int64. vertices: (V, 3) one pose; it decides which faces are put together, so speed but no result.
+    """
+    for patches in _kept:
+        same = patches.faces.device == faces.device and patches.faces.shape == faces.shape
+        if same and int(patches.own.sum()) == len(vertices) and torch.equal(patches.faces, faces):
+            return patches
+    patches = cut(faces, vertices)
+    _kept.insert(0, patches)
+    del _kept[4:]
+    return patches
+
+
+def cut(faces: Tensor, vertices: Tensor, size: int = _FACES) -> Patches:
+    """Cut a mesh into patches of at most ``size`` faces, by halving along the longest side again and again."""
+    triangles = faces.cpu().numpy()
+    at = vertices.detach().double().cpu().numpy()
+    members = halve(at[triangles].mean(1), size)
+    points = share_out(triangles, members, len(at))
+    lists = [torch.as_tensor(array, device=faces.device) for array in (*filled(members), *filled(points))]
+    return Patches(faces.clone(), *lists)
+
+
+def share_out(triangles: np.ndarray, members: list[np.ndarray], count: int) -> list[np.ndarray]:
+    """Every one of ``count`` vertices to one patch: among those it touches, the one with the fewest so far."""
+    patch = np.repeat(np.arange(len(members)), [3 * len(rows) for rows in members])
+    vertex = triangles[np.concatenate(members)].reshape(-1)
+    pairs = np.unique(vertex * len(members) + patch)
+    vertex, patch = pairs // len(members), pairs % len(members)
+    start = np.searchsorted(vertex, np.arange(count + 1)).tolist()
+    touched = patch.tolist()
+    points: list[list[int]] = [[] for _ in members]
+    for v in range(count):
+        # A vertex without a face goes to the first patch.
+        chosen = min(touched[start[v] : start[v + 1]], key=lambda p: len(points[p]), default=0)
+        points[chosen].append(v)
+    return [np.array(rows, np.int64) for rows in points]
+
+
+def halve(points: np.ndarray, size: int) -> list[np.ndarray]:
+    """Points (N, 3) in groups of at most ``size`` near each other: their indices, a power of two of lists."""
+    groups = [np.arange(len(points))]
+    while max(len(group) for group in groups) > size:
+        halves = []
+        for group in groups:
+            at = points[group]
+            longest = np.ptp(at, axis=0).argmax() if len(group) else 0
+            order = group[np.argsort(at[:, longest], kind="stable")]
+            halves += [order[: (len(order) + 1) // 2], order[(len(order) + 1) // 2 :]]
+        groups = halves
+    return groups
+
+
+def filled(rows: list[np.ndarray]) -> tuple[np.ndarray, np.ndarray]:
+    """Lists of unequal length as the rows of one array filled up with repeats (zeros if empty), and where not filled."""
+    width = max(len(row) for row in rows)
+    out = np.zeros((len(rows), max(width, 1)), np.int64)
+    for line, row in zip(out, rows, strict=True):
+        line[: len(row)] = row
+        line[len(row) :] = row[-1] if len(row) else 0
+    return out, np.arange(out.shape[1]) < np.array([len(row) for row in rows])[:, None]
+
+
+def pose(patches: Patches, at: Tensor) -> Posed:
+    """Boxes of a mesh in M poses ``at`` (3, M, V)."""
+    count, width = patches.members.shape
+    corner = patches.faces[patches.members].reshape(-1, 3).T  # (3, P K)
+    flat = at.reshape(-1, at.shape[2])
+
+    def of(index: Tensor) -> Tensor:
+        return flat.index_select(1, index)
+
+    a, b, c = of(corner[0]), of(corner[1]), of(corner[2])
+    shape = (3, at.shape[1], count, width)
+    faces = Boxes(
+        torch.minimum(torch.minimum(a, b), c).reshape(shape), torch.maximum(torch.maximum(a, b), c).reshape(shape)
+    )
+    groups = faces.around()
+    size = min(_BLOCK, count)
+    blocks = Boxes(groups.low.unflatten(2, (-1, size)), groups.high.unflatten(2, (-1, size))).around()
+    return Posed(at, patches, faces, groups, blocks)
+
+
+def meet(low: Tensor, high: Tensor, boxes_low: Tensor, boxes_high: Tensor) -> Tensor:
+    """Whether boxes have points in common: all (3, ...), broadcast, coordinates first."""
+    out = low[0] <= boxes_high[0]
+    out = out & (high[0] >= boxes_low[0])
+    for axis in (1, 2):
+        out &= low[axis] <= boxes_high[axis]
+        out &= high[axis] >= boxes_low[axis]
+    return out
+
+
+def rows(array: Tensor, index: Tensor, axes: int) -> Tensor:
+    """Rows of (3, ..., K): ``index`` (N,) into the ``axes`` axes after the first taken as one. (3, N, K...)."""
+    return array.flatten(1, axes).index_select(1, index)
