@@ -28,6 +28,7 @@ from closeint_core.training.synthetic.generate import Generator, Interactions
 from closeint_core.training.synthetic.plan import Plan
 from closeint_core.training.synthetic.solve import halpe_points
 from closeint_core.training.synthetic.spec import Split
+from closeint_core.training.variation import loosened, repaired
 
 _UP = (0.0, 0.0, 1.0)
 _FARTHEST_FOCAL = 1.4  # a wrong focal length is wrong by this factor at most
@@ -45,6 +46,8 @@ class DataConfig:
         alone: share of windows in which nobody sees the other (the network learns to do without).
         hidden: share of windows in which one person is unseen for a while, up to the whole window.
         unknown_focal: share of windows in which the focal length is the guess that is made for ordinary footage.
+        loosened, repaired: shares of windows whose joints are turned at random, and whose second person is another's
+            (see ``variation``).
         noise: spread (log) of the detectors' errors from step to step.
         solver_steps, oversample: of the generator (see there).
         planners: threads that plan interactions ahead while others are solved.
@@ -61,6 +64,8 @@ class DataConfig:
     alone: float = 0.12
     hidden: float = 0.2
     unknown_focal: float = 0.5
+    loosened: float = 0.35
+    repaired: float = 0.15
     noise: float = 0.3
     solver_steps: int = 70
     oversample: float = 1.8
@@ -176,7 +181,12 @@ class SyntheticSource:
         cut = _cut(pool[rows], frames)
         cut = replace(cut, fps=cut.fps / strides)
         cut = _choose(flip, cut.mirrored(), cut)
-        return _choose(swap, cut.swapped(), cut)
+        cut = _choose(swap, cut.swapped(), cut)
+        if self.split == "test":  # judged are interactions as they are
+            return cut
+        again, loose = torch.rand(2, self.count, generator=draw)
+        cut = repaired(cut, self.body, draw, again < config.repaired)
+        return loosened(cut, draw, (loose < config.loosened) | (again < config.repaired))
 
     def motions(self, step: int) -> MotionBatch:
         """The same windows for the prior, in the world."""
