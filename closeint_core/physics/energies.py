@@ -126,9 +126,14 @@ def joint_limits(rotation_vectors: Tensor, spread: float = 0.08) -> Tensor:
     return over.square().sum((-1, -2)).mean() / spread**2
 
 
-def pose_prior(rotation_vectors: Tensor, usual: Tensor) -> Tensor:
-    """Squared distance of rotation vectors (P, T, 24, 3) from a usual pose, one or one a frame; stiff joints first."""
-    return ((rotation_vectors - usual).square().sum(-1) / POSE_SPREAD**2).sum(-1).mean()
+def pose_prior(rotation_vectors: Tensor, usual: Tensor, weight: Tensor | None = None) -> Tensor:
+    """Squared deviation of rotation vectors (P, T, 24, 3) from a usual pose, one or one a frame; stiff joints first.
+
+    Args:
+        weight: (P, T) of each person-frame, one if not given.
+    """
+    deviation = ((rotation_vectors - usual).square().sum(-1) / POSE_SPREAD**2).sum(-1)
+    return (deviation if weight is None else weight * deviation).mean()
 
 
 def shape_prior(betas: Tensor) -> Tensor:

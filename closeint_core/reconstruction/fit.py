@@ -135,6 +135,7 @@ class PairFit:
         self.spheres = spheres if evidence.keypoints.shape[0] == 2 else None
         self.halpe = body.points("halpe")
         self.usual_pose = relaxed_pose()  # (24, 3), or (P, T, 24, 3) where bridging knows better
+        self.usual_weight: Tensor | None = None  # (P, T) of each person-frame
         self.sole = energies.sole_offsets(body.data)
         self.shape_is_fixed = False
         self.extra: Callable[[PairFit, Tensor], EnergyTerms] | None = None
@@ -218,20 +219,27 @@ class PairFit:
         self.shape_is_fixed = True
         self._place()
 
-    def start_from(self, motion: Motion, *, fixed: bool = False) -> None:
+    def start_from(self, motion: Motion, trusted: Tensor, *, fixed: bool = False, doubt: float = 0.25) -> None:
         """Start at a motion that is nearly right, and take its poses as the usual ones.
 
         Args:
-            fixed: hold its shapes and floor.
+            trusted: (P, T) bool, where it can be believed; elsewhere the start from the landmarks stays.
+            fixed: hold its shapes and floor. doubt: weight of the usual pose where the motion is not believed.
         """
+        starts = self.rotations(), self.transl
         self.betas = motion.betas.clone()
-        self.root_start = motion.rotations[:, :, 0].clone()
+        self._place()
+        chosen = trusted[..., None, None, None]
+        rotations = torch.where(chosen, motion.rotations, starts[0])
+        self.root_start = rotations[:, :, 0].clone()
         self.root = torch.zeros_like(self.root)
-        self.pose = roma.rotmat_to_rotvec(motion.rotations[:, :, 1:])
-        self.transl = motion.transl.clone()
+        self.pose = roma.rotmat_to_rotvec(rotations[:, :, 1:])
+        self.transl = torch.where(trusted[..., None], motion.transl, self.transl)
         self.normal_start, self.tilt = motion.floor.normal.clone(), torch.zeros(2)
         self.offset = motion.floor.offset.clone()
-        self.usual_pose = torch.cat([torch.zeros_like(self.root)[:, :, None], self.pose], 2)
+        known = torch.cat([torch.zeros_like(self.root)[:, :, None], self.pose], 2)
+        self.usual_pose = torch.where(chosen[..., 0], known, relaxed_pose())
+        self.usual_weight = torch.where(trusted, 1.0, doubt)
         self.shape_is_fixed = fixed
 
     def floor(self) -> Floor:
@@ -329,7 +337,7 @@ class PairFit:
             ),
             "directions": w.directions * energies.directions(keypoints, e.directions, e.direction_weights, 0.3),
             "limits": w.limits * energies.joint_limits(vectors),
-            "pose": w.pose * energies.pose_prior(vectors, self.usual_pose),
+            "pose": w.pose * energies.pose_prior(vectors, self.usual_pose, self.usual_weight),
             "betas": w.betas * energies.shape_prior(self.betas).mean(),
             "smooth": w.smooth * energies.acceleration(skeleton.joints, 0.012 * rate**2),
             "turn": w.turn * energies.acceleration(rotations.mT.flatten(2, 3), 0.08 * rate**2),

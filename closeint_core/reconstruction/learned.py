@@ -30,7 +30,18 @@ from closeint_core.perception.observations import Observations
 from closeint_core.physics.spheres import spheres_of
 from closeint_core.physics.windows import LONGEST, window_spans
 from closeint_core.progress import Progress
-from closeint_core.reconstruction.fit import Evidence, Floor, Motion, PairFit, Stage, Weights, gather_evidence
+from closeint_core.reconstruction.camera import project
+from closeint_core.reconstruction.fit import (
+    STAGES,
+    Evidence,
+    Floor,
+    Motion,
+    PairFit,
+    Stage,
+    Weights,
+    gather_evidence,
+    running_median,
+)
 from closeint_core.reconstruction.reference import floor_and_feet
 from closeint_core.reconstruction.solve import Solution, blend_motions, foot_contacts, small_on_one_thread
 from closeint_core.reconstruction.window_conditions import window_conditions
@@ -49,6 +60,9 @@ POLISH = (
     Stage("polishing", 60, 0.006, 0.10, 0.15, Weights(pose=0.6, directions=0.1, betas=0.1)),
 )
 _WINDOWS_AT_ONCE = 64
+_SURE, _ENOUGH = 0.4, 7  # weight from which a keypoint is sure, and how many say something
+_OFF = 0.09  # metres: half of the sure joints further off than this, and the denoiser is not believed
+_FEW = 0.05  # share of person-frames not believed that the short fit brings in by itself
 
 
 @functools.lru_cache(maxsize=2)
@@ -122,24 +136,43 @@ def _settle(body: TorchBody, evidence: Evidence, motion: Motion, effort: float, 
     for number, (start, stop) in enumerate(windows):
         part = slice(start, stop)
         fit = PairFit(body, evidence.window(start, stop), spheres)
-        fit.start_from(
-            replace(motion, rotations=motion.rotations[:, part], transl=motion.transl[:, part]),
-            fixed=len(windows) > 1,
-        )
+        here = replace(motion, rotations=motion.rotations[:, part], transl=motion.transl[:, part])
+        trusted = believable(body, here, fit.evidence)
+        fit.start_from(here, trusted, fixed=len(windows) > 1)
         given = fit.evidence
-        for stage in POLISH:
-            iterations = round(effort * stage.iterations)
-            if iterations:
+        # What was not believed starts from the landmarks and has further to go.
+        stages = POLISH if trusted.float().mean() > 1 - _FEW else (*STAGES, *POLISH)
+        for stage in stages if effort > 0 else ():
+            if stage in POLISH:
                 fit.reclaim_joints(given, 0.12 if stage is POLISH[0] else 0.07)
                 fit.recover_joints()
-                done = number * stage.iterations
-                fit.run(replace(stage, iterations=iterations), progress, done, len(windows) * stage.iterations)
+            done = number * stage.iterations
+            rounds = replace(stage, iterations=max(1, round(effort * stage.iterations)))
+            fit.run(rounds, progress, done, len(windows) * stage.iterations)
         motions.append(fit.motion())
         feet[:, part] = torch.maximum(feet[:, part], foot_contacts(fit))
         keypoints[:, part], weights[:, part] = fit.evidence.keypoints, fit.evidence.weights
     observed = torch.cat([keypoints, weights[..., None]], -1).numpy().astype(np.float32)
     observed[weights.numpy() == 0] = np.nan
     return Solution(blend_motions(motions, windows, frames), evidence.camera, observed, feet.numpy().astype(np.float32))
+
+
+def believable(body: TorchBody, motion: Motion, evidence: Evidence) -> Tensor:
+    """(P, T) bool, whether a motion agrees with the joints that were surely seen.
+
+    The denoiser knows what it was trained on. Of a cartwheel it may think that the detector erred; where many joints
+    that were surely seen are far from where it says, it is the denoiser that errs.
+    """
+    skeleton = body.skeleton(motion.rotations, motion.betas[:, None], motion.transl)
+    pixels = project(body.points("halpe")(skeleton, motion.betas[:, None]), evidence.camera)
+    metres = (motion.transl[..., 2:] / evidence.camera[0, 0]).clamp(min=1e-4)
+    apart = (pixels - evidence.keypoints).norm(dim=-1) * metres
+    sure = evidence.weights > _SURE
+    apart = torch.where(sure, apart, torch.full_like(apart, float("nan"))).nanmedian(-1).values
+    known = sure.sum(-1) >= _ENOUGH
+    off = torch.where(known, apart, torch.zeros_like(apart))
+    off = running_median(off[..., None], int(evidence.fps / 3) | 1)[..., 0]
+    return off < _OFF
 
 
 def denoised_motion(
