@@ -31,6 +31,7 @@ class Case:
         name: unique within a run. kind: of interaction.
         truth: the true motion with its camera; ``contacts`` are measured on its meshes.
         observations: what the methods are given.
+        camera: (3, 3) intrinsics that the methods are given, the same for all.
         scored: bool (P, T), the person-frames whose errors count.
     """
 
@@ -38,12 +39,8 @@ class Case:
     kind: str
     truth: InteractionClip
     observations: Observations
+    camera: torch.Tensor
     scored: np.ndarray
-
-    @property
-    def camera(self) -> torch.Tensor:
-        """(3, 3) intrinsics, the same for every method."""
-        return torch.as_tensor(self.truth.camera_K[0], dtype=torch.float32)
 
 
 def draw_pair(index: int, frames: int, seed: int) -> Interactions:
@@ -68,8 +65,14 @@ def simulated_case(index: int, frames: int, seed: int, data: BodyData, *, hidden
     seen = observe(made, TorchBody(data), seed * 100_003 + index)
     truth = true_clip(made, seen.cameras, data)
     observations = observations_of(seen, truth.fps)
-    case = Case(case_name(index, frames, seed, hidden), made.kind_names()[0], truth, observations,
-                np.ones((2, frames), bool))  # fmt: skip
+    case = Case(
+        case_name(index, frames, seed, hidden),
+        made.kind_names()[0],
+        truth,
+        observations,
+        seen.cameras.K[0],
+        np.ones((2, frames), bool),
+    )
     return _hide(case, np.random.default_rng((seed, index))) if hidden else case
 
 
