@@ -33,7 +33,7 @@ def score(clip: InteractionClip, truth: InteractionClip, scored: np.ndarray, dat
         scored: bool (2, T), the person-frames that count. The metrics of the pair (interaction, depths, contacts) are
             taken over the frames in which anybody counts.
     """
-    frames = scored.any(0)
+    frames = np.asarray(scored.any(axis=0))
     ours, true = _Posed(clip, data, frames), _Posed(truth, data, frames)
     accelerations = acceleration_error(ours.joints, true.joints, LSP_HIPS)
     # Second differences need three frames in a row that count.
