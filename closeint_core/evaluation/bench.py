@@ -6,6 +6,7 @@ Each answer is one small JSON file, written when it is there: a run that was kil
 
 from __future__ import annotations
 
+import hashlib
 import json
 import multiprocessing
 import os
@@ -25,16 +26,16 @@ from closeint_core.body.torch_body import TorchBody
 from closeint_core.clip import SUFFIX, InteractionClip
 from closeint_core.errors import CloseintError
 from closeint_core.evaluation.bench_cases import HIDDEN_WINDOW, Case, case_name, simulated_case
-from closeint_core.evaluation.bench_methods import Answers, Question, check_methods
+from closeint_core.evaluation.bench_methods import LEARNED, Answers, Question, check_methods
 from closeint_core.evaluation.bench_metrics import score
 from closeint_core.evaluation.bench_summary import Record, as_text, summarise
 from closeint_core.files import atomic_path, require_writable
 from closeint_core.perception.observations import Observations
 from closeint_core.progress import Progress
 from closeint_core.reconstruction.camera import intrinsics
+from closeint_core.reconstruction.learned import WEIGHTS
 
 HIDDEN_METHODS = ("a", "b", "d")
-RENDERED_METHODS = ("a", "b", "e")
 
 
 @dataclass(frozen=True)
@@ -46,6 +47,7 @@ class BenchOptions:
         jobs: clips at a time, each on one thread. seed: other clips.
         rendered: folder of films with their truth; None runs the simulated cases instead.
         keep: write every answer's clip beside its record.
+        checkpoint: a denoiser in place of the bundled one.
     """
 
     methods: tuple[str, ...]
@@ -55,6 +57,7 @@ class BenchOptions:
     seed: int = 0
     rendered: Path | None = None
     keep: bool = False
+    checkpoint: Path | None = None
 
 
 @dataclass(frozen=True)
@@ -69,6 +72,8 @@ class Job:
     frames: int = 0
     seed: int = 0
     video: Path | None = None
+    checkpoint: Path | None = None
+    network: str = ""
 
     def case(self, data: BodyData) -> Case:
         """The question with its truth."""
@@ -77,8 +82,9 @@ class Job:
         return simulated_case(self.index, self.frames, self.seed, data, hidden=self.name.startswith("hidden"))
 
     def path(self, method: str) -> Path:
-        """Where the record of a method is kept."""
-        return self.folder / f"{self.name}.{method}.json"
+        """Where the record of a method is kept; another network's answers are other answers."""
+        network = f"-{self.network}" if method in LEARNED else ""
+        return self.folder / f"{self.name}.{method}{network}.json"
 
 
 def run_bench(options: BenchOptions, out: Path, progress: Progress | None = None) -> dict[str, Any]:
@@ -92,7 +98,7 @@ def run_bench(options: BenchOptions, out: Path, progress: Progress | None = None
         Cancelled: the progress object asked to stop; what was answered stays.
     """
     progress = progress or Progress()
-    check_methods(options.methods)
+    check_methods(options.methods, options.checkpoint)
     require_writable(out)
     records = out / "records"
     records.mkdir(exist_ok=True)
@@ -127,19 +133,21 @@ def make_jobs(options: BenchOptions, records: Path) -> list[Job]:
     Raises:
         CloseintError: no frames or clips are asked for, or the folder holds no films.
     """
+    common: dict[str, Any] = {"folder": records, "keep": options.keep, "checkpoint": options.checkpoint}
+    if set(options.methods) & LEARNED:
+        common["network"] = hashlib.sha256((options.checkpoint or WEIGHTS).read_bytes()).hexdigest()[:8]
     if options.rendered is not None:
-        methods = tuple(method for method in options.methods if method in (*RENDERED_METHODS, "b+", "d"))
-        return [Job(name, methods, records, options.keep, video=video) for name, video in find_films(options.rendered)]
+        return [Job(name, options.methods, video=video, **common) for name, video in find_films(options.rendered)]
     if options.count < 1 or options.frames < 3:
         raise CloseintError("A run needs at least one clip of three frames.", "Give a larger --count or --frames.")
     jobs = []
     hidden = tuple(method for method in options.methods if method in HIDDEN_METHODS)
     for index in range(options.count):
         name = case_name(index, options.frames, options.seed, False)
-        jobs.append(Job(name, options.methods, records, options.keep, index, options.frames, options.seed))
+        jobs.append(Job(name, options.methods, index=index, frames=options.frames, seed=options.seed, **common))
         if hidden:
             name = case_name(index, HIDDEN_WINDOW, options.seed, True)
-            jobs.append(Job(name, hidden, records, options.keep, index, HIDDEN_WINDOW, options.seed))
+            jobs.append(Job(name, hidden, index=index, frames=HIDDEN_WINDOW, seed=options.seed, **common))
     return jobs
 
 
@@ -247,7 +255,7 @@ def solve_job(job: Job) -> list[str]:
         for method in missing:
             _write(job.path(method), {"case": job.name, "method": method, "error": str(error)})
         return [str(error)]
-    answers = Answers(Question(TorchBody(data), case.observations, case.camera))
+    answers = Answers(Question(TorchBody(data), case.observations, case.camera, job.checkpoint))
     for method in missing:
         record: dict[str, Any] = {"case": job.name, "kind": case.kind, "method": method, "frames": case.truth.frames}
         try:

@@ -3,10 +3,9 @@
 
 from __future__ import annotations
 
-import importlib
 import time
-from collections.abc import Callable
 from dataclasses import dataclass
+from pathlib import Path
 
 import numpy as np
 import torch
@@ -19,6 +18,7 @@ from closeint_core.perception.observations import Observations
 from closeint_core.physics.refinement import refine
 from closeint_core.progress import Progress
 from closeint_core.reconstruction.fit import Floor, Motion
+from closeint_core.reconstruction.learned import WEIGHTS, default_denoiser, solve_learned
 from closeint_core.reconstruction.pipeline import build_clip
 from closeint_core.reconstruction.solve import Solution, solve
 
@@ -31,16 +31,19 @@ METHODS = {
     "e": "network + refinement",
 }
 """Every method's key and what it is."""
-_LEARNED = "closeint_core.reconstruction.learned"
+LEARNED = {"c", "d", "e"}
+"""Those that need the network."""
 
 
 @dataclass
 class Question:
-    """What a method is given: the body, what was seen (P = 2) and the intrinsics (3, 3)."""
+    """What a method is given: the body, what was seen (P = 2) and the intrinsics (3, 3); the network is the bundled
+    one if ``checkpoint`` does not name another."""
 
     body: TorchBody
     observations: Observations
     camera: torch.Tensor
+    checkpoint: Path | None = None
 
 
 class Answers:
@@ -74,8 +77,9 @@ class Answers:
         if method == "b":
             return self._build(solve(q.body, q.observations, q.camera, self.progress))
         if method in ("c", "d"):
-            run = learned_solver()
-            return self._build(run(q.body, q.observations, q.camera, self.progress, alone=method == "c"))
+            model = default_denoiser(q.checkpoint or WEIGHTS)
+            solved = solve_learned(q.body, q.observations, q.camera, self.progress, alone=method == "c", model=model)
+            return self._build(solved)
         if before is not None:
             return refine(before, progress=self.progress, body=q.body)
         raise CloseintError(f"There is no method {method!r}.", f"Choose among {', '.join(METHODS)}.")
@@ -84,32 +88,15 @@ class Answers:
         return build_clip(solution, self.question.observations, self.question.body.data, "")
 
 
-def check_methods(methods: tuple[str, ...]) -> None:
-    """Raises CloseintError for an unknown method, or one whose code or model is not there (exit code 3)."""
+def check_methods(methods: tuple[str, ...], checkpoint: Path | None = None) -> None:
+    """Raises CloseintError for an unknown method, or one whose network is not there (exit code 3)."""
     unknown = [method for method in methods if method not in METHODS]
     if unknown or not methods:
-        raise CloseintError(f"There is no method {', '.join(unknown) or '(none given)'}.",
-                            f"Choose among {', '.join(METHODS)}.")  # fmt: skip
-    if set(methods) & {"c", "d", "e"}:
-        learned_solver()
-
-
-def learned_solver() -> Callable[..., Solution]:
-    """``solve_learned`` of the learned model.
-
-    Raises:
-        CloseintError: this installation has none (exit code 3).
-    """
-    try:
-        module = importlib.import_module(_LEARNED)
-    except ModuleNotFoundError as error:
-        if error.name != _LEARNED:
-            raise
         raise CloseintError(
-            "This version has no learned model.", "Run the methods a, b and b+ only (--methods a,b,b+).", exit_code=3
-        ) from None
-    solver: Callable[..., Solution] = module.solve_learned
-    return solver
+            f"There is no method {', '.join(unknown) or '(none given)'}.", f"Choose among {', '.join(METHODS)}."
+        )
+    if set(methods) & LEARNED:
+        default_denoiser(checkpoint or WEIGHTS)
 
 
 def alone(question: Question, progress: Progress) -> Solution:

@@ -31,6 +31,9 @@ def bench(
     rendered: Annotated[
         Path | None, typer.Option(metavar="FOLDER", help="Films with their truth, in place of simulated clips.")
     ] = None,
+    checkpoint: Annotated[
+        Path | None, typer.Option(metavar="FILE", help="A denoiser in place of the bundled one.")
+    ] = None,
     keep: Annotated[bool, typer.Option("--keep", help="Keep every reconstructed clip.")] = False,
     as_json: Json = False,
 ) -> None:
@@ -42,11 +45,10 @@ def bench(
     if jobs < 1:
         raise CloseintError(f"--jobs {jobs} is not positive.", "Give the number of processes.")
     chosen = tuple(part.strip() for part in methods.split(",") if part.strip())
-    options = BenchOptions(chosen, count, frames, jobs, seed, rendered, keep)
+    options = BenchOptions(chosen, count, frames, jobs, seed, rendered, keep, checkpoint)
     with TerminalProgress() as progress:
         result = run_bench(options, out, progress)
     if as_json:
         print(json.dumps({key: value for key, value in result.items() if key != "records"}, ensure_ascii=False))
     else:
         Console(soft_wrap=True, highlight=False, markup=False).print(as_text(result))
-

@@ -11,13 +11,16 @@ import numpy as np
 import pytest
 import torch
 from typer.testing import CliRunner
+from windows import randomize
 
 from closeint_core.body.data import BodyData, load_body
 from closeint_core.body.skinning import lbs
 from closeint_core.body.torch_body import TorchBody
 from closeint_core.cli import app
+from closeint_core.denoiser.checkpoint import save_denoiser
+from closeint_core.denoiser.network import Denoiser, DenoiserConfig
 from closeint_core.errors import CloseintError
-from closeint_core.evaluation import bench, bench_methods
+from closeint_core.evaluation import bench
 from closeint_core.evaluation.bench import BenchOptions, in_order_of, run_bench
 from closeint_core.evaluation.bench_cases import (
     Case,
@@ -255,7 +258,7 @@ def test_a_run_goes_on_where_it_was_stopped(perfect: type[Perfect], tmp_path: Pa
         run_bench(options, tmp_path)
 
 
-def test_bad_requests(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_bad_requests(tmp_path: Path) -> None:
     for options, message in (
         (BenchOptions(("a", "z")), "no method z"),
         (BenchOptions(()), "no method"),
@@ -264,9 +267,8 @@ def test_bad_requests(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     ):
         with pytest.raises(CloseintError, match=message):
             run_bench(options, tmp_path / "out")
-    monkeypatch.setattr(bench_methods, "_LEARNED", "closeint_core.there_is_none")
-    with pytest.raises(CloseintError, match="no learned model") as missing:
-        run_bench(BenchOptions(("d",)), tmp_path / "out")
+    with pytest.raises(CloseintError, match="network is missing") as missing:
+        run_bench(BenchOptions(("d",), checkpoint=tmp_path / "none.safetensors"), tmp_path / "out")
     assert missing.value.exit_code == 3
 
 
@@ -288,6 +290,21 @@ def test_the_fits_answer(data: BodyData) -> None:
         assert 0 < scores["mpjpe"] < 250
         assert 0 < scores["interaction"] < 800
     assert answers.seconds["b+"] > answers.seconds["b"]
+
+
+@pytest.mark.slow
+def test_the_network_answers_too(tmp_path: Path) -> None:
+    """An untrained network's answers are bad ones, but answers; another network's are not taken for its own."""
+    model = Denoiser(DenoiserConfig(condition="keypoints"))
+    paths = [tmp_path / f"{seed}.safetensors" for seed in (0, 1)]
+    for seed, path in enumerate(paths):
+        save_denoiser(randomize(model, seed), path)
+    options = BenchOptions(("c", "d", "e"), count=1, frames=6, checkpoint=paths[0])
+    result = run_bench(options, tmp_path / "out")
+    assert {row["failed"] for row in result["sets"]["simulated"]["methods"].values()} == {0}
+    other = run_bench(replace(options, methods=("d",), checkpoint=paths[1]), tmp_path / "out")
+    found = [one["sets"]["simulated"]["methods"]["d"]["mpjpe"]["mean"] for one in (result, other)]
+    assert found[0] != found[1]
 
 
 @pytest.mark.slow
