@@ -18,7 +18,7 @@ from rich.table import Table
 
 from closeint_core import __version__
 from closeint_core.errors import Cancelled, CloseintError
-from closeint_core.evaluation.command import bench
+from closeint_core.evaluation.command import bench, evaluate
 from closeint_core.progress import Progress
 from closeint_core.training.command import train
 
@@ -278,6 +278,7 @@ def import_(
 
 
 app.command()(bench)
+app.command("eval")(evaluate)
 app.command()(train)
 
 
