@@ -235,14 +235,14 @@ def true_translation(body: TorchBody, sequence: AnnotatedSequence, person: int, 
 
     By least squares, every person-frame for itself, weighted with the keypoints' confidence.
     """
-    rotations = roma.rotvec_to_rotmat(torch.as_tensor(sequence.poses[part, person]))
-    betas = torch.as_tensor(sequence.betas[part, person])
+    rotations = roma.rotvec_to_rotmat(torch.tensor(sequence.poses[part, person]))
+    betas = torch.tensor(sequence.betas[part, person])
     skeleton = body.skeleton(rotations, betas, torch.zeros(len(betas), 3))
     points = body.points("halpe")(skeleton, betas)
-    keypoints = torch.as_tensor(sequence.keypoints2d[part, person])
-    middle = torch.as_tensor(sequence.image_size[part, None] / 2)
+    keypoints = torch.tensor(sequence.keypoints2d[part, person])
+    middle = torch.tensor(sequence.image_size[part, None] / 2)
     # In units of the focal length, every frame has the same camera.
-    rays = (keypoints[..., :2] - middle) / torch.as_tensor(sequence.focal[part, None, None])
+    rays = (keypoints[..., :2] - middle) / torch.tensor(sequence.focal[part, None, None])
     seen = torch.isfinite(keypoints).all(-1)
     weights = torch.where(seen, keypoints[..., 2].nan_to_num().clamp(min=0), torch.zeros(()))
     return solve_translation(points, rays.nan_to_num(), weights, torch.eye(3))
@@ -337,8 +337,8 @@ def true_meshes(bodies: dict[str, TorchBody], sequence: AnnotatedSequence, part:
     people = []
     for person, gender in enumerate(sequence.genders):
         body = bodies[gender]
-        rotations = roma.rotvec_to_rotmat(torch.as_tensor(sequence.poses[part, person]))[None]
-        betas = torch.as_tensor(sequence.betas[part, person])[None]
+        rotations = roma.rotvec_to_rotmat(torch.tensor(sequence.poses[part, person]))[None]
+        betas = torch.tensor(sequence.betas[part, person])[None]
         people.append(posed_meshes(body, rotations, betas, true_translation(body, sequence, person, part)[None]))
     return Meshes(*(np.concatenate([getattr(p, name) for p in people]) for name in ("vertices", "joints", "lsp")))
 
