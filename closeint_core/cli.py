@@ -18,6 +18,7 @@ from rich.table import Table
 
 from closeint_core import __version__
 from closeint_core.errors import Cancelled, CloseintError
+from closeint_core.evaluation.command import bench, evaluate
 from closeint_core.progress import Progress
 from closeint_core.training.command import train
 
@@ -276,6 +277,8 @@ def import_(
     print(output)
 
 
+app.command()(bench)
+app.command("eval")(evaluate)
 app.command()(train)
 
 

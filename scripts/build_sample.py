@@ -82,7 +82,8 @@ def main() -> None:
         return
     with tempfile.TemporaryDirectory() as temporary:
         scene_file = Path(temporary) / "scene.npz"
-        film.write_scene(scene_file, scene, clip, vertices)
+        stage = film.Stage([actor.rig for actor in scene.actors], motion.looks, motion.wall, motion.floor)
+        film.write_scene(scene_file, stage, clip, vertices)
         folder = options.stills or Path(temporary) / "frames"
         say(f"rendering with {runtime.label}")
         pictures = film.render(runtime, scene_file, folder, options.frames, say)

@@ -187,3 +187,106 @@ def test_a_corrupted_fixture_fails(path: Path, pattern: str) -> None:
         check(path, changed, pattern)
     with pytest.raises(AssertionError):
         check(path, data | {"seed": np.int64(1)} if "seed" in data else data | {"valid": 1 - data["valid"]}, pattern)
+
+
+def _loops(seed: int) -> Arrays:
+    """A metrics fixture of another seed, its values computed one number at a time."""
+    rng = np.random.default_rng(seed)
+    frames, vertices = 7, 40
+    truth = rng.normal(size=(2, frames, vertices, 3))
+    data: Arrays = {
+        "gt_verts": truth.astype(np.float32),
+        "pred_verts": (truth + 0.05 * rng.normal(size=truth.shape)).astype(np.float32),
+        "lsp_regressor": rng.dirichlet(np.ones(vertices), 14).astype(np.float32),
+        "valid": (rng.random((2, frames)) < 0.7).astype(np.float32),
+    }
+    joints = {
+        name: np.einsum("kv,ptvi->ptki", data["lsp_regressor"], data[f"{name}_verts"]).astype(np.float64)
+        for name in ("pred", "gt")
+    }
+    hips = {name: (points[:, :, 2] + points[:, :, 3]) / 2 for name, points in joints.items()}
+
+    def gap(a: np.ndarray, b: np.ndarray) -> float:
+        return 1000 * float(np.mean([np.sqrt(np.sum((x - y) ** 2)) for x, y in zip(a, b, strict=True)]))
+
+    for person in (0, 1):
+        rows: dict[str, list[float]] = {name: [] for name in ("abs", "mpjpe", "pa_mpjpe", "accel", "mpvpe")}
+        for t in range(frames):
+            ours, true = joints["pred"][person, t], joints["gt"][person, t]
+            counts = float(data["valid"][person, t])
+            mine, theirs = hips["pred"][person, t], hips["gt"][person, t]
+            rows["abs"].append(counts * gap(ours, true))
+            rows["mpjpe"].append(counts * gap(ours - mine, true - theirs))
+            # A similarity alignment through quaternions (Horn 1987), not through a singular value decomposition.
+            rows["pa_mpjpe"].append(counts * gap(_horn(ours, true), true))
+            second = 0.0
+            if 0 < t < frames - 1:
+                moved = [
+                    sum(
+                        weight * (joints[name][person, t + step] - hips[name][person, t + step])
+                        for step, weight in ((-1, 1), (0, -2), (1, 1))
+                    )
+                    for name in ("pred", "gt")
+                ]
+                second = counts * gap(moved[0], moved[1])
+            rows["accel"].append(second)
+            rows["mpvpe"].append(
+                gap(data["pred_verts"][person, t] - mine, data["gt_verts"][person, t].astype(np.float64) - theirs)
+            )
+        data |= {f"out_{name}_{person}": np.array(values) for name, values in rows.items()}
+    between = []
+    for t in np.flatnonzero(data["valid"].all(axis=0)):
+        pairs = [
+            abs(float(np.linalg.norm(p[0, t, i] - p[1, t, j])) - float(np.linalg.norm(g[0, t, i] - g[1, t, j])))
+            for p, g in [(joints["pred"], joints["gt"])]
+            for i in range(14)
+            for j in range(14)
+        ]
+        between.append(1000 * float(np.mean(pairs)))
+    return {**data, "out_interaction": np.array(between)}
+
+
+def _horn(points: np.ndarray, target: np.ndarray) -> np.ndarray:
+    p, t = points - points.mean(0), target - target.mean(0)
+    s = p.T @ t
+    d = np.array([s[1, 2] - s[2, 1], s[2, 0] - s[0, 2], s[0, 1] - s[1, 0]])
+    matrix = np.block([[np.array([[np.trace(s)]]), d[None]], [d[:, None], s + s.T - np.trace(s) * np.eye(3)]])
+    w, x, y, z = np.linalg.eigh(matrix)[1][:, -1]
+    rotation = np.array(
+        [
+            [1 - 2 * (y * y + z * z), 2 * (x * y - w * z), 2 * (x * z + w * y)],
+            [2 * (x * y + w * z), 1 - 2 * (x * x + z * z), 2 * (y * z - w * x)],
+            [2 * (x * z - w * y), 2 * (y * z + w * x), 1 - 2 * (x * x + y * y)],
+        ]
+    )
+    turned = p @ rotation.T
+    return (turned * t).sum() / (p**2).sum() * turned + target.mean(0)
+
+
+@pytest.mark.parametrize("seed", [1, 2, 3])
+def test_metrics_of_other_seeds(seed: int, tmp_path: Path) -> None:
+    """Any seed's fixture is met, and any change of it is noticed, through the file as well."""
+    path = tmp_path / f"metrics_seed{seed}.npz"
+    np.savez(path, **_loops(seed))
+    test_fixture(path, "metrics_seed*.npz")
+    test_a_corrupted_fixture_fails(path, "metrics_seed*.npz")
+
+
+@pytest.mark.parametrize("path", fixtures("metrics_seed*.npz"))
+def test_the_protocol_of_the_command_has_the_stored_means(path: Path) -> None:
+    """``closeint eval --protocol reference`` averages exactly what the fixture holds."""
+    from closeint_core.evaluation.annotated import Meshes, window_values
+
+    data = read(path)
+    regressor = data["lsp_regressor"].astype(np.float64)
+    guess, truth = (
+        Meshes(data[name], regressor @ data[name], regressor @ data[name]) for name in ("pred_verts", "gt_verts")
+    )
+    outside = np.array([[0, 0, 0]])  # no surface: the fixture has no penetration
+    found = window_values(guess, truth, data["valid"] > 0.5, outside, "reference")
+    for metric, stored in (
+        ("mpjpe", "mpjpe"), ("pa_mpjpe", "pa_mpjpe"), ("mpvpe", "mpvpe"), ("acceleration", "accel"),
+    ):  # fmt: skip
+        both = np.concatenate([data[f"out_{stored}_{person}"] for person in (0, 1)])
+        assert found[metric].mean() == pytest.approx(both.mean(), abs=METRIC_TOLERANCE)
+    assert found["interaction"].mean() == pytest.approx(data["out_interaction"].mean(), abs=METRIC_TOLERANCE)

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from closeint_core.evaluation.metrics import similarity_align
+from closeint_core.evaluation.metrics import interaction_error, similarity_align
 
 LSP_HIPS = [2, 3]
 
@@ -34,15 +34,38 @@ class PersonErrors:
     mpvpe: np.ndarray
 
 
-def person_errors(predicted: np.ndarray, truth: np.ndarray, regressor: np.ndarray, valid: np.ndarray) -> PersonErrors:
+def person_errors(
+    predicted: np.ndarray,
+    truth: np.ndarray,
+    regressor: np.ndarray,
+    valid: np.ndarray,
+    pelvis_regressor: np.ndarray | None = None,
+) -> PersonErrors:
     """Errors of one person.
 
     Args:
         predicted, truth: (T, V, 3) vertices in metres. regressor: (14, V) LSP joints. valid: (T,) 1 or 0.
+        pelvis_regressor: (14, V) of the joints to whose hips the vertices are aligned, if it is another one.
     """
     predicted, truth = np.asarray(predicted, np.float64), np.asarray(truth, np.float64)
+    hips = (regressor if pelvis_regressor is None else pelvis_regressor)[LSP_HIPS]
+    mpvpe = vertex_errors(predicted, truth, hips @ predicted, hips @ truth)
+    return joint_errors(regressor @ predicted, regressor @ truth, valid, mpvpe)
+
+
+def vertex_errors(
+    predicted: np.ndarray, truth: np.ndarray, predicted_hips: np.ndarray, true_hips: np.ndarray
+) -> np.ndarray:
+    """MPVPE (T,) in mm of vertices (T, V, 3) after subtracting the middle of the hips (T, 2, 3)."""
+    return _distance(
+        predicted - predicted_hips.mean(axis=1, keepdims=True), truth - true_hips.mean(axis=1, keepdims=True)
+    )
+
+
+def joint_errors(joints_p: np.ndarray, joints_t: np.ndarray, valid: np.ndarray, mpvpe: np.ndarray) -> PersonErrors:
+    """Errors of one person from predicted and true joints (T, 14, 3) in metres; ``mpvpe`` is passed on."""
+    joints_p, joints_t = np.asarray(joints_p, np.float64), np.asarray(joints_t, np.float64)
     valid = np.asarray(valid, np.float64)
-    joints_p, joints_t = regressor @ predicted, regressor @ truth
     pelvis_p, pelvis_t = (joints[:, LSP_HIPS].mean(axis=1, keepdims=True) for joints in (joints_p, joints_t))
     aligned_p, aligned_t = joints_p - pelvis_p, joints_t - pelvis_t
     acceleration = np.zeros(len(valid))
@@ -53,7 +76,7 @@ def person_errors(predicted: np.ndarray, truth: np.ndarray, regressor: np.ndarra
         _distance(aligned_p, aligned_t) * valid,
         _distance(similarity_align(joints_p, joints_t), joints_t) * valid,
         acceleration * valid,
-        _distance(predicted - pelvis_p, truth - pelvis_t),
+        mpvpe,
     )
 
 
@@ -68,13 +91,14 @@ def interaction_errors(
     Returns:
         One value for each frame that is valid for both; no other frames.
     """
+    joints_p, joints_t = (regressor @ np.asarray(vertices, np.float64) for vertices in (predicted, truth))
+    return joint_interaction_errors(joints_p, joints_t, valid)
+
+
+def joint_interaction_errors(predicted: np.ndarray, truth: np.ndarray, valid: np.ndarray) -> np.ndarray:
+    """``interaction_errors`` of joints (2, T, 14, 3)."""
     both = np.asarray(valid).astype(bool).all(axis=0)
-
-    def distances(vertices: np.ndarray) -> np.ndarray:
-        joints = regressor @ np.asarray(vertices, np.float64)[:, both]
-        return np.linalg.norm(joints[0, :, :, None] - joints[1, :, None], axis=-1)
-
-    return 1000.0 * np.abs(distances(predicted) - distances(truth)).mean(axis=(1, 2))
+    return interaction_error(np.asarray(predicted)[:, both], np.asarray(truth)[:, both])
 
 
 def _distance(a: np.ndarray, b: np.ndarray) -> np.ndarray:

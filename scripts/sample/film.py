@@ -5,7 +5,7 @@ from __future__ import annotations
 
 import subprocess
 from collections.abc import Callable, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import cv2
@@ -16,8 +16,8 @@ from closeint_core.body.data import load_body
 from closeint_core.clip import InteractionClip
 from closeint_core.video.writer import VideoWriter
 from sample.dress import SKIN, face_box, face_picture, folds, head_mask, near_region, wardrobe, weave, worn
-from sample.keys import Motion
-from sample.solve import Scene
+from sample.keys import Look, Motion
+from sample.rig import Rig
 
 SAMPLES = 6
 """Light paths a pixel; the denoiser does the rest."""
@@ -25,7 +25,18 @@ BLEND = 32
 """Pixels over which the rendered part passes into the empty room."""
 
 
-def write_scene(path: Path, scene: Scene, clip: InteractionClip, vertices: Sequence[np.ndarray]) -> None:
+@dataclass(frozen=True)
+class Stage:
+    """What a film shows beside the motion: two people's bodies and colours, and the room's (linear RGB)."""
+
+    rigs: Sequence[Rig]
+    looks: Sequence[Look]
+    wall: tuple[float, float, float]
+    floor: tuple[float, float, float]
+    samples: int = SAMPLES
+
+
+def write_scene(path: Path, stage: Stage, clip: InteractionClip, vertices: Sequence[np.ndarray]) -> None:
     """Everything that ``render.py`` needs, with ``vertices`` (T, V, 3) a person in the clip's world."""
     halpe = load_body("default").halpe_regressor
     arrays: dict[str, np.ndarray] = {
@@ -33,13 +44,12 @@ def write_scene(path: Path, scene: Scene, clip: InteractionClip, vertices: Seque
         "camera_K": clip.camera_K[0].astype(np.float64),
         "camera_R": clip.camera_R[0].astype(np.float64),
         "camera_t": clip.camera_t[0].astype(np.float64),
-        "wall": np.asarray(scene.motion.wall),
-        "floor": np.asarray(scene.motion.floor),
-        "samples": np.asarray(SAMPLES),
+        "wall": np.asarray(stage.wall),
+        "floor": np.asarray(stage.floor),
+        "samples": np.asarray(stage.samples),
     }
-    for index, (actor, look, moving) in enumerate(zip(scene.actors, scene.motion.looks, vertices, strict=True)):
+    for index, (rig, look, moving) in enumerate(zip(stage.rigs, stage.looks, vertices, strict=True)):
         key = f"person{index}_"
-        rig = actor.rig
         layers = wardrobe(rig)
         rest, faces = rig.rest.numpy(), rig.faces
         skin, hair = np.asarray(look.skin), np.asarray(look.hair)
