@@ -12,7 +12,7 @@ from torch import Tensor
 
 from closeint_core.physics.patches import Posed, rows
 
-_POINTS = {"cpu": 1 << 10, "cuda": 1 << 18}  # at a time
+_POINTS = {"cpu": 1 << 10, "cuda": 1 << 17}  # at a time
 _ROUNDING = 1 + 1e-5  # of bounds in float32
 
 
@@ -88,7 +88,7 @@ def _gap(at: Tensor, low: Tensor, high: Tensor) -> Tensor:
 
 
 def face_corners(at: Tensor, base: Tensor, faces: Tensor, face: Tensor) -> Tensor:
-    """(corner, 3, N) corners of ``face`` (N,), where ``base`` (N,) is the first vertex of its mesh in ``at`` (3, M V)."""
+    """(corner, 3, N) corners of ``face`` (N,); ``base`` (N,) is the first vertex of its mesh in ``at`` (3, M V)."""
     return torch.stack([at.index_select(1, base + vertex) for vertex in faces.index_select(0, face).unbind(1)])
 
 

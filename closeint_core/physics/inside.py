@@ -11,7 +11,7 @@ from torch.nn.functional import normalize
 
 from closeint_core.errors import CloseintError
 from closeint_core.physics.closest import face_corners, nearest_faces, triangle_weights
-from closeint_core.physics.crossings import to_lattice, winding_numbers
+from closeint_core.physics.crossings import Lattice, winding_numbers
 from closeint_core.physics.patches import Patches, patches_of, pose
 
 _FRAMES = {"cpu": 4, "cuda": 64}  # at a time; what a CPU works on should fit its cache
@@ -69,8 +69,8 @@ def find_inside(vertices: Tensor, faces: Tensor) -> Inside:
 
 
 def _search(vertices: Tensor, frames: Tensor, patches: Patches) -> Tensor:
-    """(N, 4) frame, person, vertex and nearest face of vertices inside; ``vertices`` (2, t, V, 3) are ``frames`` (t,)."""
-    at = to_lattice(vertices).flatten(1, 2)  # (3, 2 t, V)
+    """(N, 4) frame, person, vertex, nearest face of vertices inside; ``vertices`` (2, t, V, 3) are ``frames`` (t,)."""
+    at = Lattice.around(vertices).put(vertices).flatten(1, 2)  # (3, 2 t, V)
     posed = pose(patches, at)
     count, width = patches.points.shape
     bodies = at.shape[1]

@@ -121,7 +121,7 @@ def halve(points: np.ndarray, size: int) -> list[np.ndarray]:
 
 
 def filled(rows: list[np.ndarray]) -> tuple[np.ndarray, np.ndarray]:
-    """Lists of unequal length as the rows of one array filled up with repeats (zeros if empty), and where not filled."""
+    """Lists of unequal length as rows of an array, filled up with repeats (zeros if empty), and where they are real."""
     width = max(len(row) for row in rows)
     out = np.zeros((len(rows), max(width, 1)), np.int64)
     for line, row in zip(out, rows, strict=True):
