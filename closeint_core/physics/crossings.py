@@ -17,11 +17,10 @@ import torch
 from torch import Tensor
 
 from closeint_core.physics.closest import face_corners
-from closeint_core.physics.patches import Boxes, Posed, meet, rows
+from closeint_core.physics.patches import Boxes, Posed, group_boxes, met_faces, rows
 
 BITS = 24
 """Of a lattice coordinate: float32 holds it, float64 the product of two differences."""
-_TESTS = {"cpu": 1 << 20, "cuda": 1 << 26}  # of a triangle and a point in memory at a time
 
 # The axes (across, across, along) of the six rays +x, -x, +y ..., so that a triangle by which a ray leaves is seen
 # counter-clockwise.
@@ -82,45 +81,17 @@ def crossings(
         place (N,) g * L + l of the ray's point; turns (N,) int64, 1 where it leaves the mesh, -1 where it enters;
         height (N,) float64, how far from the point.
     """
-    box = Boxes(torch.where(own, points, torch.inf).amin(2), torch.where(own, points, -torch.inf).amax(2))  # (3, G)
+    box = group_boxes(points, own)
     group, block, ray = _blocks_ahead(box, mesh, posed, axis)
-    # The box around all rays of a group.
+    # A ray meets a box if its point lies in the box drawn out against the ray.
     back = ray % 2 == 1
     is_axis = torch.arange(3, device=own.device)[:, None] == ray // 2
-    ahead = Boxes(torch.where(is_axis & back, -torch.inf, box.low), torch.where(is_axis & ~back, torch.inf, box.high))
-
-    # From blocks to patches to faces: each time only those that the box meets.
-    count = len(posed.patches.members)
-    size = count // posed.blocks.low.shape[2]
-    row = mesh[group] * (count // size) + block
-    low, high = ahead.low[:, group, None], ahead.high[:, group, None]
-    split = Boxes(posed.groups.low.unflatten(2, (-1, size)), posed.groups.high.unflatten(2, (-1, size)))
-    hit = meet(low, high, rows(split.low, row, 2), rows(split.high, row, 2))
-    pair, patch = hit.nonzero().unbind(1)
-    group, patch = group[pair], block[pair] * size + patch
-    row = mesh[group] * count + patch
-    low, high = ahead.low[:, group, None], ahead.high[:, group, None]
-    hit = meet(low, high, rows(posed.faces.low, row, 2), rows(posed.faces.high, row, 2))
-    hit &= posed.patches.real.index_select(0, patch)
-    pair, member = hit.nonzero().unbind(1)
-    group, row = group[pair], row[pair] * hit.shape[1] + member
-    face = posed.patches.members[patch[pair], member]
-
-    # Every point against every face that its group's box meets.
-    width = own.shape[1]
-    step = max(_TESTS[own.device.type] // width, 1)
-    points = torch.where(own, points, torch.nan)  # meets nothing
-    for start in range(0, len(group), step):
-        g, r, f = (x[start : start + step] for x in (group, row, face))
-        # Where a point's ray meets a box, the point lies in the box drawn out against the ray.
-        low = torch.where(is_axis[:, g] & ~back[g], -torch.inf, rows(posed.faces.low, r, 3))
-        high = torch.where(is_axis[:, g] & back[g], torch.inf, rows(posed.faces.high, r, 3))
-        at = points.index_select(1, g)
-        pair, point = meet(at, at, low[..., None], high[..., None]).nonzero().unbind(1)
-        g, f = g[pair], f[pair]
-        place = g * width + point
+    before = torch.where(is_axis & ~back, torch.inf, 0.0)
+    after = torch.where(is_axis & back, torch.inf, 0.0)
+    for g, point, face in met_faces(points, own, mesh, posed, before, after, (group, block)):
+        place = g * own.shape[1] + point
         origin = points.flatten(1).index_select(1, place).double()
-        corners = face_corners(posed.at.flatten(1), mesh[g] * posed.at.shape[2], posed.patches.faces, f)
+        corners = face_corners(posed.at.flatten(1), mesh[g] * posed.at.shape[2], posed.patches.faces, face)
         turns, height = _turns(corners.double() - origin, ray[g])
         real = turns.nonzero()[:, 0]
         yield place[real], turns[real], height[real]

@@ -88,14 +88,23 @@ def _search(vertices: Tensor, frames: Tensor, patches: Patches) -> Tensor:
 
 
 def depth_below(
-    vertices: Tensor, faces: Tensor, frame: Tensor, person: Tensor, vertex: Tensor, face: Tensor, weights: Tensor
+    vertices: Tensor,
+    faces: Tensor,
+    frame: Tensor,
+    person: Tensor,
+    vertex: Tensor,
+    face: Tensor,
+    weights: Tensor,
+    other: Tensor | None = None,
 ) -> Tensor:
     """(N,) depth of vertices below given points of the other's surface, differentiable in the vertices of both.
 
     The weights (N, 3) of the nearest point are held: to first order the distance does not change with them there, so
-    the gradient is that of the true depth. Arguments as in ``Inside`` and ``find_inside``.
+    the gradient is that of the true depth. Arguments as in ``Inside`` and ``find_inside``; ``other`` (N,) is whose
+    surface it is, if not that of the other of two.
     """
-    corners = vertices[(1 - person)[:, None], frame[:, None], faces[face]]
+    whose = 1 - person if other is None else other
+    corners = vertices[whose[:, None], frame[:, None], faces[face]]
     way = (corners * weights[..., None]).sum(1) - vertices[person, frame, vertex]
     with torch.no_grad():
         length = way.norm(dim=-1, keepdim=True)

@@ -3,7 +3,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
 
 import numpy as np
 import torch
@@ -83,8 +83,12 @@ class PenetrationSummary:
     @classmethod
     def join(cls, parts: list[PenetrationSummary]) -> PenetrationSummary:
         """Runs of frames one after the other."""
-        columns = [[getattr(part, field.name) for part in parts] for field in fields(cls)]
-        return cls(*(None if any(c is None for c in column) else np.concatenate(column) for column in columns))
+        volumes = [part.volume for part in parts if part.volume is not None]
+        return cls(
+            np.concatenate([part.max_depth for part in parts]),
+            np.concatenate([part.mean_depth for part in parts]),
+            np.concatenate(volumes) if len(volumes) == len(parts) else None,
+        )
 
     def figures(self) -> dict[str, float | int]:
         """A clip's figures, JSON types: millimetres, cubic centimetres, frames."""
