@@ -3,7 +3,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
 import numpy as np
@@ -180,6 +180,7 @@ def met_faces(
     before: Tensor,
     after: Tensor,
     blocks: tuple[Tensor, Tensor] | None = None,
+    keep: Callable[[Tensor, Tensor], Tensor] | None = None,
 ) -> Iterator[tuple[Tensor, Tensor, Tensor]]:
     """Every point and face such that the point lies in the face's box, drawn out.
 
@@ -188,6 +189,7 @@ def met_faces(
         mesh: (G,) int64, which mesh of ``posed`` each group is asked about.
         before, after: (3, G) by how much boxes are drawn out to lower and to higher coordinates; may be infinite.
         blocks: pairs (N,), (N,) of a group and a block, the only ones to look at.
+        keep: says which pairs (N,), (N,) of a group and a patch to look at.
 
     Yields:
         group (N,), point (N,) in its group, face (N,).
@@ -207,6 +209,9 @@ def met_faces(
     low, high = reach.low[:, group, None], reach.high[:, group, None]
     pair, patch = meet(low, high, rows(split.low, row, 2), rows(split.high, row, 2)).nonzero().unbind(1)
     group, patch = group[pair], block[pair] * size + patch
+    if keep is not None:
+        kept = keep(group, patch).nonzero()[:, 0]
+        group, patch = group[kept], patch[kept]
     row = mesh[group] * count + patch
     low, high = reach.low[:, group, None], reach.high[:, group, None]
     hit = meet(low, high, rows(posed.faces.low, row, 2), rows(posed.faces.high, row, 2))

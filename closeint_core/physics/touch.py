@@ -51,30 +51,60 @@ def part_gaps(
     low, high = vertices.amin(2) - reach, vertices.amax(2)
     near = ((low[0] <= high[1]) & (low[1] <= high[0])).all(1).nonzero()[:, 0]
     patches = patches_of(faces, vertices[0, 0])
+    bits = 1 << torch.arange(joints, device=parts.device)
+    group_parts = _mask(parts[patches.points], joints)  # (P, J) which parts a group of vertices, a patch is of
+    patch_bits = (_mask(face_part[patches.members], joints) * bits).sum(1)
     for part in near.split(_FRAMES[vertices.device.type]):
         frames = len(part)
         lattice = Lattice.around(vertices[:, part])
         at = lattice.put(vertices[:, part]).flatten(1, 2)
+        posed = pose(patches, at)
         flat, scale = at.flatten(1), lattice.scale.repeat(2)
         count, width = patches.points.shape
         groups = at.index_select(2, patches.points.reshape(-1)).reshape(3, 2 * frames * count, width)
-        mesh = torch.arange(2 * frames, device=at.device).roll(frames).repeat_interleave(count)
-        far = (reach * scale).float().repeat_interleave(count).expand(3, -1)
-        own = patches.own.repeat(2 * frames, 1)
-        for group, place, face in met_faces(groups, own, mesh, pose(patches, at), far, far):
-            body, vertex = group // count, patches.points[group % count, place]
-            pair = key(part[body % frames], body // frames, vertex, face)
-            point = groups.flatten(1).index_select(1, group * width + place)
-            corners = face_corners(flat, mesh[group] * at.shape[2], faces, face)
-            # A corner is as near as its face can be far; only faces whose box is nearer than that can be the nearest.
-            unit = scale[body]
-            most = (corners[0] - point).square().sum(0).double().sqrt() / unit
-            out.scatter_reduce_(0, pair, most.to(out.dtype), "amin")
-            least = box_gap(point, corners.amin(0), corners.amax(0)).double().sqrt() / unit
-            close = (least <= out[pair] * (1 + 1e-5)).nonzero()[:, 0]
-            gap = triangle_distance(point[:, close].double(), corners[..., close].double()).sqrt() / unit[close]
-            out.scatter_reduce_(0, pair[close], gap.to(out.dtype), "amin")
+        body_of = torch.arange(2 * frames, device=at.device).repeat_interleave(count)
+        mesh, own = (body_of + frames) % (2 * frames), patches.own.repeat(2 * frames, 1)
+        # What is closer than a little is found first: most of what is near is near because those parts touch.
+        for within in (reach / 6, reach):
+            far = (within * scale).float()[body_of].expand(3, -1)
+            table = out.view(-1, joints, joints)[part]
+            unsure = torch.cat([table, table.mT]) > (0 if within < reach else reach / 6)  # (2 t, J own, J other)
+            unsure_bits = (unsure * bits).sum(2)  # (2 t, J)
+            asked = torch.where(group_parts, unsure_bits[:, None], 0)  # (2 t, P, J)
+            asked = _any_bit(asked.flatten(0, 1))
+
+            def keep(group: Tensor, patch: Tensor, asked: Tensor = asked) -> Tensor:
+                return (asked[group] & patch_bits[patch]) != 0
+
+            for group, place, face in met_faces(groups, own, mesh, posed, far, far, keep=keep):
+                body = group // count
+                pair = key(part[body % frames], body // frames, patches.points[group % count, place], face)
+                rows = (out[pair] > 0).nonzero()[:, 0]
+                group, place, face, body, pair = (x[rows] for x in (group, place, face, body, pair))
+                point = groups.flatten(1).index_select(1, group * width + place)
+                corners = face_corners(flat, mesh[group] * at.shape[2], faces, face)
+                # A corner is as near as its face can be far; a face whose box is further than that is out.
+                unit = scale[body]
+                most = (corners[0] - point).square().sum(0).double().sqrt() / unit
+                out.scatter_reduce_(0, pair, most.to(out.dtype), "amin")
+                least = box_gap(point, corners.amin(0), corners.amax(0)).double().sqrt() / unit
+                close = (least <= out[pair] * (1 + 1e-5)).nonzero()[:, 0]
+                gap = triangle_distance(point[:, close].double(), corners[..., close].double()).sqrt() / unit[close]
+                out.scatter_reduce_(0, pair[close], gap.to(out.dtype), "amin")
     return out.reshape(-1, joints, joints)
+
+
+def _mask(parts: Tensor, joints: int) -> Tensor:
+    """(N, joints) bool, which parts occur in each row of (N, K)."""
+    return torch.zeros(len(parts), joints, dtype=torch.bool, device=parts.device).scatter_(1, parts, True)
+
+
+def _any_bit(bits: Tensor) -> Tensor:
+    """(N,) all bits that occur in each row of (N, K)."""
+    out = bits[:, 0]
+    for column in bits.unbind(1)[1:]:
+        out = out | column
+    return out
 
 
 def steady_contacts(gaps: Tensor, touch: float = TOUCH, release: float = RELEASE) -> Tensor:
