@@ -158,25 +158,36 @@ def metrics(
     truth: Annotated[
         Path | None, typer.Option(metavar="CLIP", help="A clip of the true motion to compare with.")
     ] = None,
+    plot: Annotated[
+        Path | None,
+        typer.Option(metavar="PNG", help="Also draw penetration, contacts and foot skate over time into this picture."),
+    ] = None,
     data: Data = None,
     as_json: Json = False,
 ) -> None:
-    """Measure a clip: reprojection, penetration, floor, foot skate, and the error against a known truth."""
+    """Measure a clip: reprojection, penetration, contacts, floor, foot skate, and the error against a known truth."""
     from closeint_core.body.data import load_body
     from closeint_core.clip import InteractionClip
     from closeint_core.evaluation.compare import compare_clips
-    from closeint_core.evaluation.quality import clip_quality
+    from closeint_core.evaluation.plot import plot_measures
+    from closeint_core.evaluation.quality import clip_quality, measure_clip
 
     clip = InteractionClip.load(path)
-    result = clip_quality(clip, load_body(clip.body, data))
+    body = load_body(clip.body, data)
+    measures = measure_clip(clip, body)
+    result = clip_quality(clip, body, measures)
+    if plot is not None:
+        plot_measures(clip, measures, plot, path.name)
     if truth is not None:
         result["truth"] = compare_clips(clip, InteractionClip.load(truth), data)
     if as_json:
         _print_json(result)
         return
     console = Console(soft_wrap=True)
-    against = result.pop("truth", None)
+    against, touching = result.pop("truth", None), result.pop("touching_parts", None)
     console.print(_table(str(path), result))
+    if touching:
+        console.print(_table("touching, frames", touching))
     if against is not None:
         console.print(_table(f"against {truth}", against))
 

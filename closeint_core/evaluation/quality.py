@@ -3,62 +3,144 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
+import torch
 
-from closeint_core.body.data import BodyData
+from closeint_core.body.data import JOINT_NAMES, BodyData
 from closeint_core.body.skinning import clip_vertices
 from closeint_core.clip import InteractionClip
-from closeint_core.physics.penetration import measure_penetration
+from closeint_core.physics.inside import find_inside
+from closeint_core.physics.penetration import PenetrationSummary, summarise
+from closeint_core.physics.self_penetration import SolidParts
+from closeint_core.physics.touch import part_gaps, steady_contacts
+from closeint_core.physics.volume import shared_volume
 
 _CONFIDENT = 0.5
+_FEET = ((20, 22, 24), (21, 23, 25))  # Halpe-26: big toe, small toe, heel of the left and the right foot
+_SELF = 0.005  # metres inside itself that count
 
 
-def clip_quality(clip: InteractionClip, body: BodyData) -> dict[str, Any]:
-    """Quality figures of a clip: JSON types, millimetres and pixels.
+@dataclass
+class ClipMeasures:
+    """What is measured in every frame of a clip of P people and T frames, metres.
 
-    ``reprojection_px`` is the median over keypoints observed with confidence of at least 0.5.
-    ``foot_skate_mm`` is the mean movement per frame of feet the clip says are planted.
+    Attributes:
+        penetration: of a pair; zero otherwise. Its volume is None unless asked for.
+        self_depth: (P, T) deepest vertex inside another part of its own body; None unless asked for.
+        touching: (T, 24, 24) bool, part of person 0 touches part of person 1, measured on the skins; None unless asked
+            for, or if there are not two people.
+        joints: (P, T, 24, 3). keypoints: (P, T, 26, 3) Halpe-26. lowest: (P, T) height of the lowest vertex.
+        slide: (P, T - 1, 2) horizontal way of the left and the right foot from a frame to the next; NaN where the clip
+            does not say that it is planted in both.
     """
-    frames = clip.frames
-    halpe = body.halpe_regressor
-    keypoints = np.zeros((clip.people, frames, 26, 3), np.float32)
-    joints = np.zeros((clip.people, frames, 24, 3), np.float32)
-    lowest = np.zeros((clip.people, frames))
-    deepest, mean_depth = np.zeros(frames), np.zeros(frames)
+
+    penetration: PenetrationSummary
+    self_depth: np.ndarray | None
+    touching: np.ndarray | None
+    joints: np.ndarray
+    keypoints: np.ndarray
+    lowest: np.ndarray
+    slide: np.ndarray
+
+
+def measure_clip(clip: InteractionClip, body: BodyData, detailed: bool = True) -> ClipMeasures:
+    """Measure every frame of a clip.
+
+    Args:
+        detailed: also volumes, the bodies inside themselves and which parts touch, which take several times as long.
+
+    Raises:
+        CloseintError: the clip's poses give vertices that are no numbers.
+    """
+    keypoints = np.zeros((clip.people, clip.frames, 26, 3), np.float32)
+    joints = np.zeros((clip.people, clip.frames, 24, 3), np.float32)
+    lowest = np.zeros((clip.people, clip.frames), np.float32)
+    self_depth = np.zeros((clip.people, clip.frames), np.float32)
+    faces = torch.as_tensor(body.faces, dtype=torch.int64)
+    parts = torch.as_tensor(body.parts, dtype=torch.int64)
+    solids = SolidParts(body) if detailed else None
+    summaries, gaps = [], []
     for part, vertices, posed in clip_vertices(clip, body):
-        keypoints[:, part] = halpe @ vertices
+        keypoints[:, part] = body.halpe_regressor @ vertices
         joints[:, part] = posed
         lowest[:, part] = vertices[..., 2].min(-1)
+        frames = vertices.shape[1]
+        at = torch.as_tensor(vertices)
         if clip.people == 2:
-            found = measure_penetration(vertices, body.faces)
-            deepest[part], mean_depth[part] = found.max_depth, found.mean_depth
-    error = np.linalg.norm(clip.project(keypoints) - clip.keypoints2d[..., :2], axis=-1)
+            inside = find_inside(at, faces)
+            summaries.append(summarise(inside, frames, vertices.shape[2]))
+            if detailed:
+                summaries[-1].volume = shared_volume(at, faces, inside).numpy()
+                gaps.append(part_gaps(at, faces, parts, inside=inside))
+        else:
+            zero = np.zeros(frames)
+            summaries.append(PenetrationSummary(zero, zero, zero if detailed else None))
+        if solids is not None:
+            own = solids.find_inside(at)
+            deepest = torch.zeros(clip.people * frames).scatter_reduce(
+                0, own.person * frames + own.frame, own.depth, "amax"
+            )
+            self_depth[:, part] = deepest.reshape(clip.people, frames).numpy()
+    feet = keypoints[:, :, _FEET].mean(-2)  # (P, T, 2, 3)
+    planted = np.minimum(clip.foot_contacts[:, 1:], clip.foot_contacts[:, :-1]) > 0.5
+    slide = np.linalg.norm(np.diff(feet, axis=1)[..., :2], axis=-1)
+    return ClipMeasures(
+        penetration=PenetrationSummary.join(summaries),
+        self_depth=self_depth if detailed else None,
+        touching=steady_contacts(torch.cat(gaps)).numpy() if gaps else None,
+        joints=joints,
+        keypoints=keypoints,
+        lowest=lowest,
+        slide=np.where(planted, slide, np.nan),
+    )
+
+
+def clip_quality(clip: InteractionClip, body: BodyData, measures: ClipMeasures | None = None) -> dict[str, Any]:
+    """Quality figures of a clip: JSON types, millimetres, pixels and cubic centimetres.
+
+    ``reprojection_px`` is the median over keypoints observed with confidence of at least 0.5.
+    ``mean_penetration_mm`` is the depth averaged over all vertices and frames (A-PD).
+    ``foot_skate_mm`` is the mean movement per frame of feet the clip says are planted.
+    Detailed ``measures``, if given, add the volume inside both bodies, each person's deepest vertex in itself and in how
+    many frames it is beyond 5 mm, and which parts touch in how many frames.
+    """
+    measures = measure_clip(clip, body, detailed=False) if measures is None else measures
+    error = np.linalg.norm(clip.project(measures.keypoints) - clip.keypoints2d[..., :2], axis=-1)
     confident = np.nan_to_num(clip.keypoints2d[..., 2]) >= _CONFIDENT
     error = error[confident & np.isfinite(error)]
-    feet = keypoints[:, :, [[20, 22, 24], [21, 23, 25]]].mean(-2)  # (P, T, 2, 3)
-    planted = np.minimum(clip.foot_contacts[:, 1:], clip.foot_contacts[:, :-1]) > 0.5
-    slide = np.linalg.norm(np.diff(feet, axis=1)[..., :2], axis=-1)[planted]
-    jerk = np.diff(joints, n=2, axis=1)
+    slide = measures.slide[np.isfinite(measures.slide)]
+    acceleration = np.diff(measures.joints, n=2, axis=1)
     result: dict[str, Any] = {
         "people": clip.people,
-        "frames": frames,
-        "seconds": round(frames / clip.fps, 3),
+        "frames": clip.frames,
+        "seconds": round(clip.frames / clip.fps, 3),
         "visible_frames": clip.visible.sum(1).astype(int).tolist(),
         "reprojection_px": _rounded(np.median(error)) if len(error) else None,
-        "max_penetration_mm": _rounded(1000 * deepest.max()),
-        "mean_penetration_mm": _rounded(1000 * mean_depth.mean(), 4),
-        "frames_over_5mm": int((deepest > 0.005).sum()),
-        "frames_over_10mm": int((deepest > 0.010).sum()),
-        "frames_over_20mm": int((deepest > 0.020).sum()),
+        **measures.penetration.figures(),
         "frames_in_contact": int((clip.contacts > 0.5).any((0, 2)).sum()),
-        "lowest_point_mm": _rounded(1000 * lowest.min()),
+        "lowest_point_mm": _rounded(1000 * measures.lowest.min()),
         "foot_skate_mm": _rounded(1000 * slide.mean()) if len(slide) else None,
-        "acceleration_mm": _rounded(1000 * np.linalg.norm(jerk, axis=-1).mean()) if frames > 2 else None,
+        "acceleration_mm": _rounded(1000 * np.linalg.norm(acceleration, axis=-1).mean()) if clip.frames > 2 else None,
         "stature_cm": [_rounded(100 * stature(body, betas)) for betas in clip.betas],
     }
+    if measures.self_depth is not None:
+        result["max_self_penetration_mm"] = [_rounded(1000 * depth) for depth in measures.self_depth.max(1)]
+        result["self_penetration_frames"] = (measures.self_depth > _SELF).sum(1).tolist()
+    if measures.touching is not None:
+        result["frames_touching"] = int(measures.touching.any((1, 2)).sum())
+        result["touching_parts"] = {name: frames for name, _, frames in touching_parts(measures.touching)}
     return result
+
+
+def touching_parts(touching: np.ndarray) -> list[tuple[str, tuple[int, int], int]]:
+    """Pairs of parts that touch at all, longest first: "part of person 0 - part of person 1", the pair, frames."""
+    frames = touching.sum(0)
+    pairs = [(int(a), int(b)) for a, b in np.argwhere(frames)]
+    pairs.sort(key=lambda pair: (-frames[pair], pair))
+    return [(f"{JOINT_NAMES[a]} - {JOINT_NAMES[b]}", (a, b), int(frames[a, b])) for a, b in pairs]
 
 
 def stature(body: BodyData, betas: np.ndarray) -> float:

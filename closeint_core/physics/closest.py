@@ -12,7 +12,7 @@ from torch import Tensor
 
 from closeint_core.physics.patches import Posed, rows
 
-_POINTS = {"cpu": 1 << 10, "cuda": 1 << 18}  # at a time
+_POINTS = {"cpu": 1 << 10, "cuda": 1 << 17}  # at a time
 _ROUNDING = 1 + 1e-5  # of bounds in float32
 
 
@@ -43,7 +43,7 @@ def _nearest(points: Tensor, mesh: Tensor, posed: Posed) -> Tensor:
     # A vertex in each block, then in each patch of the blocks that may be nearest, then all of the best patch.
     sample = patches.faces[patches.members[:, 0], 0]  # (P,) a vertex of each patch
     sampled = posed.at.index_select(2, sample)  # (3, M, P)
-    gap = _gap(points[..., None], rows(posed.blocks.low, mesh, 1), rows(posed.blocks.high, mesh, 1))
+    gap = box_gap(points[..., None], rows(posed.blocks.low, mesh, 1), rows(posed.blocks.high, mesh, 1))
     most = _reach(points[..., None], rows(sampled[..., size // 2 :: size], mesh, 1)).amin(1)
     point, block = (gap <= most[:, None] * _ROUNDING).nonzero().unbind(1)
 
@@ -57,12 +57,12 @@ def _nearest(points: Tensor, mesh: Tensor, posed: Posed) -> Tensor:
     most = torch.minimum(most, _reach(points[..., None], vertices).amin(1))
 
     groups = posed.groups.low.unflatten(2, (-1, size)), posed.groups.high.unflatten(2, (-1, size))
-    gap = _gap(at, rows(groups[0], row, 2), rows(groups[1], row, 2))
+    gap = box_gap(at, rows(groups[0], row, 2), rows(groups[1], row, 2))
     pair, patch = (gap <= most[point, None] * _ROUNDING).nonzero().unbind(1)
     point, patch = point[pair], block[pair] * size + patch
 
     row = mesh[point] * count + patch
-    gap = _gap(points[:, point, None], rows(posed.faces.low, row, 2), rows(posed.faces.high, row, 2))
+    gap = box_gap(points[:, point, None], rows(posed.faces.low, row, 2), rows(posed.faces.high, row, 2))
     pair, member = (gap <= most[point, None] * _ROUNDING).nonzero().unbind(1)
     point, face = point[pair], patches.members[patch[pair], member]
     corners = face_corners(flat, base[point], patches.faces, face)
@@ -82,13 +82,13 @@ def _reach(at: Tensor, to: Tensor) -> Tensor:
     return (to - at).square_().sum(0)
 
 
-def _gap(at: Tensor, low: Tensor, high: Tensor) -> Tensor:
+def box_gap(at: Tensor, low: Tensor, high: Tensor) -> Tensor:
     """Squared distance of points (3, ...) to boxes, 0 inside."""
     return torch.maximum(low - at, at - high).clamp_(min=0).square_().sum(0)
 
 
 def face_corners(at: Tensor, base: Tensor, faces: Tensor, face: Tensor) -> Tensor:
-    """(corner, 3, N) corners of ``face`` (N,), where ``base`` (N,) is the first vertex of its mesh in ``at`` (3, M V)."""
+    """(corner, 3, N) corners of ``face`` (N,); ``base`` (N,) is the first vertex of its mesh in ``at`` (3, M V)."""
     return torch.stack([at.index_select(1, base + vertex) for vertex in faces.index_select(0, face).unbind(1)])
 
 
@@ -145,4 +145,4 @@ def triangle_weights(points: Tensor, corners: Tensor) -> Tensor:
     edge = torch.stack(far).argmin(0, keepdim=True)
     second = torch.where(within, v, second.gather(0, edge)[0])
     third = torch.where(within, w, third.gather(0, edge)[0])
-    return torch.stack([1 - second - third, second, third])
+    return torch.stack([(1 - second - third).clamp(min=0), second, third])

@@ -11,7 +11,7 @@ from torch.nn.functional import normalize
 
 from closeint_core.errors import CloseintError
 from closeint_core.physics.closest import face_corners, nearest_faces, triangle_weights
-from closeint_core.physics.crossings import to_lattice, winding_numbers
+from closeint_core.physics.crossings import Lattice, winding_numbers
 from closeint_core.physics.patches import Patches, patches_of, pose
 
 _FRAMES = {"cpu": 4, "cuda": 64}  # at a time; what a CPU works on should fit its cache
@@ -69,8 +69,8 @@ def find_inside(vertices: Tensor, faces: Tensor) -> Inside:
 
 
 def _search(vertices: Tensor, frames: Tensor, patches: Patches) -> Tensor:
-    """(N, 4) frame, person, vertex and nearest face of vertices inside; ``vertices`` (2, t, V, 3) are ``frames`` (t,)."""
-    at = to_lattice(vertices).flatten(1, 2)  # (3, 2 t, V)
+    """(N, 4) frame, person, vertex, nearest face of vertices inside; ``vertices`` (2, t, V, 3) are ``frames`` (t,)."""
+    at = Lattice.around(vertices).put(vertices).flatten(1, 2)  # (3, 2 t, V)
     posed = pose(patches, at)
     count, width = patches.points.shape
     bodies = at.shape[1]
@@ -88,14 +88,23 @@ def _search(vertices: Tensor, frames: Tensor, patches: Patches) -> Tensor:
 
 
 def depth_below(
-    vertices: Tensor, faces: Tensor, frame: Tensor, person: Tensor, vertex: Tensor, face: Tensor, weights: Tensor
+    vertices: Tensor,
+    faces: Tensor,
+    frame: Tensor,
+    person: Tensor,
+    vertex: Tensor,
+    face: Tensor,
+    weights: Tensor,
+    other: Tensor | None = None,
 ) -> Tensor:
     """(N,) depth of vertices below given points of the other's surface, differentiable in the vertices of both.
 
     The weights (N, 3) of the nearest point are held: to first order the distance does not change with them there, so
-    the gradient is that of the true depth. Arguments as in ``Inside`` and ``find_inside``.
+    the gradient is that of the true depth. Arguments as in ``Inside`` and ``find_inside``; ``other`` (N,) is whose
+    surface it is, if not that of the other of two.
     """
-    corners = vertices[(1 - person)[:, None], frame[:, None], faces[face]]
+    whose = 1 - person if other is None else other
+    corners = vertices[whose[:, None], frame[:, None], faces[face]]
     way = (corners * weights[..., None]).sum(1) - vertices[person, frame, vertex]
     with torch.no_grad():
         length = way.norm(dim=-1, keepdim=True)

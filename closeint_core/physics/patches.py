@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
 import numpy as np
@@ -11,6 +12,7 @@ from torch import Tensor
 
 _FACES = 48  # of a patch at most
 _BLOCK = 8  # patches of a block
+_TESTS = {"cpu": 1 << 20, "cuda": 1 << 26}  # of a face and a point in memory at a time
 
 
 @dataclass(frozen=True, eq=False)
@@ -121,7 +123,7 @@ def halve(points: np.ndarray, size: int) -> list[np.ndarray]:
 
 
 def filled(rows: list[np.ndarray]) -> tuple[np.ndarray, np.ndarray]:
-    """Lists of unequal length as the rows of one array filled up with repeats (zeros if empty), and where not filled."""
+    """Lists of unequal length as rows of an array, filled up with repeats (zeros if empty), and where they are real."""
     width = max(len(row) for row in rows)
     out = np.zeros((len(rows), max(width, 1)), np.int64)
     for line, row in zip(out, rows, strict=True):
@@ -163,3 +165,68 @@ def meet(low: Tensor, high: Tensor, boxes_low: Tensor, boxes_high: Tensor) -> Te
 def rows(array: Tensor, index: Tensor, axes: int) -> Tensor:
     """Rows of (3, ..., K): ``index`` (N,) into the ``axes`` axes after the first taken as one. (3, N, K...)."""
     return array.flatten(1, axes).index_select(1, index)
+
+
+def group_boxes(points: Tensor, own: Tensor) -> Boxes:
+    """The boxes (3, G) around groups of points (3, G, L), of those that are ``own`` (G, L)."""
+    return Boxes(torch.where(own, points, torch.inf).amin(2), torch.where(own, points, -torch.inf).amax(2))
+
+
+def met_faces(
+    points: Tensor,
+    own: Tensor,
+    mesh: Tensor,
+    posed: Posed,
+    before: Tensor,
+    after: Tensor,
+    blocks: tuple[Tensor, Tensor] | None = None,
+    keep: Callable[[Tensor, Tensor], Tensor] | None = None,
+) -> Iterator[tuple[Tensor, Tensor, Tensor]]:
+    """Every point and face such that the point lies in the face's box, drawn out.
+
+    Args:
+        points: (3, G, L) in G groups of L. own: (G, L) bool, which of them are wanted.
+        mesh: (G,) int64, which mesh of ``posed`` each group is asked about.
+        before, after: (3, G) by how much boxes are drawn out to lower and to higher coordinates; may be infinite.
+        blocks: pairs (N,), (N,) of a group and a block, the only ones to look at.
+        keep: says which pairs (N,), (N,) of a group and a patch to look at.
+
+    Yields:
+        group (N,), point (N,) in its group, face (N,).
+    """
+    box = group_boxes(points, own)
+    reach = Boxes(box.low - after, box.high + before)
+    if blocks is None:
+        blocks_low, blocks_high = rows(posed.blocks.low, mesh, 1), rows(posed.blocks.high, mesh, 1)
+        group, block = meet(reach.low[..., None], reach.high[..., None], blocks_low, blocks_high).nonzero().unbind(1)
+    else:
+        group, block = blocks
+    # From blocks to patches to faces: each time only those that the box meets.
+    count = len(posed.patches.members)
+    size = count // posed.blocks.low.shape[2]
+    row = mesh[group] * (count // size) + block
+    split = Boxes(posed.groups.low.unflatten(2, (-1, size)), posed.groups.high.unflatten(2, (-1, size)))
+    low, high = reach.low[:, group, None], reach.high[:, group, None]
+    pair, patch = meet(low, high, rows(split.low, row, 2), rows(split.high, row, 2)).nonzero().unbind(1)
+    group, patch = group[pair], block[pair] * size + patch
+    if keep is not None:
+        kept = keep(group, patch).nonzero()[:, 0]
+        group, patch = group[kept], patch[kept]
+    row = mesh[group] * count + patch
+    low, high = reach.low[:, group, None], reach.high[:, group, None]
+    hit = meet(low, high, rows(posed.faces.low, row, 2), rows(posed.faces.high, row, 2))
+    hit &= posed.patches.real.index_select(0, patch)
+    pair, member = hit.nonzero().unbind(1)
+    group, row = group[pair], row[pair] * hit.shape[1] + member
+    face = posed.patches.members[patch[pair], member]
+
+    # Every point against every face that its group's box meets.
+    step = max(_TESTS[own.device.type] // own.shape[1], 1)
+    points = torch.where(own, points, torch.nan)  # meets nothing
+    for start in range(0, len(group), step):
+        g, r, f = (x[start : start + step] for x in (group, row, face))
+        low = rows(posed.faces.low, r, 3) - before[:, g]
+        high = rows(posed.faces.high, r, 3) + after[:, g]
+        at = points.index_select(1, g)
+        pair, point = meet(at, at, low[..., None], high[..., None]).nonzero().unbind(1)
+        yield g[pair], point, f[pair]
