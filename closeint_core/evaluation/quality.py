@@ -19,6 +19,7 @@ def clip_quality(clip: InteractionClip, body: BodyData) -> dict[str, Any]:
     """Quality figures of a clip: JSON types, millimetres and pixels.
 
     ``reprojection_px`` is the median over keypoints observed with confidence of at least 0.5.
+    ``penetration_mm`` has a value for every frame: how deep the two are in each other (zeros without a pair).
     ``foot_skate_mm`` is the mean movement per frame of feet the clip says are planted.
     """
     frames = clip.frames
@@ -48,6 +49,7 @@ def clip_quality(clip: InteractionClip, body: BodyData) -> dict[str, Any]:
         "visible_frames": clip.visible.sum(1).astype(int).tolist(),
         "reprojection_px": _rounded(np.median(error)) if len(error) else None,
         "max_penetration_mm": _rounded(1000 * deepest.max()),
+        "penetration_mm": [_rounded(1000 * depth) for depth in deepest],
         "mean_penetration_mm": _rounded(1000 * mean_depth.mean(), 4),
         "frames_over_5mm": int((deepest > 0.005).sum()),
         "frames_over_10mm": int((deepest > 0.010).sum()),
