@@ -3,6 +3,7 @@
 
 # No postponed annotations here: Blender reads properties from them.
 import contextlib
+import functools
 import os
 from pathlib import Path
 from typing import Any
@@ -210,11 +211,8 @@ class CLOSEINT_OT_drop_video(bpy.types.Operator):
         area = context.area
         if area is not None and area.type == "VIEW_3D":
             area.spaces.active.show_region_ui = True
-            region = next((region for region in area.regions if region.type == "UI"), None)
-            if region is not None and hasattr(region, "active_panel_category"):
-                # Before its first drawing a sidebar has no tabs.
-                with contextlib.suppress(TypeError, AttributeError):
-                    region.active_panel_category = CATEGORY
+            if not bpy.app.background:
+                bpy.app.timers.register(functools.partial(_show_tab, area.as_pointer(), [20]), first_interval=0.05)
         self.report({"INFO"}, "Video chosen; press Reconstruct in the sidebar (N), tab closeint")
         return {"FINISHED"}
 
@@ -230,6 +228,20 @@ class CLOSEINT_FH_video(bpy.types.FileHandler):
     @classmethod
     def poll_drop(cls, context):  # type: ignore[no-untyped-def]
         return context.area is not None and context.area.type == "VIEW_3D"
+
+
+def _show_tab(area_pointer: int, tries: list[int]) -> float | None:
+    """Bring the tab to the front; a timer, since a sidebar has no tabs before it is drawn for the first time."""
+    tries[0] -= 1
+    for window in bpy.context.window_manager.windows:
+        for area in window.screen.areas:
+            if area.as_pointer() == area_pointer:
+                region = next((region for region in area.regions if region.type == "UI"), None)
+                with contextlib.suppress(TypeError, AttributeError):
+                    region.active_panel_category = CATEGORY
+                    region.tag_redraw()
+                    return None
+    return 0.1 if tries[0] > 0 else None
 
 
 def absolute(path: str) -> Path:

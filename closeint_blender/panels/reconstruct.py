@@ -35,14 +35,17 @@ class CLOSEINT_PT_reconstruct(_Panel, bpy.types.Panel):
         settings = context.scene.closeint
         kind, text = session.worker_state()
         if kind != "ready":
-            paragraph(layout, f"{text}.", context, icon="ERROR")
-            row = layout.row()
-            row.scale_y = 1.4
-            row.operator("closeint.install", text="Install" if kind == "missing" else "Repair", icon="IMPORT")
-            if not bpy.app.online_access:
-                paragraph(layout, "Installing downloads packages; Blender's online access is off.", context)
-                layout.operator("extensions.userpref_allow_online", text="Allow Online Access", icon="INTERNET")
             running = [job for job in session.jobs() if job.command in ("install", "remove")]
+            if running:
+                paragraph(layout, "Some minutes; Blender stays usable meanwhile.", context, icon="INFO")
+            else:
+                paragraph(layout, f"{text}.", context, icon="ERROR")
+                row = layout.row()
+                row.scale_y = 1.4
+                row.operator("closeint.install", text="Install" if kind == "missing" else "Repair", icon="IMPORT")
+                if not bpy.app.online_access:
+                    paragraph(layout, "Installing downloads packages; Blender's online access is off.", context)
+                    layout.operator("extensions.userpref_allow_online", text="Allow Online Access", icon="INTERNET")
             progress(layout, running)
             for job in running:
                 if line := job.stage.partition("\n")[2]:

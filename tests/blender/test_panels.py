@@ -65,12 +65,9 @@ def test_property_groups_have_no_methods(source: Path) -> None:
 
 def test_ends_well_after_unregistering(runtime: BlenderRuntime, tmp_path: Path) -> None:
     if not runtime.is_module or runtime.number >= (4, 5):
-        pytest.skip(
-            "bpy 4.2 as a module is the one that crashed; later ones hang at their exit now and then by themselves"
-        )
+        pytest.skip("only bpy 4.2 crashed there; later ones may hang at their end by themselves")
     script = tmp_path / "script.py"
-    script.write_text(
-        f"import sys; sys.path.insert(0, {str(ROOT)!r})\nimport bpy, closeint_blender as c; c.register(); c.unregister()"
-    )
+    lines = [f"import sys; sys.path.insert(0, {str(ROOT)!r})", "import bpy, closeint_blender as c"]
+    script.write_text("\n".join([*lines, "c.register()", "c.unregister()"]))
     done = subprocess.run(runtime.python_command(script), capture_output=True, text=True, timeout=120)
     assert done.returncode == 0, done.stderr[-2000:]
