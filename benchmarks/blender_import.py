@@ -62,13 +62,13 @@ def measure(frames: int, runs: int) -> int:
     """Runs in Blender; prints the figures."""
     import bpy
 
-    from closeint_blender.importer import build
+    from closeint_blender.importer import build, motion
     from closeint_blender.importer.fcurves import curves_of
 
     def once(path: Path) -> tuple[float, float, int]:
         bpy.ops.wm.read_factory_settings(use_empty=True)
         writing = 0.0
-        writer = build.write_action
+        writer = motion.write_action
 
         def timed(*arguments: Any) -> Any:
             nonlocal writing
@@ -77,7 +77,7 @@ def measure(frames: int, runs: int) -> int:
             writing += time.perf_counter() - begin
             return action
 
-        with mock.patch.object(build, "write_action", timed):
+        with mock.patch.object(motion, "write_action", timed):
             begin = time.perf_counter()
             result = build.import_clip(bpy.context, path)
             total = time.perf_counter() - begin
@@ -88,7 +88,7 @@ def measure(frames: int, runs: int) -> int:
         path = Path(folder) / "benchmark.closeint.npz"
         make_clip(path, frames)
         ours = min(once(path) for _ in range(runs))
-        with mock.patch.object(build, "write_action", insert_keyframes):
+        with mock.patch.object(motion, "write_action", insert_keyframes):
             slow = once(path)
     assert ours[2] == slow[2], "the two importers made different numbers of keys"
     print(f"Blender {bpy.app.version_string}, {frames} frames, 2 people, {ours[2]} keys")

@@ -15,16 +15,18 @@ import sys
 import time
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 import bpy
 
 from closeint_core.clip import SUFFIX
 from closeint_core.errors import Cancelled, CloseintError
+from closeint_core.reconstruction.choices import model_names
 from closeint_core.worker.client import Job
 
 from . import session
 from .exports import EXPORTERS, export_scene, require_exporter
+from .importer.options import ImportOptions, Timing
 from .operators.jobs import Terminal
 from .operators.reconstruct import VIDEO_SUFFIXES
 from .scene_file import fill_scene, save_scene
@@ -65,7 +67,10 @@ def _parser() -> argparse.ArgumentParser:
     add.add_argument("--people", metavar="I,J", help="numbers of the two people, by first appearance; default: auto")
     add.add_argument("--focal", type=float, metavar="PX", help="focal length in pixels, if known")
     add.add_argument(
-        "--model", default="default", choices=("default", "reference"), help="reference: published networks"
+        "--model",
+        default=model_names()[0],
+        choices=model_names(),
+        help="what finds the motion (default: %(default)s); reference: the published networks",
     )
     add.add_argument("--body", default="default", help="default, smpl-neutral, smpl-male, smpl-female, or a file")
     add.add_argument("--quality", default="standard", choices=("draft", "standard", "high"))
@@ -79,7 +84,9 @@ def _parser() -> argparse.ArgumentParser:
     add.set_defaults(run=_import)
     add.add_argument("inputs", nargs="+", type=Path, metavar="CLIP", help="*.closeint.npz")
     _add_outputs(add)
-    add.add_argument("--footage", default="", help="video or image folder, instead of the one the clip names")
+    add.add_argument(
+        "--footage", dest="footage_file", default="", help="video or image folder, instead of the one the clip names"
+    )
 
     add = commands.add_parser("doctor", help="what is installed and what is missing")
     add.set_defaults(run=_doctor)
@@ -97,6 +104,40 @@ def _add_outputs(parser: argparse.ArgumentParser) -> None:
         )
     parser.add_argument("--out", type=Path, metavar="DIR", help="folder of what has no FILE (default: beside what has)")
     parser.add_argument("--start-frame", type=int, default=1, help="scene frame of the first frame (default 1)")
+    parser.add_argument(
+        "--timing",
+        default="clip",
+        choices=[timing.lower() for timing in get_args(Timing)],
+        help="clip: the scene takes the clip's rate (default); scene: the scene keeps its rate, the motion its speed; "
+        "frames: a frame is a frame",
+    )
+    parser.add_argument("--fps", type=_rate, help="frame rate of the scene; without --timing, --timing scene")
+    for name, what in (
+        ("meshes", "armatures only"),
+        ("camera", "no camera, and no footage"),
+        ("footage", "no footage behind the camera"),
+    ):
+        parser.add_argument(f"--no-{name}", dest=name, action="store_false", help=what)
+    parser.add_argument("--floor", action="store_true", help="also a floor that catches shadows")
+    parser.add_argument("--nla", action="store_true", help="the motion in NLA strips")
+
+
+def _rate(text: str) -> float:
+    """A frame rate that Blender can have."""
+    try:
+        rate = float(text)
+    except ValueError:
+        rate = 0.0
+    if not 1 <= rate <= 1000:
+        raise argparse.ArgumentTypeError(f"{text!r} is not a rate from 1 to 1000")
+    return rate
+
+
+def _import_options(options: argparse.Namespace) -> ImportOptions:
+    names = ("start_frame", "meshes", "camera", "footage", "floor", "nla")
+    keeps_rate = options.fps is not None and options.timing == "clip"
+    timing: Timing = "SCENE" if keeps_rate else options.timing.upper()
+    return ImportOptions(timing=timing, **{name: getattr(options, name) for name in names})
 
 
 # -- commands ----------------------------------------------------------------------------------------------------
@@ -136,7 +177,7 @@ def _one(
         shown.end()
     report |= {"clip": str(clip), "people": job.result["people"], "frames": job.result["frames"]}
     report["warnings"] += job.warnings
-    _write(clip, outputs, options.start_frame, str(path), report)
+    _write(clip, outputs, options, str(path), report)
 
 
 def _import(options: argparse.Namespace) -> int:
@@ -147,7 +188,7 @@ def _import(options: argparse.Namespace) -> int:
 
     def one(path: Path, report: dict[str, Any]) -> None:
         report["clip"] = str(path)
-        _write(path, _outputs(path, options), options.start_frame, options.footage, report)
+        _write(path, _outputs(path, options), options, options.footage_file, report)
 
     return _each(options.inputs, options, one)
 
@@ -272,13 +313,15 @@ def _beside(path: Path, options: argparse.Namespace, named: dict[str, Path], suf
     return model.parent / f"{model.stem}{suffix}" if model else Path.cwd() / f"{stem}{suffix}"
 
 
-def _write(clip: Path, outputs: dict[str, Path], start_frame: int, footage: str, report: dict[str, Any]) -> None:
+def _write(
+    clip: Path, outputs: dict[str, Path], options: argparse.Namespace, footage: str, report: dict[str, Any]
+) -> None:
     """The files of one clip, by way of an empty scene."""
     if not outputs:
         return
     # Preferences and extensions stay, which read_factory_settings would drop.
     bpy.ops.wm.read_homefile(use_empty=True, use_factory_startup=True)
-    report["warnings"] += fill_scene(clip, footage, start_frame).warnings
+    report["warnings"] += fill_scene(clip, footage, _import_options(options), options.fps).warnings
     for kind, path in outputs.items():
         if kind == "blend":
             save_scene(path)

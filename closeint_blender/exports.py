@@ -21,11 +21,15 @@ def _fbx(path: str) -> None:
         bake_anim_use_all_actions=False,
         bake_anim_use_nla_strips=False,
         bake_anim_simplify_factor=0.0,  # the motion as it is
+        colors_type="NONE",  # some programs would show the contacts' colours instead of the materials'
     )
 
 
 def _glb(path: str) -> None:
-    bpy.ops.export_scene.gltf(filepath=path, export_format="GLB", export_cameras=True)
+    options: dict[str, Any] = {"export_vertex_color": "NONE", "export_all_vertex_colors": False}
+    known = bpy.ops.export_scene.gltf.get_rna_type().properties.keys()
+    options = {name: value for name, value in options.items() if name in known}
+    bpy.ops.export_scene.gltf(filepath=path, export_format="GLB", export_cameras=True, **options)
 
 
 def _usd(path: str) -> None:

@@ -22,7 +22,7 @@ try:
 except ImportError:
     sys.exit("make_scene: this Python has no bpy. Use a Python with bpy, or blender --background --python.")
 
-from closeint_blender.importer.options import ImportResult
+from closeint_blender.importer.options import ImportOptions, ImportResult
 from closeint_blender.scene_file import fill_scene, save_scene
 from closeint_core.errors import CloseintError
 
@@ -40,7 +40,7 @@ def make_scene(clip: Path, blend: Path, footage: str = "", start_frame: int = 1)
         CloseintError: the clip or its body cannot be used, or the file cannot be written.
     """
     bpy.ops.wm.read_factory_settings(use_empty=True)
-    result = fill_scene(clip, footage, start_frame)
+    result = fill_scene(clip, footage, ImportOptions(start_frame=start_frame))
     save_scene(blend)
     return result
 

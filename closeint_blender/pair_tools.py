@@ -20,6 +20,7 @@ from .analysis.points import pose_skeleton
 from .analysis.series import jitter, joints_of, reprojection
 from .importer.character import rest_matrices
 from .importer.evidence import write_series
+from .importer.evidence_rules import stored_depths
 from .importer.motion import keys_between, read_motion, recorded_action, reference_of
 from .importer.pair import Pair, PairMotion, read_pair
 
@@ -104,12 +105,21 @@ def is_measured(pair: Pair) -> bool:
 
 def _stored_depths(clip: InteractionClip | None, motion: PairMotion) -> np.ndarray | None:
     """(T,) metres, if the clip has them and the motion has not been changed since."""
-    quality = clip.metadata.get("quality") if clip is not None else None
-    stored = quality.get("penetration_mm") if isinstance(quality, dict) else None
-    if clip is None or not isinstance(stored, list) or len(stored) != clip.frames:
+    stored = stored_depths(clip) if clip is not None else None
+    if clip is None or stored is None:
         return None
     same = np.allclose(clip.transl, motion.transl, atol=1e-4) and np.allclose(clip.poses, motion.poses, atol=1e-3)
-    return np.array(stored, np.float32) / 1000 if same else None
+    return stored if same else None
+
+
+def clip_depths(clip: InteractionClip) -> np.ndarray | None:
+    """(T,) metres that a clip's two people are in each other: its own figures, else from balls; None without a pair."""
+    if clip.people != 2:
+        return None
+    stored = stored_depths(clip)
+    if stored is not None:
+        return stored
+    return state_of(PairMotion(clip.poses, clip.transl, clip.betas, clip.body)).depths()
 
 
 # -- corrections -----------------------------------------------------------------------------------------------------

@@ -2,10 +2,15 @@
 """The scene's settings, ``scene.closeint``. Other parts hang their own groups on it when they register."""
 
 # No postponed annotations here: Blender reads properties from them.
+from collections.abc import Sequence
+
 import bpy
 from bpy.props import BoolProperty, EnumProperty, FloatProperty, IntProperty, PointerProperty, StringProperty
 
 from closeint_core.errors import CloseintError
+from closeint_core.reconstruction.choices import model_names
+
+from .import_settings import ImportSettings
 
 _BODIES = (
     ("default", "Default", "The bundled body; needs no registration"),
@@ -13,6 +18,48 @@ _BODIES = (
     ("smpl-male", "SMPL Male", "Licensed; SMPL_MALE.pkl must be in the models folder"),
     ("smpl-female", "SMPL Female", "Licensed; SMPL_FEMALE.pkl must be in the models folder"),
 )
+
+
+_FIT = "The bundled pose networks and a fit of both people, all frames and one floor; needs no registration"
+_LEARNED = "The bundled network, trained on pairs of people who touch, corrects both together; needs no registration"
+_MODEL_TEXTS = {
+    "default": (0, "Default", _LEARNED),
+    "reference": (1, "Published Networks", "The published CloseInt and HMR2.0; needs their licensed files"),
+    "fit": (2, "Fit", _FIT),
+}
+"""Number in a saved file, name and tooltip of the models that are known here."""
+
+
+def model_items(names: Sequence[str]) -> list[tuple[str, str, str, int]]:
+    """Items of a choice among the core's models, in its order.
+
+    Where there is no ``fit`` of its own, it is the default. A model that is not known here is offered by its name.
+    """
+    items = []
+    for place, name in enumerate(names):
+        number, label, tip = _MODEL_TEXTS.get(name, (100 + place, name.replace("-", " ").title(), f"The model {name}"))
+        if name == "default" and "fit" not in names:
+            tip = _FIT
+        items.append((name, label, tip, number))
+    return items
+
+
+class CLOSEINT_PG_import(ImportSettings, bpy.types.PropertyGroup):
+    """How a result comes into the scene."""
+
+    target: EnumProperty(  # type: ignore[valid-type]
+        name="Result Onto",
+        description="What the result is put on",
+        items=(
+            ("NEW", "New Characters", "Two new characters, with what is chosen below"),
+            (
+                "SAME",
+                "Selected Characters",
+                "The characters that are selected when the reconstruction is started: a new action for each; names, "
+                "objects, materials and the old action stay",
+            ),
+        ),
+    )
 
 
 class CLOSEINT_PG_scene(bpy.types.PropertyGroup):
@@ -89,12 +136,7 @@ class CLOSEINT_PG_scene(bpy.types.PropertyGroup):
         name="Body", description="Body model of the characters", items=_BODIES
     )
     model: EnumProperty(  # type: ignore[valid-type]
-        name="Model",
-        description="What finds the motion",
-        items=(
-            ("default", "Fit", "The bundled networks and a fit of both people; needs no registration"),
-            ("reference", "Published Networks", "The published CloseInt and HMR2.0; needs their licensed files"),
-        ),
+        name="Model", description="What finds the motion", items=model_items(model_names()), default=model_names()[0]
     )
     quality: EnumProperty(  # type: ignore[valid-type]
         name="Quality",
@@ -119,6 +161,9 @@ class CLOSEINT_PG_scene(bpy.types.PropertyGroup):
     import_result: BoolProperty(  # type: ignore[valid-type]
         name="Import When Done", description="Bring the characters into the scene at the end", default=True
     )
+    importing: PointerProperty(  # type: ignore[valid-type]
+        name="Import", description="How a result comes into the scene", type=CLOSEINT_PG_import
+    )
 
 
 def scene_settings(context: bpy.types.Context) -> CLOSEINT_PG_scene:
@@ -133,6 +178,7 @@ def scene_settings(context: bpy.types.Context) -> CLOSEINT_PG_scene:
 
 
 def register() -> None:
+    bpy.utils.register_class(CLOSEINT_PG_import)
     bpy.utils.register_class(CLOSEINT_PG_scene)
     bpy.types.Scene.closeint = PointerProperty(type=CLOSEINT_PG_scene, name="closeint")
 
@@ -140,3 +186,4 @@ def register() -> None:
 def unregister() -> None:
     del bpy.types.Scene.closeint
     bpy.utils.unregister_class(CLOSEINT_PG_scene)
+    bpy.utils.unregister_class(CLOSEINT_PG_import)

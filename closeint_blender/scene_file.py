@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -12,21 +13,30 @@ from closeint_core.errors import CloseintError
 from closeint_core.files import atomic_path
 
 from .importer.build import import_clip
+from .importer.camera_model import frame_rate
 from .importer.options import ImportOptions, ImportResult
 
 
-def fill_scene(clip: Path, footage: str = "", start_frame: int = 1) -> ImportResult:
+def fill_scene(
+    clip: Path, footage: str = "", options: ImportOptions | None = None, fps: float | None = None
+) -> ImportResult:
     """Put the clip and a light into the open, empty file.
+
+    Args:
+        clip: a ``*.closeint.npz`` file. footage: instead of the one that the clip names.
+        options: of the import. fps: frame rate of the scene, for a timing that does not set it.
 
     Raises:
         CloseintError: the clip or its body cannot be used.
     """
     # A path given to the command is relative to the current folder.
-    options = ImportOptions(start_frame=start_frame, footage_path=str(Path(footage).absolute()) if footage else "")
-    result = import_clip(bpy.context, clip.absolute(), options)
+    options = replace(options or ImportOptions(), footage_path=str(Path(footage).absolute()) if footage else "")
     scene = bpy.context.scene
+    if fps is not None:
+        scene.render.fps, scene.render.fps_base = frame_rate(fps)
+    result = import_clip(bpy.context, clip.absolute(), options)
     scene.frame_set(scene.frame_start)
-    _add_light(scene, bpy.data.collections[result.collection])
+    _add_light(scene, bpy.data.collections.get(result.collection) or scene.collection)
     return result
 
 

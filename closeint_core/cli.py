@@ -101,10 +101,14 @@ def _print_json(value: Any) -> None:
     print(json.dumps(value, ensure_ascii=False))
 
 
+_LONGEST_ROW = 16
+
+
 def _table(title: str, rows: dict[str, Any]) -> Table:
     table = Table(title=title, show_header=False, title_justify="left")
     for key, value in rows.items():
-        table.add_row(key, _plain(str(value)))
+        if not (isinstance(value, list) and len(value) > _LONGEST_ROW):  # a value a frame is for --json
+            table.add_row(key, _plain(str(value)))
     return table
 
 

@@ -4,6 +4,8 @@
 Looked for, in this order: the environment variables CLOSEINT_BPY_PYTHONS and CLOSEINT_BLENDERS (lists of
 executables, separated as in PATH), ``.envs/bpy-*`` of the clone, the cache of the development tools, and
 ``blender`` on PATH. Needs the standard library only.
+
+CLOSEINT_TEST_BLENDERS limits the tests to some of them, see ``chosen``.
 """
 
 from __future__ import annotations
@@ -106,6 +108,18 @@ def find_runtimes() -> list[BlenderRuntime]:
         if runtime is not None:
             found.setdefault(runtime.label, runtime)
     return sorted(found.values(), key=lambda runtime: (runtime.number, runtime.is_module))
+
+
+def chosen(runtimes: Sequence[BlenderRuntime], wanted: str) -> list[BlenderRuntime]:
+    """Those that a text asks for: "5.2" for all of that version, "5.2,4.2.23" for some, "!5.2" for all but those."""
+    versions = [
+        tuple(int(part) for part in version.split(".")) for version in wanted.lstrip("!").split(",") if version.strip()
+    ]
+
+    def named(runtime: BlenderRuntime) -> bool:
+        return any(runtime.number[: len(version)] == version for version in versions)
+
+    return [runtime for runtime in runtimes if not versions or named(runtime) != wanted.startswith("!")]
 
 
 if __name__ == "__main__":

@@ -14,12 +14,14 @@ from closeint_core.body.data import JOINT_NAMES, BodyData, load_body
 from closeint_core.clip import SUFFIX, InteractionClip
 from closeint_core.errors import CloseintError
 
+from ..pair_tools import clip_depths
 from ..scene_state import preserve_user_state
 from .camera import add_background, make_camera
 from .camera_model import BlenderCamera, blender_camera, frame_rate
 from .character import SHAPE_KEY_LIMIT, make_armature, make_mesh, rest_matrices
+from .contact_colours import set_colours, touch_colours
 from .evidence import write_series
-from .evidence_rules import observed_series
+from .evidence_rules import imported_series
 from .floor import make_floor
 from .footage import Footage, find_footage
 from .motion import write_motion
@@ -84,8 +86,11 @@ def import_clip(context: Any, path: str | Path, options: ImportOptions | None = 
         step = frame_step(scene, clip.fps, options)
         frames = options.start_frame + step * np.arange(clip.frames)
         identity = new_identity()
+        depths = clip_depths(clip)
         for i, person in enumerate(people):
-            made = _build_person(context, collection, f"{name} Person {i + 1}", clip, body, person, i, frames, options)
+            made = _build_person(
+                context, collection, f"{name} Person {i + 1}", clip, body, person, i, frames, options, depths
+            )
             result.people.append(made)
             mark(bpy.data.objects[made.armature], clip, path, identity, i, options.start_frame, step, person)
         if options.camera:
@@ -166,19 +171,21 @@ def _build_person(
     index: int,
     frames: np.ndarray,
     options: ImportOptions,
+    depths: np.ndarray | None,
 ) -> ImportedPerson:
     armature = make_armature(context, collection, name, person.layout, JOINT_NAMES, body.parents, index)
     mesh_name = ""
     if options.meshes:
         lift = person.layout.lift
         mesh = make_mesh(collection, f"{name} Body", body, JOINT_NAMES, person.betas, armature, lift, index)
+        set_colours(mesh.data, touch_colours(body.dense_weights, clip.contacts[index].max(0)), make=True)
         armature["closeint_mesh"] = mesh
         mesh_name = mesh.name
     channels = pose_channels(
         clip.poses[index], clip.transl[index], person.root_joint, rest_matrices(armature, JOINT_NAMES)
     )
     action = write_motion(armature, name, channels, frames, options.nla)
-    write_series(armature, observed_series(clip, index), frames)
+    write_series(armature, imported_series(clip, index, depths), frames)
     return ImportedPerson(armature.name, mesh_name, action.name)
 
 

@@ -25,6 +25,25 @@ def observed_series(clip: InteractionClip, person: int) -> dict[str, np.ndarray]
     }
 
 
+def imported_series(clip: InteractionClip, person: int, depths: np.ndarray | None) -> dict[str, np.ndarray]:
+    """What an import writes: ``observed_series``, and the penetration of depths (T,) metres if they are known."""
+    series = observed_series(clip, person)
+    return series if depths is None else {**series, "closeint_penetration": 1000 * depths}
+
+
+def stored_depths(clip: InteractionClip) -> np.ndarray | None:
+    """(T,) metres that the two are in each other, measured on the meshes when the clip was made; None without."""
+    quality = clip.metadata.get("quality")
+    stored = quality.get("penetration_mm") if isinstance(quality, dict) else None
+    if not isinstance(stored, list) or len(stored) != clip.frames:
+        return None
+    try:
+        depths = np.array(stored, np.float32) / 1000
+    except (TypeError, ValueError):  # a file of somebody else's
+        return None
+    return depths if depths.shape == (clip.frames,) and np.isfinite(depths).all() else None
+
+
 def gap_lengths(visible: np.ndarray) -> np.ndarray:
     """Of every frame (T,) that is not visible, the length in frames of the run it is in; else 0."""
     edges = np.flatnonzero(np.diff(np.concatenate([[True], visible, [True]]).astype(np.int8)))

@@ -18,13 +18,15 @@ from closeint_core.body.data import JOINT_NAMES, BodyData, load_body
 from closeint_core.clip import InteractionClip
 from closeint_core.errors import CloseintError
 
+from ..pair_tools import clip_depths
 from ..scene_state import preserve_user_state
 from .build import PreparedPerson, body_warnings, mark, prepare_person
 from .camera import animate_camera
 from .camera_model import blender_camera
 from .character import SHAPE_KEY_LIMIT, rest_matrices
+from .contact_colours import set_colours, touch_colours
 from .evidence import write_series
-from .evidence_rules import observed_series
+from .evidence_rules import imported_series
 from .motion import action_of, is_in_strip, write_motion
 from .options import ImportedPerson, ImportResult
 from .pair import PAIR, Pair, mesh_of, move, pair_relations
@@ -66,13 +68,14 @@ def reapply_clip(context: Any, pair: Pair, path: str | Path, swap: bool = False,
     view = blender_camera(clip.camera_K, clip.camera_R, clip.camera_t, clip.image_size)
     frames = pair.start + pair.step * np.arange(clip.frames)
     result = ImportResult(people[0].users_collection[0].name, warnings=body_warnings(clip, body))
+    depths = clip_depths(clip)
     order = list(range(clip.people))[:: -1 if swap else 1]
     with preserve_user_state(context):
         for person, (name, (rotation, offset)) in enumerate(zip(pair.armatures, relations, strict=True)):
             source = order[person]
             armature = bpy.data.objects[name]
             made = _reapply_person(
-                context, armature, clip, body, prepared[source], source, frames, rotation, offset, result
+                context, armature, clip, body, prepared[source], source, frames, rotation, offset, result, depths
             )
             result.people.append(made)
             start = int(pair.start)
@@ -97,6 +100,7 @@ def _reapply_person(
     rotation: np.ndarray,
     offset: np.ndarray,
     result: ImportResult,
+    depths: np.ndarray | None,
 ) -> ImportedPerson:
     mesh = mesh_of(armature)
     old = np.zeros(len(person.betas))
@@ -112,7 +116,9 @@ def _reapply_person(
     if before is not None:
         before.use_fake_user = True  # the user may have worked on it
     action = write_motion(armature, armature.name, channels, frames, is_in_strip(armature))
-    write_series(armature, observed_series(clip, source), frames)
+    write_series(armature, imported_series(clip, source, depths), frames)
+    if mesh is not None and len(mesh.data.vertices) == body.num_vertices and "closeint_overlay" not in mesh:
+        set_colours(mesh.data, touch_colours(body.dense_weights, clip.contacts[source].max(0)))
     return ImportedPerson(armature.name, mesh.name if mesh is not None else "", action.name)
 
 

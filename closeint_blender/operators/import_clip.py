@@ -3,19 +3,19 @@
 
 # No postponed annotations here: Blender reads properties from them.
 import bpy
-from bpy.props import BoolProperty, EnumProperty, IntProperty, StringProperty
+from bpy.props import BoolProperty, StringProperty
 from bpy_extras.io_utils import ImportHelper
 
 from closeint_core.errors import CloseintError
 
+from ..import_settings import ImportSettings, draw_included, draw_places, draw_time, options_of
 from ..importer.build import import_clip
-from ..importer.options import ImportOptions
 from ..importer.pair import find_pair, require_pair
 from ..importer.reapply import reapply_clip
 from ..pair_tools import is_measured, marks_of, measure
 
 
-class CLOSEINT_OT_import_clip(bpy.types.Operator, ImportHelper):
+class CLOSEINT_OT_import_clip(ImportSettings, bpy.types.Operator, ImportHelper):
     """Import the people, the camera and the footage of a closeint clip"""
 
     bl_idname = "closeint.import_clip"
@@ -24,67 +24,13 @@ class CLOSEINT_OT_import_clip(bpy.types.Operator, ImportHelper):
 
     filename_ext = ".npz"
     filter_glob: StringProperty(default="*.npz", options={"HIDDEN"})  # type: ignore[valid-type]
-    start_frame: IntProperty(  # type: ignore[valid-type]
-        name="Start Frame", description="Scene frame of the clip's first frame", default=1
-    )
-    camera: BoolProperty(  # type: ignore[valid-type]
-        name="Camera", description="Make the camera that filmed the people and look through it", default=True
-    )
-    footage: BoolProperty(  # type: ignore[valid-type]
-        name="Footage", description="Show the footage behind the camera", default=True
-    )
     footage_path: StringProperty(  # type: ignore[valid-type]
         name="Footage File", description="Video or image folder to use instead of the one the clip names"
     )
-    set_scene: BoolProperty(  # type: ignore[valid-type]
-        name="Set Up Scene",
-        description="Set the scene's frame range and resolution to the clip's, and its rate where Timing says so",
-        default=True,
-    )
-    timing: EnumProperty(  # type: ignore[valid-type]
-        name="Timing",
-        description="What to do when the clip and the scene have different frame rates",
-        items=(
-            ("CLIP", "Set Scene Rate", "The scene takes the clip's frame rate; every frame is a frame of the footage"),
-            ("SCENE", "Scale to Scene", "The scene keeps its rate and the motion its speed; keys lie between frames"),
-            ("FRAMES", "Frame by Frame", "A frame of the clip is a frame of the scene, whatever the rates"),
-        ),
-        default="CLIP",
-    )
-    meshes: BoolProperty(  # type: ignore[valid-type]
-        name="Meshes", description="Make the skinned meshes; without, only the armatures", default=True
-    )
-    floor: BoolProperty(  # type: ignore[valid-type]
-        name="Floor",
-        description="Make a floor under the people that catches shadows, in a collection of its own",
-        default=False,
-    )
-    own_collection: BoolProperty(  # type: ignore[valid-type]
-        name="New Collection",
-        description="Put everything into a new collection named after the clip; without, into the active one",
-        default=True,
-    )
-    nla: BoolProperty(  # type: ignore[valid-type]
-        name="NLA Strips",
-        description="Put the motion into strips of the NLA editor instead of the active action",
-        default=False,
-    )
 
     def execute(self, context):  # type: ignore[no-untyped-def]
-        options = ImportOptions(
-            start_frame=self.start_frame,
-            camera=self.camera,
-            footage=self.footage,
-            footage_path=self.footage_path,
-            set_scene=self.set_scene,
-            timing=self.timing,
-            meshes=self.meshes,
-            floor=self.floor,
-            own_collection=self.own_collection,
-            nla=self.nla,
-        )
         try:
-            result = import_clip(context, self.filepath, options)
+            result = import_clip(context, self.filepath, options_of(self, self.footage_path))
         except CloseintError as error:
             self.report({"ERROR"}, str(error))
             return {"CANCELLED"}
@@ -101,26 +47,17 @@ class CLOSEINT_OT_import_clip(bpy.types.Operator, ImportHelper):
         header, body = layout.panel("closeint_import_time", default_closed=False)
         header.label(text="Time")
         if body:
-            body.prop(self, "start_frame")
-            body.prop(self, "timing")
-            body.prop(self, "set_scene")
+            draw_time(body, self)
         header, body = layout.panel("closeint_import_include", default_closed=False)
         header.label(text="Include")
         if body:
-            body.prop(self, "meshes")
-            body.prop(self, "camera")
-            column = body.column()
-            column.enabled = self.camera
-            column.prop(self, "footage")
-            row = column.row()
+            row = draw_included(body, self).row()
             row.enabled = self.footage
             row.prop(self, "footage_path")
-            body.prop(self, "floor")
         header, body = layout.panel("closeint_import_scene", default_closed=False)
         header.label(text="Scene")
         if body:
-            body.prop(self, "own_collection")
-            body.prop(self, "nla")
+            draw_places(body, self)
 
 
 class CLOSEINT_OT_reapply_clip(bpy.types.Operator, ImportHelper):

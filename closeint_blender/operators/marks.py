@@ -47,14 +47,16 @@ class CLOSEINT_PG_mark(bpy.types.PropertyGroup):
     )
     way: _WAY  # type: ignore[valid-type]
 
-    def text(self) -> str:
-        """Such as "12: P1 left hand on spine3"."""
-        what = f"{self.frame}: P{self.person + 1} {self.part.replace('_', ' ')}"
-        if self.kind == "CONTACT":
-            what += f" on {self.other_part.replace('_', ' ')}"
-        elif self.kind == "APART":
-            what += f" not on {self.other_part.replace('_', ' ') or 'the other'}"
-        return what if self.last <= self.frame else what.replace(":", f"-{self.last}:", 1)
+
+# No method of the group: bpy 4.2 as a module crashes at its exit if a group that had one was registered.
+def mark_text(mark) -> str:  # type: ignore[no-untyped-def]
+    """Such as "12: P1 left hand on spine3"."""
+    what = f"{mark.frame}: P{mark.person + 1} {mark.part.replace('_', ' ')}"
+    if mark.kind == "CONTACT":
+        what += f" on {mark.other_part.replace('_', ' ')}"
+    elif mark.kind == "APART":
+        what += f" not on {mark.other_part.replace('_', ' ') or 'the other'}"
+    return what if mark.last <= mark.frame else what.replace(":", f"-{mark.last}:", 1)
 
 
 def chosen_bones(context, pair):  # type: ignore[no-untyped-def]
@@ -182,7 +184,7 @@ class CLOSEINT_OT_mark_contact(_Marking, bpy.types.Operator):
         mark.kind, mark.frame, mark.last = kind, frame, frame + self.frames - 1
         mark.person, mark.part = person, JOINT_NAMES[joint]
         mark.other_part = "" if other is None else JOINT_NAMES[other]
-        self.report({"INFO"}, f"Marked: {mark.text()}")
+        self.report({"INFO"}, f"Marked: {mark_text(mark)}")
         return {"FINISHED"}
 
 

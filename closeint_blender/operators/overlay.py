@@ -11,15 +11,13 @@ from closeint_core.body.data import JOINT_NAMES
 from closeint_core.errors import CloseintError
 
 from ..analysis.points import pose_skeleton
+from ..importer.contact_colours import ATTRIBUTE, DEEP, set_colours, touch_colours
+from ..importer.evidence import read_series
 from ..importer.pair import PAIR, Pair, mesh_of, pair_of, pose_now, require_pair
 from ..pair_tools import state_of
 
-ATTRIBUTE = "contact"
 SHOWN = "closeint_overlay"
 """Property of a mesh object whose colours follow the frame; says what they show."""
-
-PLAIN, TOUCH, DEEP = (np.array(c, np.float32) for c in ((0.30, 0.32, 0.35), (1.0, 0.45, 0.05), (0.75, 0.0, 0.35)))
-"""Linear RGB of skin that nothing is known of, skin that touches, skin inside the other body."""
 
 _FULL_DEPTH = 0.02
 """Metres of depth at which the colour is full."""
@@ -35,18 +33,20 @@ def refresh(pair: Pair) -> None:
         if ob is None or SHOWN not in ob:
             continue
         weights = part_weights(ob)
-        colours = np.ones((len(weights), 4), np.float32)
         contacts = np.array(armature.data.get("closeint_contacts", [0.0] * len(JOINT_NAMES)), np.float32)
-        touch = np.clip(weights @ contacts, 0, 1)[:, None]
-        colours[:, :3] = PLAIN + touch * (TOUCH - PLAIN)
+        colours = touch_colours(weights, contacts)
         if depths is not None and len(depths[person]) == len(weights):
             deep = np.clip(depths[person] / _FULL_DEPTH, 0, 1)[:, None]
             colours[:, :3] += np.where(deep > 0, 0.35 + 0.65 * deep, 0) * (DEEP - colours[:, :3])
-        attribute = ob.data.color_attributes.get(ATTRIBUTE)
-        if attribute is None or len(attribute.data) != len(weights):
-            continue
-        attribute.data.foreach_set("color", colours.reshape(-1))
-        ob.data.update_tag()
+        set_colours(ob.data, colours)
+
+
+def show_whole_clip(pair: Pair) -> None:
+    """Colour the pair's meshes as an import does: by the most that each part touches in the clip."""
+    for armature, ob in zip(pair.objects(), pair.meshes(), strict=True):
+        contacts = read_series(armature, pair.frames(), ("closeint_contacts",)).get("closeint_contacts")
+        if ob is not None and contacts is not None:
+            set_colours(ob.data, touch_colours(part_weights(ob), contacts.max(0)))
 
 
 def part_weights(ob) -> np.ndarray:  # type: ignore[no-untyped-def]
@@ -154,10 +154,12 @@ class CLOSEINT_OT_overlay(bpy.types.Operator):
                 continue
             attributes = ob.data.color_attributes
             attribute = attributes.get(ATTRIBUTE) or attributes.new(ATTRIBUTE, "FLOAT_COLOR", "POINT")
-            attributes.active_color = attribute
+            attributes.active_color = attribute  # what the solid view shows
             ob[SHOWN] = wanted
-        if wanted != "NONE":
-            context.view_layer.update()
+        context.view_layer.update()
+        if wanted == "NONE":
+            show_whole_clip(pair)
+        else:
             refresh(pair)
         set_shading(context, wanted != "NONE")
         return {"FINISHED"}

@@ -3,6 +3,7 @@
 
 # No postponed annotations here: Blender reads properties from them.
 import contextlib
+import functools
 import os
 from pathlib import Path
 from typing import Any
@@ -13,9 +14,12 @@ from bpy_extras.io_utils import ImportHelper
 
 from closeint_core.clip import SUFFIX
 from closeint_core.errors import CloseintError
+from closeint_core.reconstruction.choices import model_names
 from closeint_core.worker.client import Job
 
 from .. import session
+from ..import_settings import values_of
+from ..importer.pair import require_pair
 from ..panels import CATEGORY
 from ..properties import scene_settings
 from .jobs import JobOperator
@@ -47,6 +51,9 @@ class CLOSEINT_OT_reconstruct(JobOperator, bpy.types.Operator):
     )
     body: StringProperty(  # type: ignore[valid-type]
         name="Body", description="Body model, or path of a body file; empty: the scene's setting"
+    )
+    model: StringProperty(  # type: ignore[valid-type]
+        name="Model", description="Model that finds the motion, as in the command; empty: the scene's setting"
     )
     quality: EnumProperty(  # type: ignore[valid-type]
         name="Quality",
@@ -99,7 +106,7 @@ class CLOSEINT_OT_reconstruct(JobOperator, bpy.types.Operator):
             "input": str(video),
             "output": str(absolute(self.output) if self.output else free_clip_path(context, video)),
             "body": self.body or settings.body,
-            "model": settings.model,
+            "model": self.model or settings.model or model_names()[0],  # none: of a file of a later version
             "quality": settings.quality if self.quality == "scene" else self.quality,
             "refine": bool(settings.refine and self.refine),
             "frames": _frames_of(self.frames) if self.frames else scene_frames(context),
@@ -114,19 +121,33 @@ class CLOSEINT_OT_reconstruct(JobOperator, bpy.types.Operator):
         elif settings.lens == "MM":
             parameters |= {"focal_mm": float(settings.focal_mm), "sensor_mm": float(settings.sensor_mm)}
         self._import = bool(self.import_result and settings.import_result)
-        # With the scene's own range, the characters move where the range says.
-        self._start = context.scene.frame_start if settings.frames == "SCENE" and not self.frames else 1
+        self._target = ""
+        if self._import and settings.importing.target == "SAME":
+            self._target = require_pair(context).armatures[0]
+        # As they are now: another reconstruction may be asked for with others before this one is done.
+        self._options = values_of(settings.importing)
+        if settings.frames == "SCENE" and not self.frames:
+            # With the scene's own range, the characters move where the range says.
+            self._options["start_frame"] = context.scene.frame_start
         self._scene = context.scene.name
         return session.submit("reconstruct", **parameters)
 
     def finish(self, context: Any, job: Job) -> None:
         session.remember(job)
         path = job.result["path"]
-        if self._import and context.scene is not None and context.scene.name == self._scene:
-            import_result(path, start_frame=self._start, footage=str(job.parameters["input"]))
-            session.say(self.panel, "INFO", f"Imported {Path(path).name}.")
-        else:
+        if not self._import or context.scene is None or context.scene.name != self._scene:
             session.say(self.panel, "INFO", f"Saved {path}; import it from Results.")
+        elif not self._target:
+            import_result(path, self._options, footage=str(job.parameters["input"]))
+            session.say(self.panel, "INFO", f"Imported {Path(path).name}.")
+        elif self._target in bpy.data.objects:
+            bpy.ops.closeint.reapply_clip("EXEC_DEFAULT", True, filepath=path, character=self._target)
+            session.say(self.panel, "INFO", f"Imported {Path(path).name} onto {self._target} and the partner.")
+        else:
+            raise CloseintError(
+                f"The character {self._target} is not there any more, so the result was only saved.",
+                "Import it from Results.",
+            )
         self.report({"INFO"}, f"Reconstructed {Path(path).name}")
 
 
@@ -190,11 +211,8 @@ class CLOSEINT_OT_drop_video(bpy.types.Operator):
         area = context.area
         if area is not None and area.type == "VIEW_3D":
             area.spaces.active.show_region_ui = True
-            region = next((region for region in area.regions if region.type == "UI"), None)
-            if region is not None and hasattr(region, "active_panel_category"):
-                # Before its first drawing a sidebar has no tabs.
-                with contextlib.suppress(TypeError, AttributeError):
-                    region.active_panel_category = CATEGORY
+            if not bpy.app.background:
+                bpy.app.timers.register(functools.partial(_show_tab, area.as_pointer(), [20]), first_interval=0.05)
         self.report({"INFO"}, "Video chosen; press Reconstruct in the sidebar (N), tab closeint")
         return {"FINISHED"}
 
@@ -210,6 +228,20 @@ class CLOSEINT_FH_video(bpy.types.FileHandler):
     @classmethod
     def poll_drop(cls, context):  # type: ignore[no-untyped-def]
         return context.area is not None and context.area.type == "VIEW_3D"
+
+
+def _show_tab(area_pointer: int, tries: list[int]) -> float | None:
+    """Bring the tab to the front; a timer, since a sidebar has no tabs before it is drawn for the first time."""
+    tries[0] -= 1
+    for window in bpy.context.window_manager.windows:
+        for area in window.screen.areas:
+            if area.as_pointer() == area_pointer:
+                region = next((region for region in area.regions if region.type == "UI"), None)
+                with contextlib.suppress(TypeError, AttributeError):
+                    region.active_panel_category = CATEGORY
+                    region.tag_redraw()
+                    return None
+    return 0.1 if tries[0] > 0 else None
 
 
 def absolute(path: str) -> Path:
@@ -256,12 +288,11 @@ def free_clip_path(context: Any, video: Path) -> Path:
         number += 1
 
 
-def import_result(path: str, *, start_frame: int = 1, footage: str = "") -> None:
-    """Import a clip as one undo step."""
-    options: dict[str, Any] = {"filepath": path, "start_frame": start_frame}
+def import_result(path: str, options: dict[str, Any], footage: str = "") -> None:
+    """Import a clip as one undo step; ``options`` as of ``import_settings.values_of``."""
     if footage and os.path.exists(footage):
-        options["footage_path"] = footage
-    bpy.ops.closeint.import_clip("EXEC_DEFAULT", True, **options)
+        options = {**options, "footage_path": footage}
+    bpy.ops.closeint.import_clip("EXEC_DEFAULT", True, filepath=path, **options)
 
 
 def _frames_of(text: str) -> list[int | None]:

@@ -10,11 +10,12 @@ from bpy.props import StringProperty
 from closeint_core.errors import CloseintError
 
 from .. import session
+from ..import_settings import values_of
 from .reconstruct import import_result
 
 
 class CLOSEINT_OT_import_result(bpy.types.Operator):
-    """Import this result into the scene"""
+    """Import this result into the scene, with the panel's import options"""
 
     bl_idname = "closeint.import_result"
     bl_label = "Import Result"
@@ -24,13 +25,13 @@ class CLOSEINT_OT_import_result(bpy.types.Operator):
         name="Clip", description="The result's clip file", subtype="FILE_PATH"
     )
 
-    def execute(self, _context):  # type: ignore[no-untyped-def]
+    def execute(self, context):  # type: ignore[no-untyped-def]
         entry = next((entry for entry in session.history().entries if entry.clip == self.clip), None)
         if not Path(self.clip).is_file():
             self.report({"ERROR"}, f"The clip {self.clip} is not there any more; reconstruct the video again.")
             return {"CANCELLED"}
         try:
-            import_result(self.clip, footage=entry.video if entry else "")
+            import_result(self.clip, values_of(context.scene.closeint.importing), entry.video if entry else "")
         except RuntimeError as error:
             self.report({"ERROR"}, str(error).strip().removeprefix("Error: "))
             return {"CANCELLED"}

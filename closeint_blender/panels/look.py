@@ -5,6 +5,7 @@ import bpy
 
 from .. import graph, session
 from ..importer.pair import PAIR, find_pair
+from ..operators.marks import mark_text
 from ..operators.overlay import SHOWN
 from ..operators.worst import KINDS, pair_series
 from ..pair_tools import marks_of
@@ -111,7 +112,7 @@ class CLOSEINT_PT_correct(_Panel, bpy.types.Panel):
             box = layout.box().column(align=True)
             for index, mark in enumerate(marks):
                 row = box.row(align=True)
-                row.label(text=mark.text(), icon=_MARK_ICONS[mark.kind])
+                row.label(text=mark_text(mark), icon=_MARK_ICONS[mark.kind])
                 row.operator("closeint.remove_mark", text="", icon="X").index = index
             box.operator("closeint.remove_mark", text="Remove All").index = -1
         row = layout.row()

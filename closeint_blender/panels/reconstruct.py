@@ -7,6 +7,8 @@ import bpy
 import bpy.utils.previews
 
 from .. import session
+from ..import_settings import draw_included, draw_places, draw_time
+from ..importer.pair import find_pair
 from ..operators.jobs import time_text
 from . import CATEGORY
 from .lines import message, paragraph, progress
@@ -33,14 +35,17 @@ class CLOSEINT_PT_reconstruct(_Panel, bpy.types.Panel):
         settings = context.scene.closeint
         kind, text = session.worker_state()
         if kind != "ready":
-            paragraph(layout, f"{text}.", context, icon="ERROR")
-            row = layout.row()
-            row.scale_y = 1.4
-            row.operator("closeint.install", text="Install" if kind == "missing" else "Repair", icon="IMPORT")
-            if not bpy.app.online_access:
-                paragraph(layout, "Installing downloads packages; Blender's online access is off.", context)
-                layout.operator("extensions.userpref_allow_online", text="Allow Online Access", icon="INTERNET")
             running = [job for job in session.jobs() if job.command in ("install", "remove")]
+            if running:
+                paragraph(layout, "Some minutes; Blender stays usable meanwhile.", context, icon="INFO")
+            else:
+                paragraph(layout, f"{text}.", context, icon="ERROR")
+                row = layout.row()
+                row.scale_y = 1.4
+                row.operator("closeint.install", text="Install" if kind == "missing" else "Repair", icon="IMPORT")
+                if not bpy.app.online_access:
+                    paragraph(layout, "Installing downloads packages; Blender's online access is off.", context)
+                    layout.operator("extensions.userpref_allow_online", text="Allow Online Access", icon="INTERNET")
             progress(layout, running)
             for job in running:
                 if line := job.stage.partition("\n")[2]:
@@ -59,6 +64,7 @@ class CLOSEINT_PT_reconstruct(_Panel, bpy.types.Panel):
             pair = column.column(align=True)
             pair.prop(settings, "first_frame")
             pair.prop(settings, "last_frame")
+        column.prop(settings, "model")
         column.prop(settings, "body")
         column.prop(settings, "quality")
         running = [job for job in session.jobs() if job.command not in ("install", "remove", "doctor")]
@@ -133,7 +139,6 @@ class CLOSEINT_PT_camera(_Panel, bpy.types.Panel):
         layout.use_property_split = True
         layout.use_property_decorate = False
         settings = context.scene.closeint
-        layout.prop(settings, "model")
         layout.prop(settings, "lens")
         if settings.lens == "MM":
             column = layout.column(align=True)
@@ -142,8 +147,40 @@ class CLOSEINT_PT_camera(_Panel, bpy.types.Panel):
         elif settings.lens == "PIXELS":
             layout.prop(settings, "focal_px")
         layout.prop(settings, "refine")
-        layout.prop(settings, "import_result")
         layout.prop(settings, "output")
+
+
+class CLOSEINT_PT_import(_Panel, bpy.types.Panel):
+    """How the result comes into the scene; as it is when a reconstruction is started"""
+
+    bl_idname = "CLOSEINT_PT_import"
+    bl_label = "Import"
+    bl_parent_id = "CLOSEINT_PT_reconstruct"
+    bl_options = {"DEFAULT_CLOSED"}
+    bl_order = 2
+
+    @classmethod
+    def poll(cls, _context):  # type: ignore[no-untyped-def]
+        return session.worker_state()[0] == "ready"
+
+    def draw_header(self, context):  # type: ignore[no-untyped-def]
+        self.layout.prop(context.scene.closeint, "import_result", text="")
+
+    def draw(self, context):  # type: ignore[no-untyped-def]
+        layout = self.layout
+        layout.use_property_split = True
+        layout.use_property_decorate = False
+        settings = context.scene.closeint
+        layout.active = settings.import_result
+        layout.prop(settings.importing, "target")
+        if settings.importing.target == "SAME":
+            pair = find_pair(context)
+            text = f"Now: {', '.join(pair.armatures)}" if pair else "Select one of the characters."
+            paragraph(layout, text, context, icon="INFO" if pair else "ERROR")
+            return
+        draw_time(layout.column(), settings.importing, starts_elsewhere=settings.frames == "SCENE")
+        draw_included(layout.column(heading="Include"), settings.importing)
+        draw_places(layout.column(heading="Scene"), settings.importing)
 
 
 class CLOSEINT_PT_results(_Panel, bpy.types.Panel):
@@ -153,7 +190,7 @@ class CLOSEINT_PT_results(_Panel, bpy.types.Panel):
     bl_label = "Results"
     bl_parent_id = "CLOSEINT_PT_reconstruct"
     bl_options = {"DEFAULT_CLOSED"}
-    bl_order = 2
+    bl_order = 3
 
     @classmethod
     def poll(cls, _context):  # type: ignore[no-untyped-def]
@@ -182,7 +219,13 @@ def _thumbnail(path: str) -> int:
     return int(_previews[key].icon_id)
 
 
-_CLASSES = (CLOSEINT_PT_reconstruct, CLOSEINT_PT_people, CLOSEINT_PT_camera, CLOSEINT_PT_results)
+_CLASSES = (
+    CLOSEINT_PT_reconstruct,
+    CLOSEINT_PT_people,
+    CLOSEINT_PT_camera,
+    CLOSEINT_PT_import,
+    CLOSEINT_PT_results,
+)
 
 
 def register() -> None:

@@ -25,13 +25,17 @@ class CLOSEINT_PT_setup(bpy.types.Panel):
         kind, text = session.worker_state()
         report = session.report() if kind == "ready" else None
         column = layout.column(align=True)
-        state_line(column, kind == "ready", text)
+        running = [job for job in session.jobs() if job.command in ("install", "remove", "doctor")]
+        changing = any(job.command != "doctor" for job in running)
+        if changing:
+            state_line(column, False, "The worker is being installed or removed", needed=False)
+        else:
+            state_line(column, kind == "ready", text)
         if report is None:
             if kind == "ready":
                 paragraph(layout, "Press Check to start the worker and see whether everything is there.", context)
         else:
             _report_lines(column, report)
-        running = [job for job in session.jobs() if job.command in ("install", "remove", "doctor")]
         progress(layout, running)
         for job in running:
             line = job.stage.partition("\n")[2]

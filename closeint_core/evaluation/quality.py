@@ -102,6 +102,7 @@ def clip_quality(clip: InteractionClip, body: BodyData, measures: ClipMeasures |
     """Quality figures of a clip: JSON types, millimetres, pixels and cubic centimetres.
 
     ``reprojection_px`` is the median over keypoints observed with confidence of at least 0.5.
+    ``penetration_mm`` has a value for every frame: how deep the two are in each other (zeros without a pair).
     ``mean_penetration_mm`` is the depth averaged over all vertices and frames (A-PD).
     ``foot_skate_mm`` is the mean movement per frame of feet the clip says are planted.
     Detailed ``measures``, if given, add the volume inside both bodies, each person's deepest vertex in itself and in how
@@ -120,6 +121,7 @@ def clip_quality(clip: InteractionClip, body: BodyData, measures: ClipMeasures |
         "visible_frames": clip.visible.sum(1).astype(int).tolist(),
         "reprojection_px": _rounded(np.median(error)) if len(error) else None,
         **measures.penetration.figures(),
+        "penetration_mm": [_rounded(1000 * depth) for depth in measures.penetration.max_depth],
         "frames_in_contact": int((clip.contacts > 0.5).any((0, 2)).sum()),
         "lowest_point_mm": _rounded(1000 * measures.lowest.min()),
         "foot_skate_mm": _rounded(1000 * slide.mean()) if len(slide) else None,

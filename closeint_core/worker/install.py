@@ -42,6 +42,7 @@ _OFFLINE_HINTS = (
     "network is unreachable", "could not find a version that satisfies", "getaddrinfo failed", "connection refused",
     "dns error", "error sending request", "max retries exceeded",
 )  # fmt: skip
+_UNTRUSTED_HINTS = ("certificate_verify_failed", "certificate verify failed", "unknownissuer", "confirming the ssl")
 _FULL_HINTS = ("no space left on device", "not enough space on the disk", "disk quota exceeded")
 
 
@@ -205,6 +206,12 @@ def _step_error(step: Step, output: list[str]) -> CloseintError:
     said = "\n".join(output).lower()
     if any(hint in said for hint in _FULL_HINTS):
         return CloseintError(f"{step.title} failed: the disk is full.", "Free about 3 GB and press Install again.")
+    if any(hint in said for hint in _UNTRUSTED_HINTS):  # before the next: pip says both
+        return CloseintError(
+            f"{step.title} failed: the certificate of the packages' site is not trusted.",
+            "Behind a proxy, name its certificate file in the environment variables SSL_CERT_FILE and PIP_CERT, "
+            "start Blender again and press Install.",
+        )
     if any(hint in said for hint in _OFFLINE_HINTS):
         return CloseintError(
             f"{step.title} failed: the packages cannot be reached.",

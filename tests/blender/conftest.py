@@ -16,7 +16,7 @@ for folder in (ROOT, ROOT / "scripts"):
     if str(folder) not in sys.path:
         sys.path.insert(0, str(folder))
 
-from blender_runtimes import BlenderRuntime, find_runtimes  # noqa: E402
+from blender_runtimes import BlenderRuntime, chosen, find_runtimes  # noqa: E402
 
 
 @functools.cache
@@ -25,7 +25,17 @@ def runtimes() -> list[BlenderRuntime]:
     if importlib.util.find_spec("bpy") is not None:
         known = os.environ.get("CLOSEINT_BPY_PYTHONS", "")
         os.environ["CLOSEINT_BPY_PYTHONS"] = os.pathsep.join(filter(None, [sys.executable, known]))
-    return find_runtimes()
+    return chosen(find_runtimes(), os.environ.get("CLOSEINT_TEST_BLENDERS", ""))
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """With CLOSEINT_TEST_NEEDS_BLENDER only what runs in a Blender: the rest is the same in all of them."""
+    if "CLOSEINT_TEST_NEEDS_BLENDER" not in os.environ:
+        return
+    fixtures = {"runtime", "newest_runtime"}
+    others = [item for item in items if not fixtures & set(getattr(item, "fixturenames", ()))]
+    config.hook.pytest_deselected(items=others)
+    items[:] = [item for item in items if item not in set(others)]
 
 
 NO_BLENDER = "no Blender: set CLOSEINT_BPY_PYTHONS, make .envs/bpy-*, or put blender on PATH"

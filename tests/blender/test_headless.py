@@ -130,6 +130,8 @@ def test_folder_of_videos(place: Place) -> None:
         (["reconstruct", "good.mp4", "bad.mp4", "--blend", "x.blend"], 2, "do not fit into one file"),
         (["reconstruct", "good.mp4", "--frames", "7"], 2, "is not A:B"),
         (["reconstruct", "good.mp4", "--people", "x"], 2, "is not I,J"),
+        (["reconstruct", "good.mp4", "--model", "magic"], 2, "invalid choice: 'magic'"),
+        (["import", "result.npz", "--blend", "--fps", "0"], 2, "'0' is not a rate from 1 to 1000"),
         (["import", "good.mp4", "--blend"], 2, "not a readable clip"),
         (["import", "result.npz"], 2, "Nothing to write"),
         (["install"], 2, "online access is off"),
@@ -153,6 +155,21 @@ def test_import(place: Place) -> None:
     assert ran.status == 0, ran.said
     assert (place.folder / "result.usdc").read_bytes()[:8] == b"PXR-USDC"
     assert (place.folder / "result.blend").is_file()
+
+
+def test_import_options(place: Place) -> None:
+    ran = place.run("reconstruct", "good.mp4", "--glb", "--model", "reference", "--no-meshes", "--no-camera", "--fps",
+                    "60", "--start-frame", "11")  # fmt: skip
+    assert ran.status == 0, ran.said
+    (request,) = place.requests()
+    assert request["model"] == "reference"
+    glb = (place.folder / "good.glb").read_bytes()
+    content = json.loads(glb[20 : 20 + int.from_bytes(glb[12:16], "little")])
+    assert "meshes" not in content
+    assert "cameras" not in content
+    # Five frames of 29.97 a second last as long at 60, within a frame.
+    times = [content["accessors"][s["input"]] for a in content["animations"] for s in a["samplers"]]
+    assert max(a["max"][0] for a in times) - min(a["min"][0] for a in times) == pytest.approx(4 / 29.97, abs=1 / 60)
 
 
 def test_doctor(place: Place) -> None:

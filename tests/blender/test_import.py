@@ -18,6 +18,9 @@ import pytest
 from blender_runtimes import BlenderRuntime
 from wild_clips import random_clip
 
+from closeint_blender.analysis.balls import fill
+from closeint_blender.analysis.contacts import PairState
+from closeint_blender.importer.contact_colours import PLAIN, TOUCH
 from closeint_core.body.data import DEFAULT_BODY_FILE, JOINT_NAMES, load_body
 from closeint_core.body.skinning import lbs
 from closeint_core.clip import InteractionClip
@@ -25,6 +28,9 @@ from closeint_core.clip import InteractionClip
 INSIDE = Path(__file__).parent / "inside"
 START_FRAME = 5
 FRAMES = (5, 6, 13, 27, 44)
+
+PENETRATION = np.linspace(0.0, 7.5, random_clip(1).frames).round(2)
+"""Millimetres, as a clip's own figures."""
 
 needs_body = pytest.mark.skipif(not DEFAULT_BODY_FILE.is_file(), reason="the default body is not built")
 
@@ -51,12 +57,20 @@ CLIPS = {
 }
 
 
+def case_clip(kind: str) -> InteractionClip:
+    clip = random_clip(**CLIPS[kind])
+    clip.contacts = np.random.default_rng(5).uniform(0, 1, clip.contacts.shape).astype(np.float32) ** 3
+    if kind == "moving":
+        clip.betas[1, 3] = 12.5  # beyond what a shape key's value may be
+    else:
+        clip.metadata = {**clip.metadata, "quality": {"penetration_mm": PENETRATION.tolist()}}
+    return clip
+
+
 @functools.cache
 def measured(runtime: BlenderRuntime, kind: str) -> Measured:
     """Import the clip once in that Blender and measure everything."""
-    clip = random_clip(**CLIPS[kind])
-    if kind == "moving":
-        clip.betas[1, 3] = 12.5  # beyond what a shape key's value may be
+    clip = case_clip(kind)
     with tempfile.TemporaryDirectory(prefix="closeint-test-") as name:
         folder = Path(name)
         clip.save(folder / "take 1.closeint.npz")
@@ -68,12 +82,17 @@ def measured(runtime: BlenderRuntime, kind: str) -> Measured:
     return Measured(clip, facts, arrays)
 
 
+def depths_of(clip: InteractionClip) -> np.ndarray:
+    """(T,) metres, by the same balls, without Blender."""
+    body = load_body(clip.body)
+    balls = tuple(fill(body, betas) for betas in clip.betas)
+    return PairState.of(body, clip.poses, clip.transl, clip.betas, balls).depths()
+
+
 @functools.cache
 def reference(kind: str) -> tuple[np.ndarray, np.ndarray]:
     """Vertices (F, P, V, 3) and joints (F, P, 24, 3) of FRAMES."""
-    clip = random_clip(**CLIPS[kind])
-    if kind == "moving":
-        clip.betas[1, 3] = 12.5
+    clip = case_clip(kind)
     at = np.array(FRAMES) - START_FRAME
     vertices, joints = lbs(load_body(clip.body), clip.poses[:, at], clip.betas[:, None], clip.transl[:, at])
     return vertices.swapaxes(0, 1), joints.swapaxes(0, 1)
@@ -171,6 +190,36 @@ def test_properties(runtime: BlenderRuntime, kind: str) -> None:
         assert properties["closeint_start_frame"] == START_FRAME
         assert Path(properties["closeint_clip"]).name == "take 1.closeint.npz"
         np.testing.assert_allclose(properties["closeint_betas"], result.clip.betas[person], rtol=1e-6)
+
+
+@needs_body
+def test_contact_and_penetration_are_curves(runtime: BlenderRuntime, kind: str) -> None:
+    result = measured(runtime, kind)
+    clip = result.clip
+    for person, facts in enumerate(result.facts["series"]):
+        assert facts["times"] == [[START_FRAME, START_FRAME + clip.frames - 1, clip.frames]]
+        series = {name: np.array(values).T for name, values in facts["series"].items()}
+        np.testing.assert_allclose(series["closeint_contacts"], clip.contacts[person], atol=1e-6)
+        np.testing.assert_allclose(series["closeint_contact"][:, 0], clip.contacts[person].max(-1), atol=1e-6)
+        np.testing.assert_allclose(series["closeint_visible"][:, 0], clip.visible[person], atol=1e-6)
+        # As the clip's own figures say where it has them, else as the balls that fill the bodies do.
+        expected = PENETRATION if kind == "still" else 1000 * depths_of(clip)
+        np.testing.assert_allclose(series["closeint_penetration"][:, 0], expected, atol=0.05)
+    if kind == "moving":
+        assert expected.max() > 0, "the case shows nothing"
+
+
+@needs_body
+def test_contact_colours(runtime: BlenderRuntime, kind: str) -> None:
+    """Every part by the most that it touches in the clip; skin between two parts by both."""
+    result = measured(runtime, kind)
+    body = load_body(result.clip.body)
+    for person, facts in enumerate(result.facts["contact"]):
+        assert facts["domain"] == "POINT"
+        touch = body.dense_weights @ result.clip.contacts[person].max(0)
+        colours = np.array(facts["colours"])
+        np.testing.assert_allclose(colours, PLAIN + touch[:, None] * (TOUCH - PLAIN), atol=2e-3)
+        assert np.ptp(touch) > 0.1
 
 
 @needs_body

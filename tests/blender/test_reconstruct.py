@@ -17,6 +17,7 @@ from blender_runtimes import BlenderRuntime
 from wild_clips import random_clip
 
 from closeint_core.body.data import DEFAULT_BODY_FILE
+from closeint_core.reconstruction.choices import model_names
 
 INSIDE = Path(__file__).parent / "inside"
 
@@ -116,6 +117,43 @@ def test_settings_of_the_scene(runtime: BlenderRuntime) -> None:
     assert facts["starts_at"] == [4], "the motion is not where the scene's range says"
     assert "before the video's first" in facts["before_the_video"]
     assert "7 to 3" in facts["empty_range"]
+
+
+def test_import_options_of_the_panel(runtime: BlenderRuntime) -> None:
+    facts, _ = ran(runtime)
+    assert facts["with_options"] == ["FINISHED"]
+    # No meshes, no camera, but a floor; the clip's 5 frames of 29.97 a second over the scene's 50, in strips.
+    assert facts["made"] == ["ARMATURE", "ARMATURE", "MESH"]
+    assert facts["made_start"] == 101
+    assert facts["made_step"] == pytest.approx(50 / 30 * 1.001)
+    assert facts["made_action"]
+    ((first, last),) = facts["made_strips"]
+    assert first == pytest.approx(101)
+    assert last == pytest.approx(101 + 4 * 50 / 30 * 1.001, abs=1e-3)
+    assert facts["made_scene"] == [1, 250, 50]
+    assert facts["made_collections"] == 1, "the floor has its own; the people are in the active one"
+    assert facts["again_with_options"] == ["FINISHED"]
+    assert facts["again_ends"] == [101, 105]
+    assert facts["again_mesh"]
+
+
+def test_result_onto_the_same_characters(runtime: BlenderRuntime) -> None:
+    facts, _ = ran(runtime)
+    assert "No characters of a clip are chosen" in facts["onto_none"]
+    assert facts["onto_same"] == ["FINISHED"]
+    assert facts["onto_count"] == 0
+    assert facts["onto_new_action"]
+    assert facts["onto_clip"]
+    assert "and the partner" in facts["onto_said"]
+
+
+def test_models_are_the_core_s(runtime: BlenderRuntime) -> None:
+    facts, requests = ran(runtime)
+    assert facts["models"] == list(model_names())
+    assert all(len(tip) > 20 for tip in facts["model_tips"])
+    asked = [r["model"] for r in requests if r["command"] == "reconstruct"]
+    assert asked[0] == model_names()[0]
+    assert "reference" in asked
 
 
 def test_problems_are_said_and_change_nothing(runtime: BlenderRuntime) -> None:

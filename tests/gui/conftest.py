@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 import subprocess
 import sys
 from collections.abc import Callable
@@ -68,6 +69,10 @@ def play(window_tools: Path, extension: Path, tmp_path: Path) -> Play:
         command += [str(pictures / "last.png")]
         command += [str(Path(__file__).parent / script), str(pictures), *arguments]
         variables = {**os.environ, "CLOSEINT_BLENDER_HOME": str(tmp_path / "home"), "OMP_NUM_THREADS": "1"}
+        # Blender's own tree has other certificates than this machine.
+        for name in ("SSL_CERT_FILE", "PIP_CERT"):
+            if os.path.isfile(os.environ.get(name, "")):
+                variables[name] = shutil.copy(os.environ[name], tmp_path / "certificates.pem")
         done = subprocess.run(
             command, env=variables, capture_output=True, text=True, timeout=seconds + 120, stdin=subprocess.DEVNULL
         )

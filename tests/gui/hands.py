@@ -2,6 +2,7 @@
 """What the steps of a window test have in common; runs inside Blender, with the driver's ``gui``."""
 
 import os
+import subprocess
 import sys
 import time
 
@@ -65,6 +66,26 @@ def press(gui, part, **where):
     point = yield from find_button(gui, part, **where)
     gui.xdo("mousemove", point[0] - 1, point[1], "sleep", 0.05, "mousemove", *point, "sleep", 0.1, "click", 1)
     yield 0.2
+
+
+def drop_file(gui, path, point):
+    """Drag a file with the mouse from a window beside Blender's and drop it at a point; a generator."""
+    source = subprocess.Popen(
+        ["python3", os.path.join(os.path.dirname(os.path.abspath(__file__)), "drag_file.py"), path, "8", "60"],
+        stdout=subprocess.PIPE,
+    )
+    source.stdout.readline()
+    yield 0.5
+    # All of it in a process of its own: while something is dragged over it, Blender waits for the drop and for nothing
+    # else. In steps, as a hand does.
+    way = ["mousemove", 30, 84, "sleep", 0.3, "mousedown", 1]
+    for part in (0.1, 0.3, 0.5, 0.7, 0.9, 0.97, 1.0):
+        way += ["sleep", 0.25, "mousemove", int(30 + part * (point[0] - 30)), int(84 + part * (point[1] - 84))]
+    way += ["sleep", 0.4, "mousemove", point[0] + 1, point[1], "sleep", 0.5, "mouseup", 1]
+    hand = subprocess.Popen(["xdotool", *map(str, way)])
+    yield from wait_for(gui, lambda: source.poll() is not None, 30, "the drop")
+    hand.wait()
+    assert source.returncode == 0, "Blender did not take the dropped file"
 
 
 def wait_for(gui, condition, seconds, what):

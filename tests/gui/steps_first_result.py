@@ -3,8 +3,8 @@
 
 steps_first_result.py PICTURES ZIP VIDEO_FOLDER BASE_PYTHON
 
-Dropping the zip cannot be done on a virtual screen without a file manager, so Blender is told what a drop tells it.
-Blender's Python from Debian cannot make environments, hence BASE_PYTHON; Blender from its makers needs none.
+The zip is dragged in with the mouse, out of a small window that stands for a file manager. Blender's Python from
+Debian cannot make environments, hence BASE_PYTHON; Blender from its makers needs none.
 """
 
 import os
@@ -28,10 +28,7 @@ def steps(gui):
     _, archive, videos, base = gui.args
     bpy.context.preferences.system.use_online_access = True  # what Blender asks at its first start
     started = time.monotonic()
-    gui.move(*gui.view3d_point(0.4, 0.5))
-    yield 0.5
-    with gui.override():
-        bpy.ops.extensions.package_install_files("INVOKE_DEFAULT", url=archive)
+    yield from hands.drop_file(gui, archive, gui.view3d_point(0.4, 0.5))
     yield 1.5
     hands.shot(gui, "1-dropped.png", redraw=False)
     # The dialog opens round the pointer, its button a little below.

@@ -29,7 +29,7 @@ def steps(gui):
     yield 0.3
     # The header of the last panel, below the closed ones of a worker that is ready and no video.
     region = gui.region("UI")
-    gui.click(*gui.to_x11(region.x + 0.2 * region.width, region.y + region.height - 242))
+    gui.click(*gui.to_x11(region.x + 0.2 * region.width, region.y + region.height - 291))
     yield 0.7
     gui.redraw()
     yield from hands.press(gui, "closeint.doctor", from_top=300, column=0.8)

@@ -34,13 +34,13 @@ def steps(gui):
     region = gui.region("UI")
     yield 1.5
     gui.redraw()
-    gui.click(*gui.to_x11(region.x + 0.2 * region.width, region.y + region.height - 242))
+    gui.click(*gui.to_x11(region.x + 0.2 * region.width, region.y + region.height - 291))
     yield 1.0
     gui.move(*gui.view3d_point(0.2, 0.2))
     yield 0.5
     hands.shot(gui, "setup.png")
-    sidebar(gui, "setup.png", 475)  # below are paths of this machine
-    gui.click(*gui.to_x11(region.x + 0.2 * region.width, region.y + region.height - 242))
+    sidebar(gui, "setup.png", 524)  # below are paths of this machine
+    gui.click(*gui.to_x11(region.x + 0.2 * region.width, region.y + region.height - 291))
     yield 0.5
 
     settings = bpy.context.scene.closeint
@@ -54,19 +54,19 @@ def steps(gui):
     yield 1.5
     gui.redraw()
     # The header of the panel People.
-    gui.click(*gui.to_x11(region.x + 0.2 * region.width, region.y + region.height - 189))
+    gui.click(*gui.to_x11(region.x + 0.2 * region.width, region.y + region.height - 212))
     yield 1.0
     gui.move(*gui.view3d_point(0.2, 0.2))
     yield 1.0
     hands.shot(gui, "people.png")
-    sidebar(gui, "people.png", 560)
+    sidebar(gui, "people.png", 583)
     settings.frames, settings.first_frame, settings.last_frame = "RANGE", 31, 54
     bpy.ops.closeint.reconstruct("INVOKE_DEFAULT")
     yield from hands.wait_for(gui, lambda: session.jobs() and session.jobs()[0].stage == "fitting", 200, "the fit")
     yield 1.0
     gui.redraw()
     hands.shot(gui, "running.png")
-    sidebar(gui, "running.png", 560)
+    sidebar(gui, "running.png", 583)
     yield from hands.wait_for(gui, lambda: not session.jobs(), 400, "the end")
     yield 1.0
     with gui.override():

@@ -51,6 +51,12 @@ def cut(source: Path, target: Path, first: int, count: int) -> None:
         container.mux(stream.encode())
 
 
+def test_drop_by_the_mouse(play: Play) -> None:
+    clip = SAMPLE.with_suffix(".closeint.npz")
+    played = play("steps_drop.py", sys.executable, str(SAMPLE), str(clip))
+    assert len(pictures(played.pictures)) == 5
+
+
 def test_panel(play: Play) -> None:
     played = play("steps_panel.py", sys.executable)
     assert pictures(played.pictures) == ["1-nothing-installed.png", "2-checked.png", "last.png"]

@@ -6,6 +6,7 @@ from __future__ import annotations
 import json
 import os
 import stat
+import subprocess
 import sys
 import time
 from collections.abc import Iterator
@@ -183,6 +184,10 @@ def test_fallback(client: WorkerClient, tmp_path: Path) -> None:
     [
         ({"core": "echo 'ERROR: No space left on device'; exit 1"}, "the disk is full"),
         ({"core": "echo 'Failed to establish a new connection'; exit 1"}, "cannot be reached"),
+        (
+            {"core": "echo 'Max retries exceeded: certificate verify failed'; exit 1"},
+            "certificate of the packages' site is not trusted",
+        ),
         ({"core": "echo 'error: it rains'; exit 1"}, "it rains"),
         ({"imports": "echo 'ImportError: libtorch' >&2; exit 1"}, "does not work: ImportError: libtorch"),
     ],
@@ -237,6 +242,46 @@ def _alive(pid: int) -> bool:
     # A zombie waits for its parent; it runs no more.
     status = Path(f"/proc/{pid}/stat")
     return not (status.exists() and status.read_text().rpartition(")")[2].split()[0] == "Z")
+
+
+@posix
+@pytest.mark.slow
+@pytest.mark.skipif("CLOSEINT_TEST_INSTALL" not in os.environ, reason="downloads a gigabyte; set CLOSEINT_TEST_INSTALL")
+def test_install_with_the_real_uv_from_path(tmp_path: Path) -> None:
+    """The whole way, with nothing standing in: uv on PATH, our wheel, torch, and a worker that answers out of it."""
+    tools = tmp_path / "tools"
+    got = [sys.executable, "-m", "pip", "install", "--quiet", "--no-deps", "--target", str(tools), "uv>=0.5"]
+    subprocess.run(got, check=True)
+    scripts = Path(__file__).resolve().parents[2] / "scripts"
+    build = f"import sys; sys.path.insert(0, {str(scripts)!r}); import build_extension as b; from pathlib import Path; "
+    subprocess.run([sys.executable, "-c", f"{build}print(b.build_wheel(Path({str(tmp_path)!r})))"], check=True)
+    (wheel,) = tmp_path.glob("*.whl")
+    variables = {**os.environ, "PATH": f"{tools / 'bin'}{os.pathsep}{os.environ['PATH']}"}
+    variables["PYTHONPATH"] = os.pathsep.join(sys.path)
+    command = [sys.executable, "-m", "closeint_core.worker.install"]
+    client = WorkerClient(command, tmp_path / "install.log", environment=variables, silence_timeout=1800.0)
+    environment = Environment(tmp_path / "user" / "worker")
+    stages: list[str] = []
+    try:
+        job = client.submit("install", folder=str(environment.folder), wheel=str(wheel))
+        result = client.wait(job, lambda j: stages.append(j.stage))
+    finally:
+        client.close()
+    log = client.log.read_text(errors="replace")
+    print("\n".join(line for line in log.splitlines() if line.startswith(("$", "closeint:"))))
+    print(f"installed in {result['seconds']} s")
+    assert result["tool"] == "uv"
+    assert f"$ {tools / 'bin' / 'uv'} venv" in log
+    assert f"$ {tools / 'bin' / 'uv'} pip install" in log
+    assert environment.state(result["version"]) == "ready"
+    assert any("\n" in stage for stage in stages), "the output is live"
+    worker = WorkerClient([str(environment.python), "-s", "-m", "closeint_core.worker"], tmp_path / "worker.log",
+                          environment={k: v for k, v in os.environ.items() if k != "PYTHONPATH"})  # fmt: skip
+    try:
+        report = worker.wait(worker.submit("doctor"))["report"]
+    finally:
+        worker.close()
+    assert report["ok"], report["problem"]
 
 
 def test_stamp_is_plain_json(tmp_path: Path) -> None:

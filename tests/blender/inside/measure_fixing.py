@@ -27,6 +27,7 @@ from closeint_blender.importer.evidence import read_series  # noqa: E402
 from closeint_blender.importer.fcurves import curves_of, curves_of_action  # noqa: E402
 from closeint_blender.importer.motion import action_of  # noqa: E402
 from closeint_blender.importer.pair import find_pair, pose_now, read_pair  # noqa: E402
+from closeint_blender.operators.marks import mark_text  # noqa: E402
 from closeint_blender.pair_tools import find_edits, gather_corrections  # noqa: E402
 from closeint_core.body.data import JOINT_NAMES  # noqa: E402
 
@@ -324,7 +325,7 @@ def mark_part(folder):
     bpy.ops.object.mode_set(mode="OBJECT")
     first = bpy.data.objects[pair.armatures[0]]
     facts["marks"] = [
-        [m.kind, m.frame, m.last, m.person, m.part, m.other_part, m.way if m.kind == "PIN" else "", m.text()]
+        [m.kind, m.frame, m.last, m.person, m.part, m.other_part, m.way if m.kind == "PIN" else "", mark_text(m)]
         for m in first.closeint_marks
     ]
     facts["wrong_bone"] = raised(bpy.ops.closeint.mark_contact, person=1, bone="tail")

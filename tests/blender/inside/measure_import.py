@@ -88,6 +88,29 @@ def curve_facts(target):
     }
 
 
+def series_facts(armature):
+    """The armature data's animated properties: name -> (N, T) values of the keys, and their frames."""
+    from closeint_blender.importer.fcurves import curves_of
+
+    series, times = {}, set()
+    for curve in curves_of(armature.data):
+        co = np.empty(len(curve.keyframe_points) * 2, np.float32)
+        curve.keyframe_points.foreach_get("co", co)
+        series.setdefault(curve.data_path[2:-2], {})[curve.array_index] = co[1::2].tolist()
+        times.add((float(co[0]), float(co[-2]), len(co) // 2))
+    return {
+        "series": {name: [columns[i] for i in sorted(columns)] for name, columns in series.items()},
+        "times": sorted(times),
+    }
+
+
+def contact_colours(mesh):
+    attribute = mesh.color_attributes["contact"]
+    colours = np.empty(4 * len(attribute.data), np.float32)
+    attribute.data.foreach_get("color", colours)
+    return {"domain": attribute.domain, "colours": colours.reshape(-1, 4)[:, :3].tolist()}
+
+
 def mesh_facts(ob):
     mesh = ob.data
     keys = mesh.shape_keys.key_blocks
@@ -177,6 +200,8 @@ def main(clip, folder, frames):
     collection = bpy.data.collections[clip.name.removesuffix(".closeint.npz")]
     armatures, meshes, camera = collection_facts(collection)
     facts["scene"] = scene_facts(scene, collection, armatures, meshes, camera)
+    facts["series"] = [series_facts(ob) for ob in armatures]
+    facts["contact"] = [contact_colours(ob.data) for ob in meshes]
     arrays = measure(scene, armatures, meshes, camera, frames)
 
     facts["undo"] = []

@@ -43,6 +43,72 @@ def alive(pid):
     return True
 
 
+def newest():
+    """The armatures of the import made last, in the order of the people."""
+    armatures = [bpy.data.objects[name] for name in people()]
+    last = max(armatures, key=lambda ob: ob.session_uid)["closeint_pair"]
+    return sorted((ob for ob in armatures if ob["closeint_pair"] == last), key=lambda ob: ob["closeint_person"])
+
+
+def curve_ends(armature):
+    """First and last key of a character's motion, from its action or its strip."""
+    from closeint_blender.importer.fcurves import curves_of
+
+    keys = [key.co[0] for curve in curves_of(armature) for key in curve.keyframe_points]
+    return [min(keys), max(keys)] if keys else []
+
+
+def import_options(folder, videos):
+    """What the scene's import options make of a finished job."""
+    facts = {}
+    ops, scene = bpy.ops.closeint, bpy.context.scene
+    good = os.path.join(videos, "good.mp4")
+    chosen = scene.closeint.importing
+    facts["models"] = [item.identifier for item in scene.closeint.bl_rna.properties["model"].enum_items]
+    facts["model_tips"] = [item.description for item in scene.closeint.bl_rna.properties["model"].enum_items]
+    scene.closeint.model = "reference"
+    scene.render.fps, scene.render.fps_base = 50, 1.0
+    scene.frame_start, scene.frame_end = 1, 250
+    chosen.start_frame, chosen.timing, chosen.set_scene = 101, "SCENE", False
+    chosen.meshes, chosen.camera, chosen.floor, chosen.nla, chosen.own_collection = False, False, True, True, False
+    before, collections = set(names()), len(bpy.data.collections)
+    facts["with_options"] = attempt(ops.reconstruct, video=good)
+    one = newest()[0]
+    facts["made"] = sorted(bpy.data.objects[name].type for name in set(names()) - before)
+    facts["made_start"] = one["closeint_start_frame"]
+    facts["made_step"] = one["closeint_frame_step"]
+    facts["made_strips"] = [[s.frame_start, s.frame_end] for t in one.animation_data.nla_tracks for s in t.strips]
+    facts["made_action"] = one.animation_data.action is None
+    facts["made_scene"] = [scene.frame_start, scene.frame_end, scene.render.fps]
+    facts["made_collections"] = len(bpy.data.collections) - collections
+
+    chosen.timing, chosen.nla, chosen.meshes, chosen.footage = "FRAMES", False, True, False
+    facts["again_with_options"] = attempt(ops.import_result, clip=session.history().entries[0].clip)
+    one = newest()[0]
+    facts["again_ends"] = curve_ends(one)
+    facts["again_mesh"] = "closeint_mesh" in one
+
+    chosen.target = "SAME"
+    for ob in bpy.context.view_layer.objects:
+        ob.select_set(False)
+    bpy.context.view_layer.objects.active = None
+    count = len(names())
+    facts["onto_none"] = attempt(ops.reconstruct, video=good)
+    bpy.context.view_layer.objects.active = one
+    name, action = one.name, one.animation_data.action.name
+    facts["onto_same"] = attempt(ops.reconstruct, video=good, model="default")
+    one = bpy.data.objects[name]
+    facts["onto_count"] = len(names()) - count
+    facts["onto_new_action"] = one.animation_data.action.name != action and action in bpy.data.actions
+    facts["onto_clip"] = one["closeint_clip"] == session.history().entries[0].clip
+    facts["onto_said"] = session.state.said["reconstruct"].text
+    for item in chosen.bl_rna.properties:
+        if not item.is_readonly and item.identifier != "name":
+            chosen.property_unset(item.identifier)
+    scene.closeint.property_unset("model")
+    return facts
+
+
 def main(folder, videos, out):
     facts = {}
     closeint_blender.register()
@@ -101,6 +167,9 @@ def main(folder, videos, out):
     facts["same_person"] = attempt(ops.reconstruct)
     scene.closeint.people = "AUTO"
     facts["same_worker"] = session.state.worker.pid == pid
+
+    facts |= import_options(folder, videos)
+    scene = bpy.context.scene
 
     before = names()
     facts["bad"] = attempt(ops.reconstruct, video=os.path.join(videos, "bad.mp4"))
