@@ -114,7 +114,7 @@ def test_same_seed_same_observations(
 
 def test_without_errors_the_truth_is_seen(sample: tuple[Interactions, Cameras], body: TorchBody) -> None:
     none = DetectorErrors(
-        noise=torch.zeros(26), blur=0, partner=0, sides=0, swap=0, lost=0, double=0, dropped=0, depth_noise=0,
+        noise=torch.zeros(26), blur=0, partner=0, sides=0, other_side=0, swap=0, lost=0, double=0, dropped=0, depth_noise=0,
         depth_scale=(1, 1), landmark_noise=0,
     )  # fmt: skip
     seen = observe(sample[0], body, 0, none, cameras=sample[1])
