@@ -346,7 +346,7 @@ def _landmarks(
     hips = view[..., _tables(view.device).hips, :].mean(-2, keepdim=True)
     local = view - hips
     local = torch.where(doubled[..., None, None], local.flip(1), local)
-    pairs, _, frames, count, _ = local.shape
+    pairs, count = len(local), local.shape[3]
     table = _tables(view.device)
     scale = draw.uniform(*errors.depth_scale, pairs, 2, 1, 1)
     size = draw.uniform(0.94, 1.06, pairs, 2, 1, 1, 1)  # nobody knows how tall they are
