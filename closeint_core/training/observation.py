@@ -121,7 +121,7 @@ class DetectorErrors:
     double: float = 0.04
     dropped: float = 0.0005
     depth_noise: float = 1.0
-    depth_scale: tuple[float, float] = (0.4, 0.75)
+    depth_scale: tuple[float, float] = (0.42, 1.0)
     landmark_noise: float = 1.0
 
 
@@ -324,7 +324,7 @@ def observe(
     # Confidence falls with the logarithm of the error; of a confident mistake it says little.
     wrong = ((seen - true).norm(dim=-1) / pixels).clamp(0.004, 0.15)
     doubt = 0.12 * noise.normal(shape) + 0.06 * draw.normal(*shape)
-    confidence = 0.77 + table.surer - 0.2 * (wrong / 0.02).log() - 0.18 * covered.float() + doubt
+    confidence = 0.79 + table.surer - 0.2 * (wrong / 0.02).log() - 0.18 * covered.float() + doubt
     confidence = confidence.clamp(0.02, 0.97)
     missing = noise.active(shape, errors.dropped) | outside
     missing = missing | ~visible[..., None]
