@@ -36,9 +36,55 @@ _NOISE = {
 }  # fmt: skip
 
 
+# What a seen keypoint's confidence is above or below that of others as far off, and a seen landmark's confidence.
+_SURER = {
+    "shoulder": 0.1,
+    "hip": 0.12,
+    "wrist": -0.12,
+    "ear": -0.05,
+    "nose": -0.05,
+    "small_toe": -0.25,
+    "head_top": -0.05,
+}
+_LANDMARK_CONFIDENCE = {
+    "nose": 0.80, "eye": 0.80, "ear": 0.77, "shoulder": 0.80, "elbow": 0.58, "wrist": 0.60, "hip": 0.82, "knee": 0.66,
+    "ankle": 0.68, "head_top": 0.45, "neck": 0.70, "pelvis": 0.72, "big_toe": 0.62, "small_toe": 0.28, "heel": 0.62,
+}  # fmt: skip
+# Landmarks go wrong limb by limb: joint, the joint it hangs on, metres of noise relative to it across and along the
+# view. Hips go round the pelvis together.
+_LANDMARK_NOISE = {
+    "hip": ("pelvis", 0.016, 0.012), "neck": ("pelvis", 0.040, 0.030), "head_top": ("neck", 0.025, 0.035),
+    "nose": ("neck", 0.030, 0.035), "eye": ("nose", 0.006, 0.010), "ear": ("nose", 0.012, 0.015),
+    "shoulder": ("neck", 0.018, 0.018), "elbow": ("shoulder", 0.045, 0.055), "wrist": ("elbow", 0.060, 0.070),
+    "knee": ("hip", 0.025, 0.035), "ankle": ("knee", 0.035, 0.040), "heel": ("ankle", 0.035, 0.035),
+    "big_toe": ("ankle", 0.045, 0.055), "small_toe": ("big_toe", 0.010, 0.010),
+}  # fmt: skip
+
+
+def _plain(name: str) -> str:
+    return name.removeprefix("left_").removeprefix("right_")
+
+
 def _keypoint_noise() -> Tensor:
-    names = [name.removeprefix("left_").removeprefix("right_") for name in _K]
-    return torch.tensor([_NOISE[name] for name in names])
+    return torch.tensor([_NOISE[_plain(name)] for name in _K])
+
+
+def _landmark_tree() -> tuple[Tensor, Tensor]:
+    """(26, 26) which joints' noise moves which joint, rows the joints moved; (26, 3) the noise of each."""
+    moves, spread = torch.zeros(26, 26), torch.zeros(26, 3)
+    for name, row in _K.items():
+        if _plain(name) in _LANDMARK_NOISE:
+            _, aside, along = _LANDMARK_NOISE[_plain(name)]
+            spread[row] = torch.tensor([aside, aside, along])
+        at, side = name, name.removesuffix(_plain(name))
+        while _plain(at) in _LANDMARK_NOISE:
+            if at == "right_hip":
+                moves[row, _K["left_hip"]] = -1.0
+            else:
+                moves[row, _K[at]] = 1.0
+            above = _LANDMARK_NOISE[_plain(at)][0]
+            at = above if above in _K else side + above
+    return moves, spread
 
 
 @dataclass(frozen=True)
@@ -46,34 +92,37 @@ class DetectorErrors:
     """What goes wrong, and how often. Lengths in metres at the person's distance.
 
     Attributes:
-        noise: (26,) standard deviation of a seen keypoint. hidden: factor for a hidden one.
-        slow: share of the noise's variance that drifts over ``memory`` frames instead of flickering.
+        noise: (26,) standard deviation of a seen keypoint. hidden: factor for a hidden one. heavy: spread (log) of the
+            noise itself, from spell to spell.
+        memory: frames after which what goes wrong has changed.
         blur: seconds of exposure over which a moving joint is smeared.
         partner: chance that a limb's keypoint that the partner hides or nearly touches sits on the partner instead.
         touch: metres in the image within which the partner's joint is confusing.
-        sides: chance that arms or legs are exchanged, left for right.
+        sides: chance that arms or legs are exchanged, left for right. other_side: that a hidden joint of a limb, or of
+            the face, is taken for the one on the other side.
         swap: chance that two people who overlap are exchanged. lost: that the one behind is not found at all.
         double: that the one behind gets the keypoints of the one in front.
         dropped: chance that a single keypoint is missing.
-        depth_noise: standard deviation of landmarks along the view. depth_scale: how much of the true depth
-            landmarks show, lowest and highest. landmark_noise: across the view.
+        depth_noise: factor on the noise of landmarks along the view. depth_scale: how much of the true depth
+            landmarks show, lowest and highest. landmark_noise: factor on the noise across the view.
     """
 
     noise: Tensor = field(default_factory=_keypoint_noise)
     hidden: float = 2.0
-    slow: float = 0.97
-    memory: float = 5.0
-    blur: float = 0.012
+    heavy: float = 0.5
+    memory: float = 12.0
+    blur: float = 0.006
     partner: float = 0.75
     touch: float = 0.25
     sides: float = 0.02
+    other_side: float = 0.25
     swap: float = 0.04
     lost: float = 0.06
     double: float = 0.04
-    dropped: float = 0.002
-    depth_noise: float = 0.09
-    depth_scale: tuple[float, float] = (0.4, 0.75)
-    landmark_noise: float = 0.05
+    dropped: float = 0.0005
+    depth_noise: float = 1.0
+    depth_scale: tuple[float, float] = (0.42, 1.0)
+    landmark_noise: float = 1.0
 
 
 @dataclass
@@ -129,6 +178,11 @@ class _Tables(NamedTuple):
     legs: Tensor
     hips: Tensor
     up: Tensor
+    hidden: Tensor
+    surer: Tensor
+    landmark_confidence: Tensor
+    landmark_moves: Tensor
+    landmark_spread: Tensor
 
 
 @lru_cache(maxsize=16)
@@ -138,9 +192,15 @@ def _tables(device: torch.device) -> _Tables:
         mask[list(joints)] = True
         return mask.to(device)
 
+    moves, spread = _landmark_tree()
+    # What is on the far side of a head is guessed, not seen.
+    hidden = torch.tensor([2.5 if _plain(name) in ("nose", "eye", "ear") else 1.0 for name in _K])
+    surer = torch.tensor([_SURER.get(_plain(name), 0.0) for name in _K])
+    sure = torch.tensor([_LANDMARK_CONFIDENCE[_plain(name)] for name in _K])
     return _Tables(
         torch.tensor(_SIZES, device=device), torch.as_tensor(HALPE_FLIP.copy(), device=device), chosen(_ARMS + _LEGS),
         chosen(_ARMS), chosen(_LEGS), torch.tensor(_HIPS, device=device), torch.tensor([0.0, 0.0, 1.0], device=device),
+        hidden.to(device), surer.to(device), sure.to(device), moves.to(device), spread.to(device),
     )  # fmt: skip
 
 
@@ -232,15 +292,22 @@ def observe(
     crossed = noise.active((pairs, 2, frames, 1), 0.3)  # on which of the partner's joints
     theirs = torch.where(crossed[..., None], true.flip(1)[..., table.flip, :], true.flip(1))
     seen = torch.where(mistaken[..., None], theirs, true)
+    other_side = noise.active(shape, errors.other_side) & covered & ~mistaken
+    seen = torch.where(other_side[..., None], seen[..., table.flip, :], seen)
+    mistaken = mistaken | (other_side & table.limbs)
     for chosen in (table.arms, table.legs):
         exchanged = noise.active((pairs, 2, frames, 1), errors.sides) & chosen
         seen = torch.where(exchanged[..., None], seen[..., table.flip, :], seen)
         mistaken = mistaken | exchanged
 
-    sigma = errors.noise.to(device, non_blocking=True) * torch.where(covered, errors.hidden, 1.0) * pixels
-    drift = noise.normal((*shape, 2)) * errors.slow**0.5
-    flicker = draw.normal(*shape, 2) * (1 - errors.slow) ** 0.5
-    offset = (drift + flicker) * sigma[..., None]
+    scale = torch.exp(errors.heavy * noise.normal(shape) - 0.1 * errors.heavy)
+    sigma = (
+        errors.noise.to(device, non_blocking=True)
+        * torch.where(covered, errors.hidden * table.hidden, 1.0)
+        * scale
+        * pixels
+    )
+    offset = noise.normal((*shape, 2)) * sigma[..., None]
     velocity = torch.diff(true, dim=2, prepend=true[:, :, :1]) * made.fps[:, None, None, None, None]
     offset = offset + velocity * errors.blur * draw.normal(*shape, 1)
     seen = seen + offset
@@ -254,9 +321,11 @@ def observe(
     lost = noise.active((pairs, 1, frames), errors.lost) & (overlap > 0.5)[:, None] & behind
     visible = ~lost & ((~outside).sum(-1) >= 6)
 
-    wrong = offset.norm(dim=-1) / pixels
-    confidence = 0.80 - 1.5 * wrong - 0.12 * covered.float() + 0.08 * draw.normal(*shape)
-    confidence = torch.where(mistaken, confidence - 0.05, confidence).clamp(0.05, 1.0)
+    # Confidence falls with the logarithm of the error; of a confident mistake it says little.
+    wrong = ((seen - true).norm(dim=-1) / pixels).clamp(0.004, 0.15)
+    doubt = 0.12 * noise.normal(shape) + 0.06 * draw.normal(*shape)
+    confidence = 0.79 + table.surer - 0.2 * (wrong / 0.02).log() - 0.18 * covered.float() + doubt
+    confidence = confidence.clamp(0.02, 0.97)
     missing = noise.active(shape, errors.dropped) | outside
     missing = missing | ~visible[..., None]
     keypoints = torch.cat((seen, confidence[..., None]), -1)
@@ -277,23 +346,33 @@ def _landmarks(
     hips = view[..., _tables(view.device).hips, :].mean(-2, keepdim=True)
     local = view - hips
     local = torch.where(doubled[..., None, None], local.flip(1), local)
-    pairs, _, frames, count, _ = local.shape
+    pairs, count = len(local), local.shape[3]
+    table = _tables(view.device)
     scale = draw.uniform(*errors.depth_scale, pairs, 2, 1, 1)
     size = draw.uniform(0.94, 1.06, pairs, 2, 1, 1, 1)  # nobody knows how tall they are
-    worse = torch.where(hidden, 2.0, 1.0)[..., None]
-    # Ends of limbs are guessed worse than the trunk.
-    reach = (0.4 + local.norm(dim=-1, keepdim=True)).clamp(max=1.4)
-    jitter = 0.9 * noise.normal((pairs, 2, frames, count, 3)) + 0.4 * draw.normal(pairs, 2, frames, count, 3)
     flattened = torch.cat((local[..., :2], local[..., 2:] * scale[..., None]), -1) * size
-    confidence = (0.9 - 0.35 * hidden.float() + 0.05 * draw.normal(pairs, 2, frames, count)).clamp(0, 1)
-    aside, along = jitter[..., :2] * errors.landmark_noise, jitter[..., 2:] * errors.depth_noise
-    return flattened + torch.cat((aside, along), -1) * worse * reach, confidence
+    worse = torch.where(hidden, 0.75 * errors.hidden, 1.0) * torch.exp(errors.heavy * noise.normal(hidden.shape))
+    offset = noise.normal((*local.shape[:3], count, 3)) * table.landmark_spread * worse[..., None]
+    offset = table.landmark_moves @ offset
+    offset = torch.cat((offset[..., :2] * errors.landmark_noise, offset[..., 2:] * errors.depth_noise), -1)
+    doubt = 0.08 * noise.normal(hidden.shape) + 0.04 * draw.normal(*hidden.shape)
+    confidence = (table.landmark_confidence - 0.25 * hidden.float() + doubt).clamp(0, 1)
+    return flattened + offset, confidence
 
 
 class _Bursts:
     """Random numbers that change slowly over time."""
 
     def __init__(self, draw: Draw, frames: int, memory: float, device: torch.device) -> None:
+        self._draw = draw
+        reach = torch.arange(frames, dtype=torch.float32, device=device)
+        beyond = math.ceil(2 * memory)
+        source = torch.arange(-beyond, frames + beyond, dtype=torch.float32, device=device)
+        apart = reach[:, None] - source
+        # Most of it drifts, some is quicker, a little flickers; the shares are those of perception's errors.
+        kernel = torch.exp(-(apart**2) / memory**2) + 0.5 * torch.exp(-(apart**2) / (0.25 * memory) ** 2)
+        kernel = kernel + 0.7 * (apart == 0)
+        self._kernel = kernel / kernel.norm(dim=1, keepdim=True)
         self._draw = draw
         reach = torch.arange(frames, dtype=torch.float32, device=device)
         beyond = 3 * math.ceil(memory)

@@ -95,7 +95,10 @@ class SyntheticSource:
         self.config, self.body, self.count, self.split = config, body, batch, split
         self.device = body.template.device
         self.seed, self.rank, self.world = seed, rank, world
-        self.generator = Generator(config.kinds or None, split, body, config.solver_steps, oversample=config.oversample)
+        self.generator = Generator(
+            config.kinds or None, split, body, config.solver_steps,
+            oversample=config.oversample, motions=config.motions or None,
+        )  # fmt: skip
         self.chunks = max(1, config.pool // config.chunk)
         self._ages = [-1] * self.chunks  # which making of each chunk is in the pool
         self._pool: Interactions | None = None

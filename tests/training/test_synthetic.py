@@ -9,6 +9,8 @@ import roma
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from torch.utils._python_dispatch import TorchDispatchMode
+from torch.utils._pytree import tree_leaves
 
 from closeint_core.body.data import load_body
 from closeint_core.body.torch_body import TorchBody
@@ -20,6 +22,7 @@ from closeint_core.training.synthetic.curves import bspline_basis, ease
 from closeint_core.training.synthetic.diversity import measure_diversity
 from closeint_core.training.synthetic.generate import MIRROR_JOINTS, acceptable
 from closeint_core.training.synthetic.legs import axis_rotation, solve_leg
+from closeint_core.training.synthetic.solve import Scene, Tools, Watch, hinged_overlap
 from closeint_core.training.synthetic.spec import Kind, Registry, Role
 
 FRAMES = 18
@@ -207,3 +210,73 @@ def test_diversity_of_copies_is_nought(made: Interactions, body: TorchBody) -> N
     assert varied.pose_dimensions > copies.pose_dimensions > 1
     assert varied.contact_pairs == measure_diversity(made.swapped(), body).contact_pairs
     assert abs(varied.nearest - measure_diversity(made.swapped(), body).nearest) < 1e-3
+
+
+class _Elsewhere(TorchDispatchMode):
+    """Notes what mixes tensors of the CPU with those of another device, or asks for a number."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.found: list[str] = []
+
+    def __torch_dispatch__(self, func, types, args=(), kwargs=None):  # type: ignore[no-untyped-def]
+        out = func(*args, **(kwargs or {}))
+        tensors = [x for x in tree_leaves((args, kwargs, out)) if isinstance(x, torch.Tensor)]
+        if any(x.device.type == "cpu" for x in tensors) or "local_scalar" in str(func):
+            self.found.append(str(func))
+        return out
+
+
+def test_solver_step_waits_for_no_copy(body: TorchBody) -> None:
+    away = TorchBody(load_body("default")).to("meta")
+    generator = Generator(["hug", "holding hands walking"], oversample=1.5)
+    plan = generator.plan(2, 16, 0).to(torch.device("meta"))
+    scene = Scene(Tools(away), plan)
+    frames = torch.arange(0, 16, 3, device="meta")
+    index = torch.zeros(40, dtype=torch.int64, device="meta")
+    watch = Watch(index, index, torch.zeros(40, 3, device="meta"), index)
+    scene.energy(frames, watch, 0.5)  # the first time cuts the frames out of the plan
+    with _Elsewhere() as seen:
+        terms = scene.energy(frames, watch, 0.5)
+        torch.stack(list(terms.values())).sum().backward()
+    assert not seen.found
+
+
+@settings(max_examples=10, deadline=None)
+@given(seed=st.integers(0, 1000))
+def test_overlap_and_its_gradient(seed: int) -> None:
+    draw = torch.Generator().manual_seed(seed)
+    first = (0.1 * torch.randn(2, 3, 5, 3, generator=draw)).requires_grad_()
+    second = (0.1 * torch.randn(2, 3, 4, 3, generator=draw)).requires_grad_()
+    wanted = 0.2 * torch.rand(2, 1, 5, 4, generator=draw)
+    share = torch.rand(2, generator=draw)
+    distance = (first[:, :, :, None] - second[:, :, None]).norm(dim=-1)
+    naive = ((wanted - distance).clamp(min=0) / 0.01).square().sum((-1, -2)).mean(1)
+    value = hinged_overlap(first, second, wanted)
+    assert torch.allclose(value, naive, rtol=1e-3, atol=1e-2)
+    expected = torch.autograd.grad((naive * share).sum(), (first, second))
+    found = torch.autograd.grad((value * share).sum(), (first, second))
+    for a, b in zip(found, expected, strict=True):
+        assert torch.allclose(a, b, rtol=1e-3, atol=0.5)
+
+
+def test_oversampling_is_one_solve_of_a_plan_made_before() -> None:
+    generator = Generator(["passing by", "turning round"], steps=3, oversample=2.0)
+    plan = generator.plan(3, 10, seed=1)
+    assert len(plan.kind) == 6
+    at_once, later = generator(3, 10, seed=1), generator.make(plan, 3, seed=1)
+    assert torch.equal(at_once.poses, later.poses)
+    assert len(at_once) == 3
+    assert set(at_once.kind_names()) == {"passing by", "turning round"}
+    with pytest.raises(CloseintError, match="each one wanted"):
+        Generator(["passing by"], oversample=0.5)
+
+
+def test_every_kind_that_was_asked_for_is_there() -> None:
+    names = set(KINDS.all_names())
+    assert names >= {
+        "handshake", "high five", "fist bump", "hug", "crossed hug", "hug from behind", "arm over shoulder",
+        "hand on shoulder", "pat on the back", "holding hands walking", "dance hold", "push", "punch landing",
+        "punch missing", "kick landing", "kick missing", "block", "clinch", "lift", "piggyback", "help up",
+        "back to back", "whispering", "sitting side by side", "passing by",
+    }  # fmt: skip

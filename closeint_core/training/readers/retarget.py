@@ -16,6 +16,7 @@ import torch
 from closeint_core.body.data import JOINT_NAMES
 from closeint_core.body.torch_body import TorchBody
 from closeint_core.errors import CloseintError
+from closeint_core.physics.energies import LIMIT_HIGH, LIMIT_LOW
 
 # Words by which skeletons call the joints of SMPL; compared without case, spaces, colons and underscores.
 ALIASES: dict[str, tuple[str, ...]] = {
@@ -74,8 +75,20 @@ def match_joints(names: tuple[str, ...]) -> dict[str, int]:
     return found
 
 
-def retarget(recording: Recording, body: TorchBody, metres_per_unit: float, steps: int = 250) -> Retargeted:
+def retarget(
+    recording: Recording,
+    body: TorchBody,
+    metres_per_unit: float,
+    steps: int = 250,
+    *,
+    limits: float = 0.0,
+    smoothness: float = 2.0,
+) -> Retargeted:
     """The pose and shape of ``body`` whose joints come nearest to the recorded ones.
+
+    Args:
+        limits: weight of the joints' limits, which tell what positions cannot: which way round an elbow bends.
+        smoothness: weight of the change of the joints' speed.
 
     Raises:
         CloseintError: joints are missing.
@@ -106,7 +119,10 @@ def retarget(recording: Recording, body: TorchBody, metres_per_unit: float, step
         loss = loss + 0.05 * (poses * still).square().sum((-1, -2)).mean() + 0.05 * betas.square().sum()
         if len(poses) > 2:
             second = (poses[2:] - 2 * poses[1:-1] + poses[:-2]) * still
-            loss = loss + 2.0 * second.square().sum((-1, -2)).mean()
+            loss = loss + smoothness * second.square().sum((-1, -2)).mean()
+        if limits:
+            over = (poses - LIMIT_HIGH).clamp(min=0) + (LIMIT_LOW - poses).clamp(min=0)
+            loss = loss + limits * (over * still).square().sum((-1, -2)).mean()
         loss.backward()
         optimizer.step()
     with torch.no_grad():

@@ -7,6 +7,7 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass, fields
 from functools import lru_cache
+from pathlib import Path
 
 import roma
 import torch
@@ -16,6 +17,7 @@ from closeint_core.body.data import load_body
 from closeint_core.body.torch_body import TorchBody
 from closeint_core.errors import CloseintError
 from closeint_core.training.synthetic.kinds import KINDS
+from closeint_core.training.synthetic.motions import load_motions
 from closeint_core.training.synthetic.plan import Draw, Plan, make_plan
 from closeint_core.training.synthetic.solve import NearPoints, Posed, Scene, Tools
 from closeint_core.training.synthetic.spec import Kind, Split
@@ -107,6 +109,8 @@ class Generator:
         steps: of the solver.
         oversample: how many pairs are planned for each one wanted. With more than 1 a batch costs one solve, in which
             the rejected are left out; with 1 what was rejected is made anew, up to three times.
+        motions: folder of recorded single-person motion (``humanoid3d_*.txt``) that shapes gait, strikes and dance;
+            retargeted here, which takes a few seconds a clip. None for none.
 
     Raises:
         CloseintError: unknown kinds, kinds from both sides, or ``oversample`` below 1.
@@ -120,6 +124,7 @@ class Generator:
         steps: int = 70,
         *,
         oversample: float = 1.0,
+        motions: str | Path | None = None,
     ) -> None:
         if oversample < 1:
             raise CloseintError(f"The generator cannot plan {oversample} pairs for each one wanted.", "Pass 1 or more.")
@@ -130,6 +135,8 @@ class Generator:
         self.tools = default_tools() if body is None else Tools(self.body)
         cpu = self.body.template.device.type == "cpu"
         self._plan_body = self.body if cpu else TorchBody(self.body.data)
+        wanted = {name for kind in self.kinds for role in kind.roles for name in role.motion}
+        self.motions = load_motions(Path(motions), self._plan_body, wanted) if motions is not None and wanted else None
 
     def __call__(self, count: int, frames: int, seed: int) -> Interactions:
         """``count`` pairs of ``frames`` frames, kinds in equal shares; the same for the same arguments.
@@ -183,7 +190,7 @@ class Generator:
         names = KINDS.all_names()
         return Plan.join(
             [
-                make_plan(kind, names.index(kind.name), n, frames, draw, self._plan_body)
+                make_plan(kind, names.index(kind.name), n, frames, draw, self._plan_body, self.motions)
                 for kind, n in zip(self.kinds, wanted, strict=True) if n
             ]
         )  # fmt: skip

@@ -8,6 +8,9 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
+BASE = torch.tensor([[0.0, 0.0, 1.0], [1.0, 0.0, 0.0], [0.0, 1.0, 0.0]])
+"""The rest frame (x left, y up, z forward) turned to the world: forward is +X, left +Y, up +Z."""
+
 
 class Leg(NamedTuple):
     """Local rotations (..., 3, 3) of hip, knee and ankle, and metres (...) by which the ankle is out of reach."""

@@ -13,6 +13,7 @@ from torch import Tensor
 from closeint_core.body.torch_body import TorchBody
 from closeint_core.training.synthetic.curves import ease, smooth, smoothstep
 from closeint_core.training.synthetic.legs import axis_rotation
+from closeint_core.training.synthetic.motions import Motions, sample_motions
 from closeint_core.training.synthetic.spec import Keys, Kind, Role
 from closeint_core.training.synthetic.surface import JOINT, PLACE
 
@@ -22,6 +23,8 @@ _ARM_NOISE = (5.0, 7.0, 9.0, 8.0, 9.0, 6.0)
 _TORSO_NOISE, _HEAD_NOISE = 2.0, 4.0
 _TOE_OUT = 9.0
 _STEP_LENGTH = 0.55
+_RECORDED = 0.8
+"""Share of the people whose role takes recorded motion who do, where there is any."""
 
 
 @dataclass
@@ -113,11 +116,13 @@ def draw_shapes(draw: Draw, count: int, num_betas: int) -> Tensor:
     return betas
 
 
-def make_plan(kind: Kind, number: int, count: int, frames: int, draw: Draw, body: TorchBody) -> Plan:
+def make_plan(
+    kind: Kind, number: int, count: int, frames: int, draw: Draw, body: TorchBody, motions: Motions | None = None
+) -> Plan:
     """Plans of ``count`` pairs of one kind, on the CPU.
 
     Args:
-        number: the kind's number. frames: T. body: on the CPU.
+        number: the kind's number. frames: T. body: on the CPU. motions: recorded ones for the roles that take them.
     """
     betas = draw_shapes(draw, count, body.num_betas)
     rest = body.rest_joints(betas)
@@ -132,9 +137,17 @@ def make_plan(kind: Kind, number: int, count: int, frames: int, draw: Draw, body
     times = start[:, None] + steps / fps[:, None] * pace[:, None]
     leg = (rest[..., JOINT["pelvis"], 1] - soles) / 0.971  # (N, 2), 1 on average
     scale = leg.mean(1)
-    people = [
-        _person(role, times, rest[:, p], soles[:, p], leg[:, p], scale, draw) for p, role in enumerate(kind.roles)
-    ]
+    people = []
+    for p, role in enumerate(kind.roles):
+        person = _person(role, times, rest[:, p], soles[:, p], leg[:, p], scale, draw)
+        clips = [] if motions is None else [motions.names.index(n) for n in role.motion if n in motions.names]
+        if motions is not None and clips:
+            recorded = _recorded(role, motions, clips, steps / fps[:, None], rest[:, p], soles[:, p], scale, draw)
+            chosen = draw.uniform(0, 1, count) < _RECORDED
+            person = {
+                n: torch.where(chosen.reshape(-1, *[1] * (x.ndim - 1)), recorded[n], x) for n, x in person.items()
+            }
+        people.append(person)
     crop = slice(_PAD, _PAD + frames)
     stacked = {name: torch.stack([person[name][:, crop] for person in people], 1) for name in people[0]}
     touches = _touches(kind, times[:, crop], draw)
@@ -217,7 +230,25 @@ def _person(
         free[:, :, foot] = share[..., 0]
     planted = feet["planted"] * (free < 0.01)
 
-    # No higher than the legs reach: both feet stay where they are.
+    height = _within_reach(path, heading, height, place, rest)
+    return {
+        "prior": _keyed_pose(role, times, feet, draw),
+        "heading": heading,
+        "pelvis": torch.cat((path, height[..., None]), -1),
+        "ankles": place,
+        "foot_yaw": feet["yaw"],
+        "foot_pitch": pitch,
+        "toes": -0.6 * torch.relu(feet["pitch"]),
+        "planted": planted,
+        "free": free,
+        "gaze": _keys(role.gaze, times)[..., 0],
+    }
+
+
+def _within_reach(path: Tensor, heading: Tensor, height: Tensor, place: Tensor, rest: Tensor) -> Tensor:
+    """Height (N, T) of the pelvis at ``path`` (N, T, 2), no higher than legs reach: both feet stay where they are."""
+    ahead = torch.stack((torch.cos(heading), torch.sin(heading)), -1)
+    aside = torch.stack((-ahead[..., 1], ahead[..., 0]), -1)
     hip = torch.stack([rest[:, JOINT[f"{s}_hip"]] for s in ("left", "right")], 1) - rest[:, None, 0]
     longest = torch.stack(
         [
@@ -232,19 +263,64 @@ def _person(
     room = ((0.988 * longest[:, None]).square() - flat).clamp(min=1e-4).sqrt()
     room = place[..., 2] + room - hip[:, None, :, 1]
     room = room.amin(2)
-    height = smooth(torch.minimum(height, room)[..., None], 2.0)[..., 0]
+    return smooth(torch.minimum(height, room)[..., None], 2.0)[..., 0]
 
+
+def _recorded(
+    role: Role,
+    motions: Motions,
+    clips: list[int],
+    seconds: Tensor,
+    rest: Tensor,
+    sole: Tensor,
+    scale: Tensor,
+    draw: Draw,
+) -> dict[str, Tensor]:
+    """Curves of one person who moves as a clip does, see ``Plan``; ``seconds`` (N, T) from the first frame."""
+    count, frames = seconds.shape
+    clip = torch.tensor(clips)[draw.integers(len(clips), count)]
+    rate = draw.uniform(0.85, 1.15, count)[:, None]
+    length = (motions.frames[clip] - 1)[:, None] / 30.0
+    span = (seconds[:, -_PAD] * rate[:, 0])[:, None]
+    spare = torch.where(motions.loop[clip][:, None], length, (length - span).clamp(min=0))
+    curves = sample_motions(motions, clip, spare * draw.uniform(0, 1, count)[:, None] + seconds * rate)
+    for name, values in curves.items():
+        if name != "planted":  # frames in between, and loops, leave kinks
+            curves[name] = smooth(values.flatten(2) if values.ndim > 2 else values[..., None], 1.3).reshape(
+                values.shape
+            )
+    ankle = torch.stack([rest[:, JOINT[f"{s}_ankle"], 1] for s in ("left", "right")], 1)
+    leg = rest[:, 0, 1] - ankle.mean(1)
+    pelvis, ankles = curves["pelvis"] * leg[:, None, None], curves["ankles"] * leg[:, None, None, None]
+    # In the middle of the window the person is at the role's place and faces as it says.
+    x, y, yaw = (torch.tensor(role.place[0][i]) for i in (1, 2, 3))
+    middle = frames // 2
+    turn = torch.deg2rad(yaw) + 0.25 * draw.normal(count) - curves["heading"][:, middle]
+    c, s = torch.cos(turn), torch.sin(turn)
+    spin = torch.stack((torch.stack((c, -s), -1), torch.stack((s, c), -1)), -2)  # (N, 2, 2)
+    there = torch.stack((x * scale, y * scale), -1) + 0.12 * draw.normal(count, 2)
+    centre = pelvis[:, middle, :2].clone()
+    path = (pelvis[..., :2] - centre[:, None]) @ spin.mT + there[:, None]
+    flat = (ankles[..., :2] - centre[:, None, None]) @ spin.mT[:, None] + there[:, None, None]
+    height = (ankle - sole[:, None])[:, None]
+    place = torch.cat((flat, (ankles[..., 2] + height)[..., None]), -1)
+    heading = curves["heading"] + turn[:, None]
+    prior = curves["prior"].clone()
+    for name in ("shoulder", "elbow", "collar", "wrist"):
+        for side in ("left", "right"):
+            prior[:, :, JOINT[f"{side}_{name}"]] += math.radians(4) * draw.normal(count, 1, 3)
+    up = _within_reach(path, heading, pelvis[..., 2] + height[..., 0], place, rest)
     return {
-        "prior": _keyed_pose(role, times, feet, draw),
+        "prior": prior,
         "heading": heading,
-        "pelvis": torch.cat((path, height[..., None]), -1),
+        "pelvis": torch.cat((path, up[..., None]), -1),
         "ankles": place,
-        "foot_yaw": feet["yaw"],
-        "foot_pitch": pitch,
-        "toes": -0.6 * torch.relu(feet["pitch"]),
-        "planted": planted,
-        "free": free,
-        "gaze": _keys(role.gaze, times)[..., 0],
+        "foot_yaw": curves["foot_yaw"] + turn[:, None, None],
+        "foot_pitch": curves["foot_pitch"],
+        "toes": -0.6 * torch.relu(curves["foot_pitch"]),
+        "planted": curves["planted"],
+        "free": torch.zeros_like(curves["planted"]),
+        "gaze": torch.zeros_like(heading),
     }
 
 

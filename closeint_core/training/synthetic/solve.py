@@ -21,7 +21,7 @@ from closeint_core.body.torch_body import LinearPoints, Skeleton, TorchBody
 from closeint_core.physics.energies import LIMIT_HIGH, LIMIT_LOW
 from closeint_core.physics.spheres import inscribe_spheres, ride_on_vertices
 from closeint_core.training.synthetic.curves import bspline_basis
-from closeint_core.training.synthetic.legs import axis_rotation, solve_leg
+from closeint_core.training.synthetic.legs import BASE, axis_rotation, solve_leg
 from closeint_core.training.synthetic.plan import Plan
 from closeint_core.training.synthetic.surface import JOINT, Surface, SurfacePoints
 
@@ -30,8 +30,6 @@ _LOOSENESS = {
     "pelvis": 6.0, "spine1": 6.0, "spine2": 6.0, "spine3": 6.0, "neck": 10.0, "head": 10.0, "collar": 8.0,
     "shoulder": 30.0, "elbow": 32.0, "wrist": 24.0, "hand": 10.0, "hip": 0.0, "knee": 0.0, "ankle": 0.0, "foot": 0.0,
 }  # fmt: skip
-BASE = torch.tensor([[0.0, 0.0, 1.0], [1.0, 0.0, 0.0], [0.0, 1.0, 0.0]])
-"""The rest frame (x left, y up, z forward) turned to the world: forward is +X, left +Y, up +Z."""
 _LEGS = tuple(JOINT[f"{side}_{name}"] for side in ("left", "right") for name in ("hip", "knee", "ankle", "foot"))
 _NEAR = 0.09
 """A nearest point farther away (metres) than this says nothing about being inside."""
@@ -333,7 +331,7 @@ class Scene:
         total = torch.zeros(len(positions), device=deep.device)
         return total.index_add(0, watch.pair, deep.square()) / (2 * frames)
 
-    def solve(self, steps: int = 70, stride: int = 3, searches: int = 4) -> None:
+    def solve(self, steps: int = 70, stride: int = 3, searches: int = 6) -> None:
         """Minimise the energy over every ``stride``-th frame; the last steps know the skins, the first only spheres."""
         total = self.plan.heading.shape[2]
         frames = torch.arange(0, total, stride, device=self.plan.betas.device)
@@ -348,6 +346,10 @@ class Scene:
                 watch = self.watch(frames)
             optimizer.zero_grad(set_to_none=True)
             terms = self.energy(frames, watch, push=0.1 + 1.4 * share**2)
+            if watch is not None:
+                # The skins are known: the spheres, which are fatter here and there, give way to them.
+                terms["overlap"], terms["inside"] = 0.3 * terms["overlap"], 2.0 * terms["inside"]
+                terms["touch"] = 1.3 * terms["touch"]
             torch.stack(list(terms.values())).sum().backward()
             optimizer.step()
 

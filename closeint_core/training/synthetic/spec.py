@@ -39,6 +39,8 @@ class Role:
             below the pelvis (``up``: above the floor), in place of its footstep as far as the weight says.
         gaze: (t, weight) of looking at the other's face.
         curl: degrees by which the fingers are bent.
+        motion: names of recorded motions (``motions.SIDES``), one of which takes the place of the above for most people
+            where recordings are at hand; ``place`` is then where the person is in the middle.
     """
 
     place: Keys = ((0.0, 0.0, 0.0, 0.0),)
@@ -53,6 +55,7 @@ class Role:
     right_foot: Keys = ()
     gaze: Keys = ((0.0, 1.0),)
     curl: float = 14.0
+    motion: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)

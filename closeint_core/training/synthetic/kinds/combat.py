@@ -78,7 +78,7 @@ COMBAT = (
             Role(place=((0, 0.42, 0, 180),), torso=_recoil(1.0, 2), right_arm=held(_GUARD_REAR),
                  left_arm=arm((0, _GUARD_LEAD), (0.7, _GUARD_LEAD), (1.0, (45, 85, 0, 85, 0, 0)), (1.1, (45, 85, 0, 85, 0, 0)), (1.6, _GUARD_LEAD)), stance=_STANCE, pelvis=_LOW, curl=16),
         ),
-        (Touch(1, "left_forearm_little", ("right_wrist_inner", "right_forearm_inner", "right_wrist_outer"), 0.97, 1.06, facing=0.3, ramp=0.22),),
+        (Touch(1, "left_forearm_little", ("right_wrist_inner", "right_forearm_inner", "right_forearm_thumb"), 0.97, 1.03, facing=0.1, ramp=0.25),),
     ),
     Kind(
         "clinch", "train", "grapple", 3.0, (0.2, 2.8),
@@ -93,8 +93,8 @@ COMBAT = (
         (
             Touch(0, "right_palm", ("left_shoulder_top", "left_neck_side", "left_shoulder_back"), 0, 3, held=True),
             Touch(1, "right_palm", ("left_shoulder_back", "left_upper_arm_back", "left_shoulder_top"), 0, 3, held=True),
-            Touch(0, "left_palm", ("right_elbow_tip", "right_forearm_little", "right_upper_arm_inner"), 0, 3, held=True, facing=0.6),
-            Touch(1, "left_palm", ("right_elbow_tip", "right_forearm_little", "right_upper_arm_inner"), 0, 3, held=True, facing=0.6),
+            Touch(0, "left_palm", ("right_upper_arm_outer", "right_elbow_tip", "right_upper_arm_back"), 0, 3, held=True, facing=0.3),
+            Touch(1, "left_palm", ("right_upper_arm_outer", "right_elbow_tip", "right_upper_arm_back"), 0, 3, held=True, facing=0.3),
         ),
         apart=0.2,
     ),

@@ -64,9 +64,9 @@ GREETING = (
         ),
         (
             Touch(0, "right_palm", ("left_cheek", "left_neck_side"), 0.95, 2.0, held=True),
-            Touch(1, "left_palm", ("right_forearm_outer", "right_upper_arm_outer", "right_elbow_tip"), 1.35, 2.0,
-                  facing=0.5),
+            Touch(1, "left_palm", ("right_forearm_outer", "right_wrist_outer"), 1.35, 2.0, facing=0.3, slack=0.03),
         ),
+        apart=0.25,
     ),
     Kind(
         "cheek kiss", "train", "step-in", 2.8, (0.5, 2.3),

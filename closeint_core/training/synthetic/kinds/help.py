@@ -45,8 +45,8 @@ HELP = (
         (
             Touch(0, "right_palm", ("left_lower_back_side", "left_waist_side", "left_mid_back_side"), 0, 3, held=True),
             Touch(0, "left_palm", ("right_lower_back_side", "right_waist_side", "right_mid_back_side"), 0, 3, held=True),
-            Touch(1, "right_palm", ("left_shoulder_top", "left_shoulder_blade", "left_shoulder_back"), 0, 3, held=True),
-            Touch(1, "left_palm", ("right_shoulder_top", "right_shoulder_blade", "right_shoulder_back"), 0, 3, held=True),
+            Touch(1, "right_palm", ("left_shoulder_top", "left_shoulder_back"), 0, 3, held=True),
+            Touch(1, "left_palm", ("right_shoulder_top", "right_shoulder_back"), 0, 3, held=True),
             Touch(0, "chest", ("belly", "chest"), 1.5, 2.5, facing=0.1, slack=0.05),
         ),
         apart=0.2,
