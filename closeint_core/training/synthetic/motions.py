@@ -87,11 +87,11 @@ def load_motions(folder: Path, body: TorchBody, wanted: Collection[str]) -> Moti
                             for p, _, _ in clips])  # fmt: skip
 
     return Motions(
-        tuple(names),
-        torch.tensor([len(parts["heading"]) for parts, _, _ in clips]),
-        torch.tensor([loop for _, loop, _ in clips]),
-        *(padded(n) for n in ("prior", "heading", "pelvis", "ankles", "foot_yaw", "foot_pitch", "planted")),
-        torch.tensor([error for _, _, error in clips]),
+        names=tuple(names),
+        frames=torch.tensor([len(parts["heading"]) for parts, _, _ in clips]),
+        loop=torch.tensor([loop for _, loop, _ in clips]),
+        error=torch.tensor([error for _, _, error in clips]),
+        **{n: padded(n) for n in ("prior", "heading", "pelvis", "ankles", "foot_yaw", "foot_pitch", "planted")},
     )
 
 
