@@ -173,10 +173,12 @@ def metrics(
     from closeint_core.body.data import load_body
     from closeint_core.clip import InteractionClip
     from closeint_core.evaluation.compare import compare_clips
-    from closeint_core.evaluation.plot import plot_measures
+    from closeint_core.evaluation.plot import plot_measures, require_picture
     from closeint_core.evaluation.quality import clip_quality, measure_clip
 
     clip = InteractionClip.load(path)
+    if plot is not None:
+        require_picture(plot)
     body = load_body(clip.body, data)
     measures = measure_clip(clip, body)
     result = clip_quality(clip, body, measures)

@@ -10,10 +10,12 @@ import cv2
 import numpy as np
 
 from closeint_core.clip import InteractionClip
+from closeint_core.errors import CloseintError
 from closeint_core.evaluation.quality import ClipMeasures, touching_parts
 from closeint_core.files import atomic_path
 
-_WIDTH, _LEFT, _RIGHT, _TOP = 1600, 330, 40, 70
+_ENDINGS = (".png", ".jpg", ".jpeg")
+_WIDTH, _LEFT, _RIGHT, _TOP = 1600, 330, 40, 96
 _ROW = 24  # pixels of a line of contact
 _MOST_ROWS = 24
 _PANEL = 240  # pixels, height of a panel with an axis
@@ -23,6 +25,12 @@ _INK, _FAINT, _PAPER = (60, 50, 45), (222, 220, 216), (255, 255, 255)
 _PAIR, _PEOPLE = (70, 60, 200), ((40, 130, 235), (180, 110, 30))
 
 
+def require_picture(path: Path) -> None:
+    """Raises CloseintError if a file's name does not end like a picture's."""
+    if path.suffix.lower() not in _ENDINGS:
+        raise CloseintError(f"{path.name} does not end like a picture.", f"End it with {' or '.join(_ENDINGS)}.")
+
+
 def plot_measures(clip: InteractionClip, measures: ClipMeasures, path: Path, title: str = "") -> None:
     """Write a picture (PNG or JPEG, by the name's ending) of detailed measures of a clip.
 
@@ -30,8 +38,9 @@ def plot_measures(clip: InteractionClip, measures: ClipMeasures, path: Path, tit
     slide from frame to frame.
 
     Raises:
-        CloseintError: it cannot be written there.
+        CloseintError: it cannot be written there, or the ending is not that of a picture.
     """
+    require_picture(path)
     touching = touching_parts(measures.touching) if measures.touching is not None else []
     rows = touching[:_MOST_ROWS]
     heights = [_PANEL, max(len(rows), 1) * _ROW, _PANEL]
@@ -60,6 +69,7 @@ def plot_measures(clip: InteractionClip, measures: ClipMeasures, path: Path, tit
 
     top += _PANEL + _GAP
     _write(canvas, "contacts", (24, top - 14), 0.6, bold=True)
+    _write(canvas, "part of person 0 - part of person 1", (_LEFT, top - 12), 0.47)
     if not rows:
         _write(canvas, "nothing touches", (_LEFT, top + 17), 0.5)
     half = (_WIDTH - _LEFT - _RIGHT) / max(frames - 1, 1) / 2
@@ -87,10 +97,8 @@ def plot_measures(clip: InteractionClip, measures: ClipMeasures, path: Path, tit
     _legend(canvas, top, names)
     _ticks(canvas, top + _PANEL, seconds, across, label=True)
 
-    path.parent.mkdir(parents=True, exist_ok=True)
     with atomic_path(path) as temporary:
-        encoded = cv2.imencode(path.suffix.lower() if path.suffix else ".png", canvas)[1]
-        temporary.write_bytes(encoded.tobytes())
+        temporary.write_bytes(cv2.imencode(path.suffix.lower(), canvas)[1].tobytes())
 
 
 def _ceiling(series: list[np.ndarray], least: float) -> float:
@@ -128,7 +136,7 @@ def _ticks(canvas: np.ndarray, y: int, seconds: np.ndarray, across: Callable, la
     for time in np.arange(np.ceil(seconds[0] / step - 1e-6), np.floor(seconds[-1] / step + 1e-6) + 1) * step:
         x = round(float(across(time)))
         cv2.line(canvas, (x, y), (x, y + 5), _INK, 1)
-        _write(canvas, f"{time:g}", (x, y + 22), 0.47, centre=True)
+        _write(canvas, f"{time + 0:g}", (x, y + 22), 0.47, centre=True)
     if label:
         _write(canvas, "seconds", (_WIDTH - _RIGHT, y + 44), 0.47, right=True)
 

@@ -14,7 +14,7 @@ from closeint_core.body.skinning import clip_vertices
 from closeint_core.clip import InteractionClip
 from closeint_core.physics.inside import find_inside
 from closeint_core.physics.penetration import PenetrationSummary, summarise
-from closeint_core.physics.self_penetration import SolidParts
+from closeint_core.physics.self_penetration import solids_of
 from closeint_core.physics.touch import part_gaps, steady_contacts
 from closeint_core.physics.volume import shared_volume
 
@@ -61,7 +61,7 @@ def measure_clip(clip: InteractionClip, body: BodyData, detailed: bool = True) -
     self_depth = np.zeros((clip.people, clip.frames), np.float32)
     faces = torch.as_tensor(body.faces, dtype=torch.int64)
     parts = torch.as_tensor(body.parts, dtype=torch.int64)
-    solids = SolidParts(body) if detailed else None
+    solids = solids_of(body) if detailed else None
     summaries, gaps = [], []
     for part, vertices, posed in clip_vertices(clip, body):
         keypoints[:, part] = body.halpe_regressor @ vertices
@@ -105,8 +105,8 @@ def clip_quality(clip: InteractionClip, body: BodyData, measures: ClipMeasures |
     ``penetration_mm`` has a value for every frame: how deep the two are in each other (zeros without a pair).
     ``mean_penetration_mm`` is the depth averaged over all vertices and frames (A-PD).
     ``foot_skate_mm`` is the mean movement per frame of feet the clip says are planted.
-    Detailed ``measures``, if given, add the volume inside both bodies, each person's deepest vertex in itself and in how
-    many frames it is beyond 5 mm, and which parts touch in how many frames.
+    Detailed ``measures``, if given, add the volume inside both bodies, each person's deepest vertex in itself and the
+    number of frames in which it is beyond 5 mm, and which parts touch in how many frames.
     """
     measures = measure_clip(clip, body, detailed=False) if measures is None else measures
     error = np.linalg.norm(clip.project(measures.keypoints) - clip.keypoints2d[..., :2], axis=-1)

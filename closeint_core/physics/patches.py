@@ -22,8 +22,8 @@ class Patches:
     Attributes:
         faces: (F, 3) int64 the mesh.
         members: (P, K) int64 faces of each patch. real: (P, K) bool, False where a row is filled up with repeats.
-        points: (P, L) int64 vertices of each patch, every vertex of the mesh in one patch only. own: (P, L) bool, False
-            where a row is filled up.
+        points: (P, L) int64 vertices of each patch, every vertex that has a face in one patch only. own: (P, L) bool,
+            False where a row is filled up.
     """
 
     faces: Tensor
@@ -74,7 +74,7 @@ def patches_of(faces: Tensor, vertices: Tensor) -> Patches:
     """
     for patches in _kept:
         same = patches.faces.device == faces.device and patches.faces.shape == faces.shape
-        if same and int(patches.own.sum()) == len(vertices) and torch.equal(patches.faces, faces):
+        if same and torch.equal(patches.faces, faces):
             return patches
     patches = cut(faces, vertices)
     _kept.insert(0, patches)
@@ -87,24 +87,22 @@ def cut(faces: Tensor, vertices: Tensor, size: int = _FACES) -> Patches:
     triangles = faces.cpu().numpy()
     at = vertices.detach().double().cpu().numpy()
     members = halve(at[triangles].mean(1), size)
-    points = share_out(triangles, members, len(at))
+    points = share_out(triangles, members)
     lists = [torch.as_tensor(array, device=faces.device) for array in (*filled(members), *filled(points))]
     return Patches(faces.clone(), *lists)
 
 
-def share_out(triangles: np.ndarray, members: list[np.ndarray], count: int) -> list[np.ndarray]:
-    """Every one of ``count`` vertices to one patch: among those it touches, the one with the fewest so far."""
+def share_out(triangles: np.ndarray, members: list[np.ndarray]) -> list[np.ndarray]:
+    """Every vertex of some faces to one patch: among those it touches, the one with the fewest so far."""
     patch = np.repeat(np.arange(len(members)), [3 * len(rows) for rows in members])
     vertex = triangles[np.concatenate(members)].reshape(-1)
     pairs = np.unique(vertex * len(members) + patch)
-    vertex, patch = pairs // len(members), pairs % len(members)
-    start = np.searchsorted(vertex, np.arange(count + 1)).tolist()
-    touched = patch.tolist()
+    vertices, start = np.unique(pairs // len(members), return_index=True)
+    touched = (pairs % len(members)).tolist()
+    bounds = [*start.tolist(), len(touched)]
     points: list[list[int]] = [[] for _ in members]
-    for v in range(count):
-        # A vertex without a face goes to the first patch.
-        chosen = min(touched[start[v] : start[v + 1]], key=lambda p: len(points[p]), default=0)
-        points[chosen].append(v)
+    for v, begin, end in zip(vertices.tolist(), bounds[:-1], bounds[1:], strict=True):
+        points[min(touched[begin:end], key=lambda p: len(points[p]))].append(v)
     return [np.array(rows, np.int64) for rows in points]
 
 

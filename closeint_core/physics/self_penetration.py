@@ -9,6 +9,7 @@ presses into itself in any bent pose and is not counted.
 
 from __future__ import annotations
 
+import functools
 from dataclasses import dataclass
 
 import numpy as np
@@ -141,6 +142,12 @@ class SolidParts:
         if not out:
             return torch.zeros(0, 4, dtype=torch.int64, device=at.device)
         return torch.unique(torch.cat(out), dim=0)
+
+
+@functools.lru_cache(maxsize=2)
+def solids_of(body: BodyData) -> SolidParts:
+    """The parts of a body as solids on the CPU, made the first time they are asked for."""
+    return SolidParts(body)
 
 
 def _sent(patches: Patches, device: torch.device | str) -> Patches:

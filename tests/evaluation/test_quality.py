@@ -1,0 +1,95 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The figures of a clip against the frames they come from, and the picture of it."""
+
+from __future__ import annotations
+
+import cv2
+import numpy as np
+import pytest
+from clips import random_clip
+
+from closeint_core.body.data import load_body
+from closeint_core.clip import InteractionClip
+from closeint_core.errors import CloseintError
+from closeint_core.evaluation.plot import plot_measures
+from closeint_core.evaluation.quality import ClipMeasures, clip_quality, measure_clip, touching_parts
+
+
+@pytest.fixture(scope="module")
+def clip() -> InteractionClip:
+    """Two bodies side by side that come into each other and part again."""
+    clip = random_clip(frames=6, seed=2)
+    poses = clip.poses.copy()
+    poses[:, :, 1:] = 0
+    poses[:, :, 0] = [np.pi / 2, 0, 0]
+    poses[1, :, 0] = [0, np.pi / np.sqrt(2), np.pi / np.sqrt(2)]  # turned to face the other
+    transl = np.zeros_like(clip.transl)
+    transl[..., 2] = 1
+    transl[1, :, 1] = -np.array([3.0, 0.32, 0.2, 0.2, 0.32, 3.0])
+    feet = np.ones_like(clip.foot_contacts)
+    feet[0, 3:] = 0
+    return clip.copy(poses=poses, transl=transl, betas=np.zeros_like(clip.betas), foot_contacts=feet).validate()
+
+
+@pytest.fixture(scope="module")
+def measures(clip: InteractionClip) -> ClipMeasures:
+    return measure_clip(clip, load_body(clip.body))
+
+
+def test_frame_by_frame(clip: InteractionClip, measures: ClipMeasures) -> None:
+    depth, volume = measures.penetration.max_depth, measures.penetration.volume
+    assert depth[0] == depth[5] == 0
+    assert depth[2] > depth[1]
+    assert depth[2] == pytest.approx(depth[3])
+    assert volume is not None
+    assert volume[0] == 0
+    assert volume[2] > volume[1] > 0
+    assert measures.touching is not None
+    assert not measures.touching[0].any()
+    assert measures.touching[2].any()
+    assert (np.isnan(measures.slide[0, 2:])).all()
+    # Person 1 moves along y only, so far does every foot.
+    assert measures.slide[1, :, 0] == pytest.approx(np.abs(np.diff(clip.transl[1, :, 1])), abs=1e-5)
+
+
+def test_figures(clip: InteractionClip, measures: ClipMeasures) -> None:
+    body = load_body(clip.body)
+    quality, brief = clip_quality(clip, body, measures), clip_quality(clip, body)
+    assert all(quality[key] == brief[key] for key in brief)
+    assert quality["max_penetration_mm"] == pytest.approx(1000 * measures.penetration.max_depth.max(), abs=0.01)
+    assert quality["frames_over_5mm"] >= quality["frames_over_10mm"] >= quality["frames_over_20mm"] == 4
+    assert quality["max_penetration_cm3"] > 100
+    assert quality["self_penetration_frames"] == [0, 0]
+    assert quality["frames_touching"] == 4
+    planted = measures.slide[np.isfinite(measures.slide)]
+    assert quality["foot_skate_mm"] == pytest.approx(1000 * planted.mean(), abs=0.01)
+    longest = next(iter(quality["touching_parts"].values()))
+    assert longest == max(quality["touching_parts"].values()) == touching_parts(measures.touching)[0][2]
+
+
+def test_picture_shows_the_frames(clip: InteractionClip, measures: ClipMeasures, tmp_path) -> None:
+    plot_measures(clip, measures, tmp_path / "new" / "a.png", "a clip")
+    picture = cv2.imread(str(tmp_path / "new" / "a.png"))
+    still = ClipMeasures(**{**vars(measures), "touching": np.zeros_like(measures.touching)})
+    plot_measures(clip, still, tmp_path / "b.png", "a clip")
+    red = [(cv2.imread(str(path)) == (70, 60, 200)).all(-1).sum() for path in tmp_path.rglob("*.png")]
+    assert picture.shape[1] == 1600
+    assert max(red) > min(red) > 0
+
+
+@pytest.mark.parametrize(("people", "frames"), [(1, 3), (2, 1), (1, 1)])
+def test_few_people_and_frames(people: int, frames: int, tmp_path) -> None:
+    clip = random_clip(people, frames)
+    body = load_body(clip.body)
+    found = measure_clip(clip, body)
+    quality = clip_quality(clip, body, found)
+    assert quality["people"] == people
+    assert people == 2 or quality["max_penetration_mm"] == 0
+    plot_measures(clip, found, tmp_path / "a.png")
+    assert (tmp_path / "a.png").stat().st_size > 1000
+
+
+def test_a_picture_of_no_kind(clip: InteractionClip, measures: ClipMeasures, tmp_path) -> None:
+    with pytest.raises(CloseintError, match="txt"):
+        plot_measures(clip, measures, tmp_path / "a.txt")
+    assert not list(tmp_path.iterdir())
