@@ -76,7 +76,17 @@ def test_metrics_of_a_clip(tmp_path):
     figures = json.loads(done.stdout)
     assert (figures["people"], figures["frames"]) == (2, 3)
     assert figures["truth"]["mpjpe_mm"] == figures["truth"]["interaction_mm"] == 0
+    assert figures["truth"]["contact_f1"] == 1
     complains(closeint("metrics", tmp_path / "none.npz"), "none.npz")
+
+
+def test_picture_of_a_clip(tmp_path):
+    random_clip(frames=3).save(tmp_path / "a.closeint.npz")
+    done = closeint("metrics", tmp_path / "a.closeint.npz", "--plot", tmp_path / "a.png")
+    assert done.returncode == 0, done.stderr
+    assert "max_self_penetration_mm" in done.stdout
+    assert (tmp_path / "a.png").read_bytes().startswith(b"\x89PNG")
+    complains(closeint("metrics", tmp_path / "a.closeint.npz", "--plot", tmp_path / "a.doc"), "a.doc")
 
 
 def test_export_and_import(tmp_path):

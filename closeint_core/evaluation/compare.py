@@ -7,12 +7,14 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import torch
 
 from closeint_core.body.data import load_body
 from closeint_core.body.skinning import clip_vertices
 from closeint_core.clip import InteractionClip
 from closeint_core.errors import CloseintError
 from closeint_core.evaluation.metrics import acceleration_error, interaction_error, mpjpe, pa_mpjpe
+from closeint_core.physics.touch import contact_scores, part_gaps, steady_contacts
 
 _HIPS = (2, 3)
 
@@ -28,6 +30,9 @@ def lsp_joints(clip: InteractionClip, data: Path | None = None) -> np.ndarray:
 
 def compare_clips(clip: InteractionClip, truth: InteractionClip, data: Path | None = None) -> dict[str, Any]:
     """Errors in mm over the frames both clips have (definitions: ``evaluation.metrics``).
+
+    For a pair also precision, recall and F1 of the contacts between body parts, over frames and pairs of parts, as
+    measured on the skins of both clips (``physics.touch``).
 
     People are matched by where they stand in the picture, once for the whole clip; ``swapped`` counts
     frames in which the other assignment would fit better.
@@ -59,7 +64,19 @@ def compare_clips(clip: InteractionClip, truth: InteractionClip, data: Path | No
     }
     if clip.people == 2:
         result["interaction_mm"] = round(float(interaction_error(predicted, true).mean()), 1)
+        found = _touching(clip, slice(start - clip.frame_start, stop - clip.frame_start), orders[best], data)
+        wanted = _touching(truth, slice(start - truth.frame_start, stop - truth.frame_start), [0, 1], data)
+        scores = contact_scores(found, wanted)
+        result |= {f"contact_{name}": round(value, 3) for name, value in vars(scores).items()}
     return result
+
+
+def _touching(clip: InteractionClip, frames: slice, order: list[int], data: Path | None) -> torch.Tensor:
+    """(T, 24, 24) bool, which parts of a pair touch in some frames, people in ``order``."""
+    body = load_body(clip.body, data)
+    faces, parts = torch.as_tensor(body.faces, dtype=torch.int64), torch.as_tensor(body.parts, dtype=torch.int64)
+    gaps = [part_gaps(torch.as_tensor(vertices[order]), faces, parts) for _, vertices, _ in clip_vertices(clip, body)]
+    return steady_contacts(torch.cat(gaps)[frames])
 
 
 def _pixels(joints: np.ndarray, clip: InteractionClip) -> np.ndarray:

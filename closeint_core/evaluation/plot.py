@@ -79,7 +79,7 @@ def plot_measures(clip: InteractionClip, measures: ClipMeasures, path: Path, tit
         cv2.line(canvas, (_LEFT, y + _ROW // 2), (_WIDTH - _RIGHT, y + _ROW // 2), _FAINT, 1)
         assert measures.touching is not None
         for start, stop in _runs(measures.touching[:, a, b]):
-            left, right = across(seconds[start]) - half, across(seconds[stop - 1]) + half
+            left, right = float(across(seconds[start])) - half, float(across(seconds[stop - 1])) + half
             left, right = max(left, _LEFT), min(right, _WIDTH - _RIGHT)
             cv2.rectangle(canvas, (round(left), y + 5), (max(round(right), round(left) + 2), y + 19), _PAIR, -1)
     if len(touching) > len(rows):

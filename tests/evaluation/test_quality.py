@@ -11,8 +11,11 @@ from clips import random_clip
 from closeint_core.body.data import load_body
 from closeint_core.clip import InteractionClip
 from closeint_core.errors import CloseintError
+from closeint_core.evaluation.compare import compare_clips
 from closeint_core.evaluation.plot import plot_measures
 from closeint_core.evaluation.quality import ClipMeasures, clip_quality, measure_clip, touching_parts
+
+PER_PERSON = ("poses", "transl", "betas", "keypoints2d", "visible", "contacts", "foot_contacts")
 
 
 @pytest.fixture(scope="module")
@@ -93,3 +96,15 @@ def test_a_picture_of_no_kind(clip: InteractionClip, measures: ClipMeasures, tmp
     with pytest.raises(CloseintError, match="txt"):
         plot_measures(clip, measures, tmp_path / "a.txt")
     assert not list(tmp_path.iterdir())
+
+
+def test_contacts_against_the_truth(clip: InteractionClip) -> None:
+    later = clip.transl.copy()
+    later[1, 1:3, 1] = -3  # the contact is found in two frames of four
+    worse = clip.copy(transl=later)
+    assert compare_clips(clip, clip)["contact_f1"] == 1
+    scores = compare_clips(worse, clip)
+    assert scores["contact_precision"] == 1
+    assert 0.3 < scores["contact_recall"] < 0.7
+    swapped = clip.copy(**{name: getattr(clip, name)[::-1].copy() for name in PER_PERSON})
+    assert compare_clips(swapped, clip)["contact_f1"] == 1
