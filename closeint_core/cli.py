@@ -191,6 +191,7 @@ def metrics(
         return
     console = Console(soft_wrap=True)
     against, touching = result.pop("truth", None), result.pop("touching_parts", None)
+    result.pop("penetration_mm")  # a number for every frame is for programs
     console.print(_table(str(path), result))
     if touching:
         console.print(_table("touching, frames", touching))
