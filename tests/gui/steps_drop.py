@@ -23,7 +23,7 @@ def steps(gui):
     yield 1.0
     gui.redraw()
     assert gui.area().spaces.active.show_region_ui
-    assert gui.region("UI").active_panel_category == "closeint"
+    yield from hands.wait_for(gui, lambda: gui.region("UI").active_panel_category == "closeint", 5, "the tab")
     hands.shot(gui, "2-video.png", redraw=False)
     yield from hands.drop_file(gui, clip, gui.view3d_point(0.3, 0.5))
     yield 1.5
