@@ -55,6 +55,7 @@ def make_clip(path: Path, frames: int) -> None:
         camera_R=np.array([[[1, 0, 0], [0, 0, -1], [0, 1, 0]]]), camera_t=np.array([[0, 1, 4]]),
         keypoints2d=np.full((2, frames, 26, 3), np.nan), visible=np.ones((2, frames), bool),
         contacts=np.zeros((2, frames, 24)), foot_contacts=np.zeros((2, frames, 2)),
+        metadata={"quality": {"penetration_mm": [0.0] * frames}},  # as a reconstruction has it
     ).save(path)  # fmt: skip
 
 

@@ -2,6 +2,8 @@
 """File > Import > closeint clip, a clip dropped into the viewport, and a clip on characters that are there."""
 
 # No postponed annotations here: Blender reads properties from them.
+from pathlib import Path
+
 import bpy
 from bpy.props import BoolProperty, StringProperty
 from bpy_extras.io_utils import ImportHelper
@@ -23,10 +25,21 @@ class CLOSEINT_OT_import_clip(ImportSettings, bpy.types.Operator, ImportHelper):
     bl_options = {"REGISTER", "UNDO", "PRESET"}
 
     filename_ext = ".npz"
+    # Not kept from call to call: what is set is a dropped file.
+    filepath: StringProperty(  # type: ignore[valid-type]
+        name="Clip", description="Clip file to import", subtype="FILE_PATH", maxlen=1024, options={"SKIP_SAVE"}
+    )
     filter_glob: StringProperty(default="*.npz", options={"HIDDEN"})  # type: ignore[valid-type]
     footage_path: StringProperty(  # type: ignore[valid-type]
         name="Footage File", description="Video or image folder to use instead of the one the clip names"
     )
+
+    def invoke(self, context, event):  # type: ignore[no-untyped-def]
+        """The options of a dropped file; the file browser without one."""
+        if not self.properties.is_property_set("filepath"):
+            return super().invoke(context, event)
+        title = f"Import {Path(self.filepath).name}"
+        return context.window_manager.invoke_props_dialog(self, width=340, title=title, confirm_text="Import")
 
     def execute(self, context):  # type: ignore[no-untyped-def]
         try:

@@ -58,6 +58,32 @@ class CLOSEINT_OT_forget_result(bpy.types.Operator):
         return {"FINISHED"}
 
 
-_CLASSES = (CLOSEINT_OT_import_result, CLOSEINT_OT_forget_result)
+class CLOSEINT_OT_hide_cube(bpy.types.Operator):
+    """Hide the cube of Blender's start-up file, which stands where the people stand"""
+
+    bl_idname = "closeint.hide_cube"
+    bl_label = "Hide the Default Cube"
+    bl_options = {"REGISTER", "UNDO", "INTERNAL"}
+
+    def execute(self, context):  # type: ignore[no-untyped-def]
+        cube = default_cube(context)
+        if cube is None:
+            self.report({"INFO"}, "There is no default cube.")
+            return {"CANCELLED"}
+        cube.hide_set(True)
+        cube.hide_render = True
+        return {"FINISHED"}
+
+
+def default_cube(context):  # type: ignore[no-untyped-def]
+    """The cube of the start-up file if it is as it was and is seen; None otherwise."""
+    cube = context.scene.objects.get("Cube")
+    if cube is None or cube.type != "MESH" or len(cube.data.vertices) != 8 or not cube.visible_get():
+        return None
+    untouched = max(abs(x) for x in cube.location) < 1e-6 and max(abs(x - 2.0) for x in cube.dimensions) < 1e-5
+    return cube if untouched else None
+
+
+_CLASSES = (CLOSEINT_OT_import_result, CLOSEINT_OT_forget_result, CLOSEINT_OT_hide_cube)
 
 register, unregister = bpy.utils.register_classes_factory(_CLASSES)

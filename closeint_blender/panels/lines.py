@@ -5,6 +5,7 @@ import textwrap
 
 from .. import session
 from ..operators.jobs import progress_text
+from ..operators.results import default_cube
 
 GREEN, YELLOW, RED = "COLORSET_03_VEC", "COLORSET_09_VEC", "COLORSET_01_VEC"
 
@@ -44,6 +45,8 @@ def message(layout, place, context):  # type: ignore[no-untyped-def]
         row.operator("closeint.open_log", icon="TEXT")
     elif said.text.startswith("Imported") and context.scene.camera is not None:
         box.operator("view3d.view_camera", text="Look Through the Camera", icon="CAMERA_DATA")
+        if default_cube(context) is not None:
+            box.operator("closeint.hide_cube", icon="HIDE_ON")
 
 
 def progress(layout, jobs):  # type: ignore[no-untyped-def]

@@ -175,6 +175,11 @@ def test_results_can_be_imported_again(runtime: BlenderRuntime) -> None:
     assert facts["forgotten"] == 1
 
 
+def test_default_cube_can_be_hidden(runtime: BlenderRuntime) -> None:
+    facts, _ = ran(runtime)
+    assert facts["cube"] == [True, ["FINISHED"], False, ["CANCELLED"]]
+
+
 def test_the_worker_is_kept_and_ends_with_the_extension(runtime: BlenderRuntime) -> None:
     facts, _ = ran(runtime)
     assert facts["same_worker"]

@@ -183,6 +183,9 @@ def main(folder, videos, out):
     facts["again"] = attempt(ops.import_result, clip=entry.clip)
     os.unlink(entry.clip)
     facts["again_gone"] = attempt(ops.import_result, clip=entry.clip)
+    cube = bpy.context.scene.objects.get("Cube")
+    facts["cube"] = [cube is not None and cube.visible_get(), attempt(ops.hide_cube)]
+    facts["cube"] += [cube is not None and cube.visible_get(), attempt(ops.hide_cube)]
     count = len(session.history().entries)
     ops.forget_result(clip=entry.clip)
     facts["forgotten"] = count - len(session.history().entries)
