@@ -86,6 +86,14 @@ class Job:
         network = f"-{self.network}" if method in LEARNED else ""
         return self.folder / f"{self.name}.{method}{network}.json"
 
+    def unanswered(self) -> list[str]:
+        """Methods without an answer; what failed is tried again."""
+        return [
+            method
+            for method in self.methods
+            if not self.path(method).exists() or "error" in read_record(self.path(method))
+        ]
+
 
 def run_bench(options: BenchOptions, out: Path, progress: Progress | None = None) -> dict[str, Any]:
     """Answer what has not been answered yet, and sum everything up in ``bench.json`` and ``bench.md``.
@@ -103,7 +111,7 @@ def run_bench(options: BenchOptions, out: Path, progress: Progress | None = None
     records = out / "records"
     records.mkdir(exist_ok=True)
     jobs = make_jobs(options, records)
-    waiting = [job for job in jobs if any(not job.path(method).exists() for method in job.methods)]
+    waiting = [job for job in jobs if job.unanswered()]
     total = sum(len(job.methods) for job in jobs)
     done = len(jobs) - len(waiting)
     progress.update("benchmark", done, len(jobs))
@@ -245,10 +253,10 @@ def _bench_body() -> BodyData:
 
 
 def solve_job(job: Job) -> list[str]:
-    """Answer one case by every method that has no record yet; returns what went wrong, a sentence each."""
+    """Answer one case by every method that has not answered yet; returns what went wrong, a sentence each."""
     data = _bench_body()
     problems: list[str] = []
-    missing = [method for method in job.methods if not job.path(method).exists()]
+    missing = job.unanswered()
     try:
         case = job.case(data)
     except CloseintError as error:

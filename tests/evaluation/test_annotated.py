@@ -79,7 +79,7 @@ def test_conditions_are_the_annotations_and_a_single_person_is_doubled_backwards
     # 6D in rows: the first row of the first joint's matrix.
     import roma
 
-    first = roma.rotvec_to_rotmat(torch.as_tensor(sequences[0].initial_poses[16, 0, 0]))
+    first = roma.rotvec_to_rotmat(torch.tensor(sequences[0].initial_poses[16, 0, 0]))
     torch.testing.assert_close(found.init_pose6d[0, 0, 0, :6], first[:2].flatten(), atol=1e-5, rtol=0)
 
 

@@ -245,9 +245,14 @@ def test_a_run_goes_on_where_it_was_stopped(perfect: type[Perfect], tmp_path: Pa
     stored = json.loads((tmp_path / "bench.json").read_text())
     assert stored == json.loads(json.dumps(result))
     assert "| a: per-person fit" in (tmp_path / "bench.md").read_text()
+    # What failed is tried again, and only that; then nothing is left to do.
     perfect.asked.clear()
+    result = run_bench(options, tmp_path)
+    assert perfect.asked == ["b"]
+    assert result["sets"]["simulated"]["methods"]["b"]["failed"] == 0
     assert run_bench(options, tmp_path)["sets"] == result["sets"]
-    assert not perfect.asked
+    assert perfect.asked == ["b"]
+    perfect.asked.clear()
     # One answer is lost: only that one is asked for again.
     (lost,) = (tmp_path / "records").glob("simulated*.b.json")
     lost.unlink()
