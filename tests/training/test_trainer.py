@@ -59,11 +59,16 @@ def losses(path: Path) -> list[dict[str, Any]]:
 
 
 def same_course(a: list[dict[str, Any]], b: list[dict[str, Any]]) -> bool:
-    """Equal steps and losses. Sums on a CPU depend in the last bit on where in memory the numbers lie."""
+    """Equal steps and losses, but for rounding: one step more or less changes the loss by a hundredth.
+
+    Sums on a CPU depend in the last bit on where in memory the numbers lie, and Adam makes steps of full length out of
+    gradients that are rounding alone. That a run goes on with exactly what was saved is tested by itself.
+    """
     return len(a) == len(b) and all(
         x.keys() == y.keys()
         and all(
-            v == (y[k] if k in ("event", "step", "skipped") else pytest.approx(y[k], rel=2e-5)) for k, v in x.items()
+            v == (y[k] if k in ("event", "step", "skipped") else pytest.approx(y[k], rel=1e-3, abs=1e-5))
+            for k, v in x.items()
         )
         for x, y in zip(a, b, strict=True)
     )
