@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import math
+from itertools import pairwise
 
 import pytest
 import torch
@@ -20,8 +21,8 @@ def test_the_rate_rises_and_falls(warmup, steps, floor, peak):
     rates = [learning_rate(config, step, steps) for step in range(steps)]
     assert rates[warmup] == pytest.approx(peak)
     assert rates[-1] == pytest.approx(peak * floor, abs=1e-12)
-    assert all(a < b for a, b in zip(rates[:warmup], rates[1:warmup], strict=False))
-    assert all(a >= b - 1e-12 for a, b in zip(rates[warmup:], rates[warmup + 1 :], strict=False))
+    assert all(a < b for a, b in pairwise(rates[:warmup]))
+    assert all(a >= b - 1e-12 for a, b in pairwise(rates[warmup:]))
     assert 0 < rates[0] <= peak * (1 + 1e-9)
     middle = (warmup + steps - 1) / 2
     if middle == int(middle):
