@@ -193,8 +193,9 @@ def read_config(path: str | Path, say: Say | None = None, **changes: Any) -> Tra
     try:
         if is_published(values):
             values, answers = translate(values, path)
-            for answer in answers if say else ():
-                say(answer)
+            if say is not None:
+                for answer in answers:
+                    say(answer)
         return build(TrainingConfig, values | changes)
     except CloseintError as error:
         message = error.message[:1].lower() + error.message[1:]
