@@ -322,8 +322,8 @@ def run(action: Callable[[], None]) -> int:
     except CloseintError as error:
         _errors.print(f"[red]Error:[/red] {_plain(str(error))}")
         return error.exit_code
-    except (KeyboardInterrupt, Cancelled):
-        _errors.print("Cancelled; nothing was written.")
+    except (KeyboardInterrupt, Cancelled) as stop:
+        _errors.print(_plain(str(stop)) or "Cancelled; nothing was written.")
         return CANCELLED
     return 0
 

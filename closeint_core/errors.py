@@ -26,4 +26,4 @@ class CloseintError(Exception):
 
 
 class Cancelled(Exception):
-    """Raised by a progress callback to stop the work; nothing was written."""
+    """The user stopped the work; nothing was written, unless the message says what was."""

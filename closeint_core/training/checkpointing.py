@@ -65,14 +65,25 @@ def load_state(path: Path, config: TrainingConfig, stage: str) -> RunState | Non
             f"{path} is of training the {state.stage}, not the {stage}.", "Choose another output folder."
         )
     now = to_dict(config)
+    # A setting that there was not yet when the run began was as it is by default.
+    before = _over(to_dict(TrainingConfig(config.what, config.output)), state.config)
     for key in sorted(SAME_ON_RESUMING):
-        different = _first_difference(state.config.get(key), now[key], key)
+        different = _first_difference(before[key], now[key], key)
         if different:
             raise CloseintError(
                 f"The run in {path.parent} began with {different}.",
                 "Use the same configuration to go on, another output folder, or --restart.",
             )
     return state
+
+
+def _over(defaults: dict[str, Any], values: dict[str, Any]) -> dict[str, Any]:
+    """The values, and defaults for what they lack."""
+    merged = dict(defaults)
+    for key, value in values.items():
+        both = isinstance(value, dict) and isinstance(defaults.get(key), dict)
+        merged[key] = _over(defaults[key], value) if both else value
+    return merged
 
 
 def _first_difference(before: Any, now: Any, where: str) -> str | None:

@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 from pathlib import Path
 from typing import Annotated, Any
@@ -11,7 +12,10 @@ import typer
 
 
 def train(
-    config: Annotated[Path, typer.Option("--config", metavar="FILE", help="A YAML file, or denoiser or prior.")],
+    config: Annotated[
+        Path,
+        typer.Option("--config", metavar="FILE", help="A YAML file; or denoiser or prior."),
+    ],
     output: Annotated[Path | None, typer.Option("--output", "-o", metavar="DIR", help="In place of 'output'.")] = None,
     time_budget: Annotated[
         float | None, typer.Option(metavar="S", help="Stop with a checkpoint after so many seconds.")
@@ -33,4 +37,8 @@ def train(
         changes["output"] = str(output)
     if time_budget is not None:
         changes["time_budget"] = time_budget
-    run(read_config(path, **changes), lambda line: print(line, file=sys.stderr, flush=True), restart)
+
+    def say(line: str) -> None:
+        print(line, file=sys.stderr, flush=True)
+
+    run(read_config(path, say if int(os.environ.get("RANK", 0)) == 0 else None, **changes), say, restart)

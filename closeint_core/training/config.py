@@ -17,7 +17,10 @@ from typing import Any, TypeVar
 from closeint_core.denoiser.network import DenoiserConfig
 from closeint_core.denoiser.prior import PriorConfig
 from closeint_core.errors import CloseintError
+from closeint_core.training.logs import Say
 from closeint_core.training.losses import LossWeights
+from closeint_core.training.published import is_published, translate
+from closeint_core.training.recorded_source import RecordedConfig
 from closeint_core.training.synthetic_source import DataConfig
 
 PRECISIONS = ("float32", "bf16")
@@ -114,11 +117,12 @@ class TrainingConfig:
 
     Attributes:
         what: ``denoiser`` or ``prior`` (and the model of its codes).
+        recorded: interactions to learn from in place of synthetic ones, of which ``data`` then says the length alone.
         steps: of the optimiser. batch: windows a step, all processes together. Their length is ``data.frames``.
         ema: decay of the moving average of the weights, which is what is validated and saved; 0 for none.
         precision: of the network, ``float32`` or ``bf16`` (autocast). The body and the losses are float32 always.
         compile: by ``torch.compile``.
-        initial: weights (.safetensors) to start from; empty for random ones.
+        initial: weights to start from, ours (.safetensors) or published ones; empty for random ones.
         log_every, checkpoint_every: steps. time_budget: seconds after which the run stops with a checkpoint; 0 for
             no limit. The same command goes on from there.
         output: folder of checkpoint, logs, pictures and weights. device: ``auto``, ``cpu`` or ``cuda``.
@@ -137,6 +141,7 @@ class TrainingConfig:
     losses: LossWeights = field(default_factory=LossWeights)
     prior_losses: PriorLossWeights = field(default_factory=PriorLossWeights)
     data: DataConfig = field(default_factory=DataConfig)
+    recorded: RecordedConfig = field(default_factory=RecordedConfig)
     validation: ValidationConfig = field(default_factory=ValidationConfig)
     ema: float = 0.999
     precision: str = "float32"
@@ -150,6 +155,11 @@ class TrainingConfig:
     def __post_init__(self) -> None:
         _require(self.what in NETWORKS, f"what is {self.what!r}, not one of {', '.join(NETWORKS)}")
         _require(bool(self.output), "output names no folder")
+        _require(
+            self.what == "denoiser" or not self.recorded.folder,
+            "the prior learns from synthetic interactions alone, and recorded.folder names recorded ones",
+        )
+        _require(self.recorded.epochs == 0 or bool(self.recorded.folder), "recorded.epochs counts without a folder")
         _require(self.seed >= 0, "seed must not be negative")
         _require(self.steps > 0, "steps must be above 0")
         _require(self.batch > 0, "batch must be above 0")
@@ -163,15 +173,16 @@ class TrainingConfig:
 
 SAME_ON_RESUMING = frozenset(
     ("what", "seed", "steps", "batch", "denoiser", "prior", "codes", "optimizer", "diffusion", "losses")
-    + ("prior_losses", "data", "ema", "precision", "initial")
+    + ("prior_losses", "data", "recorded", "ema", "precision", "initial")
 )
 """Parts of a configuration with which a run must go on as it began; the others may change on the way."""
 
 
-def read_config(path: str | Path, **changes: Any) -> TrainingConfig:
-    """Read a YAML file.
+def read_config(path: str | Path, say: Say | None = None, **changes: Any) -> TrainingConfig:
+    """Read a YAML file, ours or a published one (see ``published``).
 
     Args:
+        say: is told, in sentences, of published keys that are not used as they are.
         changes: top-level values that take the place of the file's.
 
     Raises:
@@ -179,11 +190,16 @@ def read_config(path: str | Path, **changes: Any) -> TrainingConfig:
     """
     path = Path(path)
     values = read_yaml(path)
-    values.update(changes)
     try:
-        return build(TrainingConfig, values)
+        if is_published(values):
+            values, answers = translate(values, path)
+            if say is not None:
+                for answer in answers:
+                    say(answer)
+        return build(TrainingConfig, values | changes)
     except CloseintError as error:
-        raise CloseintError(f"In the configuration {path}, {error.message}", error.fix) from None
+        message = error.message[:1].lower() + error.message[1:]
+        raise CloseintError(f"In the configuration {path}, {message}", error.fix, exit_code=error.exit_code) from None
 
 
 def read_yaml(path: Path) -> dict[str, Any]:

@@ -11,11 +11,12 @@ from pathlib import Path
 from closeint_core.body.data import load_body
 from closeint_core.body.torch_body import TorchBody
 from closeint_core.denoiser.prior import InteractionPrior
-from closeint_core.errors import CloseintError
+from closeint_core.errors import Cancelled, CloseintError
 from closeint_core.files import require_writable
 from closeint_core.training.config import TrainingConfig
 from closeint_core.training.logs import Say
 from closeint_core.training.processes import Processes, processes
+from closeint_core.training.recorded_source import RecordedSource, published_layout
 from closeint_core.training.schedule import seed_everything
 from closeint_core.training.stages import CodesStage, DenoiserStage, PriorStage, Stage
 from closeint_core.training.synthetic_source import SyntheticSource
@@ -30,11 +31,20 @@ def train(config: TrainingConfig, say: Say, restart: bool = False) -> bool:
         restart: throw away what is in the output folder from an earlier run.
 
     Returns:
-        Whether the run reached its last step; otherwise the same call goes on.
+        Whether the run reached its last step; otherwise its time budget is spent, and the same call goes on.
 
     Raises:
         CloseintError: the folder belongs to a run with other settings, there is no such device, or training fails.
+        Cancelled: the process was asked to stop (SIGINT or SIGTERM); a checkpoint was written. A second such signal
+            does not wait for the end of the step.
     """
+    try:
+        return _train(config, say, restart)
+    except KeyboardInterrupt:
+        raise Cancelled("Stopped at once: the same command goes on from the last checkpoint.") from None
+
+
+def _train(config: TrainingConfig, say: Say, restart: bool) -> bool:
     began = time.monotonic()
     deadline = began + config.time_budget if config.time_budget else float("inf")
     with processes(config.device) as group, Interrupt().listening() as interrupt:
@@ -51,20 +61,39 @@ def train(config: TrainingConfig, say: Say, restart: bool = False) -> bool:
                 "Choose a multiple as 'batch'.",
             )
         seed_everything(config.seed, 0, 0, "weights")
-        body = TorchBody(load_body("default")).to(group.device)
-        first = first_stage(config, body, group, quiet)
+        first = first_stage(config, training_body(config).to(group.device), group, quiet)
         trainer = Trainer(config, first, group, interrupt, quiet, deadline)
         done = trainer.run()
         if done and isinstance(first, PriorStage) and config.codes.steps:
             seed_everything(config.seed, 0, 0, "codes")
             assert isinstance(trainer.average, InteractionPrior)
             stage = CodesStage(config, trainer.average, first)
-            done = Trainer(config, stage, group, interrupt, quiet, deadline).run()
+            trainer = Trainer(config, stage, group, interrupt, quiet, deadline)
+            done = trainer.run()
+        if not done:
+            where = f"step {trainer.step} of {trainer.stage.steps} of the {trainer.stage.name}"
+            if group.agreed(interrupt.asked):
+                raise Cancelled(f"Interrupted, with a checkpoint: the same command goes on from {where}.")
+            quiet(f"The time budget of {config.time_budget:g} s is spent: the same command goes on from {where}.")
         return done
 
 
+def training_body(config: TrainingConfig) -> TorchBody:
+    """The default body, or SMPL's neutral one for recorded interactions.
+
+    Raises:
+        CloseintError: it has to be supplied and is not there (exit code 3).
+    """
+    if not config.recorded.folder:
+        return TorchBody(load_body("default"))
+    _, data = published_layout(Path(config.recorded.folder), config.recorded.train)
+    return TorchBody(load_body("smpl-neutral", data))
+
+
 def first_stage(config: TrainingConfig, body: TorchBody, group: Processes, say: Say) -> Stage:
-    """The denoiser, or the prior, on synthetic interactions."""
+    """The denoiser, or the prior, on synthetic interactions; the denoiser on recorded ones."""
+    if config.recorded.folder:
+        return recorded_stage(config, body, group, say)
     batch = config.batch // group.world
 
     def notice(done: int, total: int) -> None:
@@ -75,7 +104,28 @@ def first_stage(config: TrainingConfig, body: TorchBody, group: Processes, say: 
     held_out = held_out_source(config, body)
     if config.what == "prior":
         return PriorStage(config, body, source, held_out)
-    return DenoiserStage(config, body, source, held_out)
+    return DenoiserStage(config, body, source, held_out, source.generator.tools)
+
+
+def recorded_stage(config: TrainingConfig, body: TorchBody, group: Processes, say: Say) -> DenoiserStage:
+    """The denoiser on recorded interactions."""
+    recorded, frames = config.recorded, config.data.frames
+    features = config.denoiser.condition == "hmr2"
+    source = RecordedSource(
+        recorded, body, config.batch // group.world, config.seed, group.rank, group.world,
+        length=frames, features=features, say=say,
+    )  # fmt: skip
+    windows = config.validation.windows
+    held_out = RecordedSource(
+        recorded, body, windows, config.seed, split="test", length=frames, most=windows, features=features
+    )
+    counts = f"Windows to learn from: {len(source)} of {recorded.train}"
+    say(f"{counts}; to be judged on: {len(held_out)} of {recorded.test}")
+    validation = replace(
+        config.validation, windows=len(held_out), pictures=min(len(held_out), config.validation.pictures)
+    )
+    steps = source.steps(recorded.epochs) if recorded.epochs else config.steps
+    return DenoiserStage(replace(config, steps=steps, validation=validation), body, source, held_out)
 
 
 def held_out_source(config: TrainingConfig, body: TorchBody) -> SyntheticSource:

@@ -29,6 +29,7 @@ from closeint_core.training.batches import BatchSource, MotionBatch, TrainingBat
 from closeint_core.training.config import OptimizerConfig, TrainingConfig
 from closeint_core.training.losses import DenoiserLosses
 from closeint_core.training.schedule import draw_timesteps
+from closeint_core.training.synthetic.solve import Tools
 from closeint_core.training.validation import Judged, judge_codes, judge_denoiser, judge_prior
 
 DTYPES = {"float32": torch.float32, "float16": torch.float16}
@@ -102,11 +103,23 @@ class DenoiserObjective(nn.Module):
 
 
 class DenoiserStage(Stage):
-    """Trains ``denoiser.network.Denoiser``."""
+    """Trains ``denoiser.network.Denoiser``.
+
+    Args:
+        body: on the device. held_out: what the network is judged on.
+        tools: of that body for the losses; made, which takes seconds, if not given.
+    """
 
     name = "denoiser"
 
-    def __init__(self, config: TrainingConfig, body: TorchBody, source: BatchSource, held_out: BatchSource) -> None:
+    def __init__(
+        self,
+        config: TrainingConfig,
+        body: TorchBody,
+        source: BatchSource,
+        held_out: BatchSource,
+        tools: Tools | None = None,
+    ) -> None:
         self.config, self.body, self.source, self.held_out = config, body, source, held_out
         device = body.template.device
         if config.initial:
@@ -119,8 +132,8 @@ class DenoiserStage(Stage):
         else:
             self.network = Denoiser(config.denoiser).to(device)
             start_near_the_mean(self.network)
-        self.objective = DenoiserObjective(self.network, DenoiserLosses(body, config.losses), config.precision)
-        self.objective.to(device)
+        losses = DenoiserLosses(body, config.losses, tools)
+        self.objective = DenoiserObjective(self.network, losses, config.precision).to(device)
         self.steps, self.optimizer = config.steps, config.optimizer
         self._judged_on: list[TrainingBatch] | None = None
 

@@ -8,7 +8,6 @@ import os
 import signal
 import subprocess
 import sys
-import time
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +16,7 @@ import numpy as np
 import pytest
 import torch
 import yaml
-from toy_run import TINY, toy_stage
+from toy_run import TINY, Runs, toy_stage
 
 from closeint_core.body.data import load_body
 from closeint_core.body.torch_body import TorchBody
@@ -59,22 +58,19 @@ def losses(path: Path) -> list[dict[str, Any]]:
     return [{name: value for name, value in line.items() if name not in TIMES} for line in lines]
 
 
-def start(path: Path, *arguments: object, processes: int = 1) -> subprocess.Popen[str]:
-    launcher = ["-m", "torch.distributed.run", f"--nproc-per-node={processes}"] if processes > 1 else []
-    command = [sys.executable, *launcher, str(PROGRAM), str(path), *map(str, arguments)]
-    environment = os.environ | {"OMP_NUM_THREADS": "1"}
-    return subprocess.Popen(command, stderr=subprocess.PIPE, text=True, env=environment)
-
-
 def same_course(a: list[dict[str, Any]], b: list[dict[str, Any]]) -> bool:
-    """Equal steps and losses. Sums on a CPU depend in the last bit on where in memory the numbers lie."""
-    return len(a) == len(b) and all(
-        x.keys() == y.keys()
-        and all(
-            v == (y[k] if k in ("event", "step", "skipped") else pytest.approx(y[k], rel=2e-5)) for k, v in x.items()
-        )
-        for x, y in zip(a, b, strict=True)
-    )
+    """Equal steps and losses, but for rounding: one step more or less changes the loss by a hundredth.
+
+    Sums on a CPU depend in the last bit on where in memory the numbers lie, and Adam makes steps of full length out of
+    gradients that are rounding alone. That a run goes on with exactly what was saved is tested by itself.
+    """
+
+    def same(x: dict[str, Any], y: dict[str, Any]) -> bool:
+        exact = {name: value for name, value in y.items() if name in ("event", "step", "skipped")}
+        about = {name: pytest.approx(value, rel=1e-3, abs=1e-5) for name, value in y.items() if name not in exact}
+        return x == exact | about
+
+    return len(a) == len(b) and all(same(x, y) for x, y in zip(a, b, strict=True))
 
 
 @pytest.mark.parametrize("what", ["denoiser", "prior"])
@@ -82,19 +78,45 @@ def test_a_killed_run_goes_on_as_if_nothing_had_been(tmp_path, what):
     # Checkpoints after 4, 8, ... steps, lines of the log after 3, 6, ...: sums that are in no line yet are kept too.
     changes = {"what": what, "log_every": 3, "codes": {"steps": 0}}
     path = write_config(tmp_path, **changes)
-    process = start(path, 10)
-    while process.poll() is None and not (tmp_path / "stalled").exists():
-        time.sleep(0.05)
-    process.send_signal(signal.SIGKILL)
-    assert process.wait() == -signal.SIGKILL
+    run = Runs(path, stall_at=10)
+    run.wait_until_stalled()
+    run.send(signal.SIGKILL)
+    assert run.wait() == [-signal.SIGKILL]
     log = tmp_path / "run" / f"{what}.jsonl"
     assert losses(log)[-1]["step"] == 9
     assert torch.load(tmp_path / "run" / f"{what}_checkpoint.pt", weights_only=True)["step"] == 8
-    process = start(path)
-    assert process.wait() == 0, process.stderr
+    run = Runs(path)
+    assert run.wait() == [0], run.said()
     assert runs.train(config(tmp_path / "whole", **changes), silently)
     assert [line["step"] for line in losses(log)] == [3, 6, 9, 12]
     assert same_course(losses(log), losses(tmp_path / "whole" / f"{what}.jsonl"))
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_an_interrupted_run_ends_with_130_and_goes_on(tmp_path, number):
+    path = write_config(tmp_path, log_every=3)
+    run = Runs(path, stall_at=5)
+    run.wait_until_stalled()
+    run.send(number)
+    run.let_go()
+    assert run.wait() == [130]
+    assert "the same command goes on from step 6 of 12 of the denoiser" in run.said()
+    assert "Traceback" not in run.said()
+    assert torch.load(tmp_path / "run" / "denoiser_checkpoint.pt", weights_only=True)["step"] == 6
+    run = Runs(path)
+    assert run.wait() == [0], run.said()
+    assert [line["step"] for line in losses(tmp_path / "run" / "denoiser.jsonl")] == [3, 6, 9, 12]
+
+
+def test_a_second_interrupt_does_not_wait(tmp_path):
+    run = Runs(write_config(tmp_path, checkpoint_every=4), stall_at=5)
+    run.wait_until_stalled()
+    while run.children[0].is_alive():
+        run.send(signal.SIGINT)
+        run.children[0].join(0.1)
+    assert run.wait() == [130]
+    assert "last checkpoint" in run.said()
+    assert torch.load(tmp_path / "run" / "denoiser_checkpoint.pt", weights_only=True)["step"] == 4
 
 
 @pytest.mark.parametrize("what", ["denoiser", "prior"])
@@ -121,33 +143,40 @@ def test_a_run_goes_on_with_exactly_what_was_saved(tmp_path, what):
     assert all(torch.equal(mine[i][name], value) for i in given for name, value in given[i].items())
 
 
-def test_two_processes_train_as_one(tmp_path):
-    path = write_config(tmp_path, steps=5, checkpoint_every=2)
-    process = start(path, processes=2)
-    _, said = process.communicate()
-    assert process.returncode == 0, said
+def test_two_processes_that_are_cut_go_on_together(tmp_path):
+    changes = {"steps": 5, "checkpoint_every": 2}
+    run = Runs(write_config(tmp_path, **changes), processes=2)
+    assert run.wait() == [0, 0], run.said()
     steps = losses(tmp_path / "run" / "denoiser.jsonl")
     assert [line["step"] for line in steps] == [1, 2, 3, 4, 5]
-    # The same again, cut after two steps: both processes go on where they were.
     again = tmp_path / "again"
     again.mkdir()
-    path = write_config(again, steps=5, checkpoint_every=2)
-    process = start(path, 3, processes=2)
-    while process.poll() is None and not (again / "stalled").exists():
-        time.sleep(0.05)
-    process.terminate()
-    process.communicate()
-    process = start(path, processes=2)
-    _, said = process.communicate()
-    assert process.returncode == 0, said
+    path = write_config(again, **changes)
+    run = Runs(path, stall_at=3, processes=2)
+    run.wait_until_stalled()
+    run.send(signal.SIGKILL)
+    assert run.wait() == [-signal.SIGKILL] * 2
+    run = Runs(path, processes=2)
+    assert run.wait() == [0, 0], run.said()
     assert same_course(losses(again / "run" / "denoiser.jsonl"), steps)
+
+
+@pytest.mark.slow
+def test_torchrun_trains_as_processes_started_by_hand(tmp_path):
+    run = Runs(write_config(tmp_path, steps=3), processes=2)
+    assert run.wait() == [0, 0], run.said()
+    again = tmp_path / "again"
+    again.mkdir()
+    command = [sys.executable, "-m", "torch.distributed.run", "--nproc-per-node=2", str(PROGRAM)]
+    environment = os.environ | {"OMP_NUM_THREADS": "1"}
+    subprocess.run([*command, str(write_config(again, steps=3))], check=True, env=environment)
+    assert same_course(losses(again / "run" / "denoiser.jsonl"), losses(tmp_path / "run" / "denoiser.jsonl"))
 
 
 def test_gradients_of_two_processes_are_those_of_the_whole_batch(tmp_path):
     """One step of plain descent of two processes equals one on both of their batches together."""
-    process = start(write_config(tmp_path, steps=1, ema=0.0), processes=2)
-    _, said = process.communicate()
-    assert process.returncode == 0, said
+    run = Runs(write_config(tmp_path, steps=1, ema=0.0), processes=2)
+    assert run.wait() == [0, 0], run.said()
     line = losses(tmp_path / "run" / "denoiser.jsonl")[0]
     alone = []
     for rank in range(2):
@@ -204,7 +233,9 @@ def test_what_a_finished_prior_leaves(tmp_path):
 
 
 def test_a_spent_budget_stops_with_a_checkpoint(tmp_path):
-    assert not runs.train(config(tmp_path, time_budget=1e-6), silently)
+    said: list[str] = []
+    assert not runs.train(config(tmp_path, time_budget=1e-6), said.append)
+    assert "the same command goes on from step 0 of 12 of the denoiser" in said[-1]
     assert read_log(tmp_path / "denoiser.jsonl")[-1]["event"] == "stopped"
     assert (tmp_path / "denoiser_float16.safetensors").exists()
     assert runs.train(config(tmp_path), silently)  # the same command goes on
@@ -277,12 +308,9 @@ def test_it_starts_from_given_weights(tmp_path):
 
 
 def test_a_batch_that_cannot_be_shared(tmp_path):
-    group = runs.Processes(0, 3, torch.device("cpu"))
-    assert group.first
-    process = start(write_config(tmp_path, batch=3), processes=2)
-    _, said = process.communicate()
-    assert process.returncode != 0
-    assert "cannot be shared by 2 processes" in said
+    run = Runs(write_config(tmp_path, batch=3), processes=2)
+    assert run.wait() == [2, 2]
+    assert "cannot be shared by 2 processes" in run.said()
 
 
 def test_bf16_trains_too(tmp_path):

@@ -1,14 +1,23 @@
 # SPDX-License-Identifier: Apache-2.0
-"""A training run on eight windows that need no generator; also a program, so that a test can kill it.
+"""A training run on eight windows that need no generator, in processes that a test can kill.
 
-python toy_run.py CONFIG [STEP]: at that step the run writes a file "stalled" beside the configuration, and waits.
+Importing torch and fitting the losses' spheres takes most of such a run. One server process does it once and forks a
+child for each run (``multiprocessing``'s forkserver); its children share nothing else with the test.
+
+As a program, for torchrun: python toy_run.py CONFIG
 """
 
 from __future__ import annotations
 
+import multiprocessing
+import os
+import socket
 import sys
 import time
 from dataclasses import replace
+from functools import lru_cache
+from multiprocessing import forkserver
+from multiprocessing.context import ForkServerContext, ForkServerProcess
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +28,7 @@ sys.path[:0] = [str(ROOT), str(ROOT / "tests" / "denoiser")]
 
 from windows import UP, synthetic_windows  # noqa: E402 - the tests' synthetic windows
 
+from closeint_core import cli  # noqa: E402
 from closeint_core.body.torch_body import TorchBody  # noqa: E402
 from closeint_core.denoiser.canonical import PairMotion  # noqa: E402
 from closeint_core.training import runs  # noqa: E402
@@ -26,6 +36,7 @@ from closeint_core.training.batches import MotionBatch, TrainingBatch  # noqa: E
 from closeint_core.training.config import TrainingConfig, read_config  # noqa: E402
 from closeint_core.training.processes import Processes  # noqa: E402
 from closeint_core.training.stages import DenoiserStage, PriorStage, Stage  # noqa: E402
+from closeint_core.training.synthetic.generate import default_tools  # noqa: E402
 
 WINDOWS, FRAMES = 8, 4
 TINY: dict[str, Any] = {
@@ -68,7 +79,8 @@ class ToySource:
     def rows(self, step: int) -> torch.Tensor:
         if step == self.stall_at:
             self.stalled.touch()
-            time.sleep(3600)
+            while self.stalled.exists():
+                time.sleep(0.02)
         generator = torch.Generator().manual_seed(self.seed + (step * self.world + self.rank))
         return torch.randint(WINDOWS, (self.count,), generator=generator)
 
@@ -97,19 +109,96 @@ class ToySource:
 def toy_stage(config: TrainingConfig, body: TorchBody, group: Processes, say: object = None) -> Stage:
     """In place of ``runs.first_stage``."""
     source = ToySource(body, config.batch // group.world, config.seed, group.rank, group.world)
-    if len(sys.argv) > 2 and Path(sys.argv[0]).name == Path(__file__).name:
-        source.stall_at, source.stalled = int(sys.argv[2]), Path(sys.argv[1]).with_name("stalled")
+    stall = os.environ.get("TOY_STALL")
+    if stall:
+        source.stall_at, source.stalled = int(stall), Path(config.output).with_name("stalled")
     held_out = ToySource(body, config.validation.windows, config.seed + 1)
-    kind = PriorStage if config.what == "prior" else DenoiserStage
-    return kind(config, body, source, held_out)
+    if config.what == "prior":
+        return PriorStage(config, body, source, held_out)
+    return DenoiserStage(config, body, source, held_out, default_tools())
 
 
-def main() -> None:
-    """Train as the file says, from where it stands."""
+def run_file(path: Path) -> int:
+    """Train as the file says, from where it stands; the exit status of the command."""
     torch.set_num_threads(1)
     runs.first_stage = toy_stage
-    runs.train(read_config(sys.argv[1]), lambda line: print(line, file=sys.stderr, flush=True))
+    return cli.run(lambda: runs.train(read_config(path), lambda line: print(line, file=sys.stderr, flush=True)))
+
+
+def _child(path: Path, environment: dict[str, str]) -> None:
+    os.environ.update(environment)
+    said = path.with_name(f"said_{environment['RANK']}").open("a")
+    os.dup2(said.fileno(), 2)
+    sys.exit(run_file(path))
+
+
+class Runs:
+    """The processes of one run, forked off the server.
+
+    Args:
+        stall_at: a step at which the run touches a file "stalled" beside its output folder, and waits until it is gone.
+    """
+
+    def __init__(self, path: Path, stall_at: int | None = None, processes: int = 1) -> None:
+        self.path, self.stalled = path, path.with_name("stalled")
+        self.stalled.unlink(missing_ok=True)
+        context = _server()
+        shared = {"WORLD_SIZE": str(processes), "MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(_free_port())}
+        shared["TOY_STALL"] = "" if stall_at is None else str(stall_at)
+        self.children: list[ForkServerProcess] = []
+        for rank in range(processes):
+            own = {"RANK": str(rank), "LOCAL_RANK": str(rank)}
+            child = context.Process(target=_child, args=(path, shared | own), daemon=True)
+            child.start()
+            self.children.append(child)
+
+    def wait_until_stalled(self) -> None:
+        """Until the run has come to the step at which it waits."""
+        while not self.stalled.exists():
+            assert all(child.is_alive() for child in self.children), self.said()
+            time.sleep(0.02)
+
+    def let_go(self) -> None:
+        """End the waiting."""
+        self.stalled.unlink()
+
+    def send(self, number: int) -> None:
+        """A signal to every process."""
+        for child in self.children:
+            assert child.pid is not None
+            os.kill(child.pid, number)
+
+    def wait(self) -> list[int | None]:
+        """Exit statuses."""
+        for child in self.children:
+            child.join()
+        return [child.exitcode for child in self.children]
+
+    def said(self, rank: int = 0) -> str:
+        """What a process wrote to stderr."""
+        return self.path.with_name(f"said_{rank}").read_text()
+
+
+@lru_cache(maxsize=1)
+def _server() -> ForkServerContext:
+    """Starts the server. It knows the test's paths by the environment alone, and says nothing if an import fails."""
+    context = multiprocessing.get_context("forkserver")
+    context.set_forkserver_preload(["toy_preload"])
+    before = os.environ.get("PYTHONPATH")
+    os.environ["PYTHONPATH"] = os.pathsep.join(path for path in sys.path if path)
+    forkserver.ensure_running()
+    if before is None:
+        del os.environ["PYTHONPATH"]
+    else:
+        os.environ["PYTHONPATH"] = before
+    return context
+
+
+def _free_port() -> int:
+    with socket.socket() as found:
+        found.bind(("127.0.0.1", 0))
+        return int(found.getsockname()[1])
 
 
 if __name__ == "__main__":
-    main()
+    sys.exit(run_file(Path(sys.argv[1])))

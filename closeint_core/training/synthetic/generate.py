@@ -132,7 +132,7 @@ class Generator:
         self.kinds: tuple[Kind, ...] = KINDS.choose(kinds, split)
         self.body = body or default_body()
         self.steps = steps
-        self.tools = default_tools() if body is None else Tools(self.body)
+        self.tools = tools_of(self.body)
         cpu = self.body.template.device.type == "cpu"
         self._plan_body = self.body if cpu else TorchBody(self.body.data)
         wanted = {name for kind in self.kinds for role in kind.roles for name in role.motion}
@@ -268,9 +268,14 @@ def default_body() -> TorchBody:
     return TorchBody(load_body("default"))
 
 
-@lru_cache(maxsize=1)
+@lru_cache(maxsize=2)
+def tools_of(body: TorchBody) -> Tools:
+    """The tools of a body, made the first time they are asked for; the body is not to be moved."""
+    return Tools(body)
+
+
 def default_tools() -> Tools:
-    return Tools(default_body())
+    return tools_of(default_body())
 
 
 def _shuffled(made: Interactions, seed: int) -> Interactions:

@@ -1,0 +1,149 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Configurations of runs: what is refused, how it is said, and that nothing is taken for something else."""
+
+from __future__ import annotations
+
+from dataclasses import fields
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+from hypothesis import given
+from hypothesis import strategies as st
+
+from closeint_core.errors import CloseintError
+from closeint_core.training import config as module
+from closeint_core.training.checkpointing import RunState, load_state, save_state
+from closeint_core.training.config import SAME_ON_RESUMING, TrainingConfig, build, read_config, to_dict
+
+SMALLEST = {"what": "denoiser", "output": "out"}
+SHIPPED = sorted((Path(module.__file__).parent / "configs").glob("*.yaml"))
+
+
+def write(folder: Path, text: str) -> Path:
+    path = folder / "run.yaml"
+    path.write_text(text)
+    return path
+
+
+@pytest.mark.parametrize("path", SHIPPED, ids=lambda path: path.stem)
+def test_shipped_configurations_are_read(path):
+    config = read_config(path)
+    assert config.what == path.stem
+    assert read_config(path, output="elsewhere", time_budget=5).time_budget == 5.0
+
+
+def test_there_is_something_shipped():
+    assert [path.stem for path in SHIPPED] == ["denoiser", "prior"]
+
+
+@pytest.mark.parametrize(
+    ("values", "named"),
+    [
+        ({"step": 5}, r"'step' is unknown.*'steps'"),
+        ({"optimizer": {"learningrate": 1}}, r"'optimizer\.learningrate' is unknown.*'optimizer\.learning_rate'"),
+        ({"losses": {"joint": 1}}, r"'losses\.joint' is unknown.*'losses\.joints'"),
+        ({"steps": "5"}, "steps is '5', not a whole number"),
+        ({"steps": 5.0}, r"steps is 5\.0, not a whole number"),
+        ({"steps": True}, "steps is True, not a whole number"),
+        ({"compile": 1}, "compile is 1, not true or false"),
+        ({"ema": "much"}, "ema is 'much', not a number"),
+        ({"ema": True}, "ema is True, not a number"),
+        ({"optimizer": {"learning_rate": float("nan")}}, "learning_rate is nan"),
+        ({"optimizer": 3}, "optimizer is 3, not a group"),
+        ({"optimizer": {"betas": 0.9}}, r"optimizer\.betas is 0\.9, not a list"),
+        ({"optimizer": {"betas": [0.9, "x"]}}, r"optimizer\.betas\[1\] is 'x'"),
+        ({"optimizer": {"betas": [0.9]}}, r"optimizer\.betas are two numbers"),
+        ({"output": 3}, "output is 3, not a text"),
+        ({"what": "both"}, "what is 'both', not one of denoiser, prior"),
+        ({"steps": 0}, "steps must be above 0"),
+        ({"ema": 1.0}, "ema must lie in 0..1"),
+        ({"precision": "float16"}, "precision is 'float16'"),
+        ({"device": "tpu"}, "device is 'tpu'"),
+        ({"validation": {"pictures": 9, "windows": 4}}, r"validation\.pictures must lie in"),
+        ({"recorded": {"epochs": 3}}, r"recorded\.epochs counts without a folder"),
+        ({"what": "prior", "recorded": {"folder": "data"}}, "synthetic interactions alone"),
+    ],
+)
+def test_what_is_wrong_is_named(tmp_path, values, named):
+    path = write(tmp_path, yaml.safe_dump(SMALLEST | values))
+    with pytest.raises(CloseintError, match=named) as error:
+        read_config(path)
+    assert str(path) in error.value.message
+    assert error.value.exit_code == 2
+
+
+@pytest.mark.parametrize(
+    ("text", "named"),
+    [
+        ("what: denoiser\noutput: a\noutput: b\n", "'output' is there twice"),
+        ("what: denoiser\noutput: a\noptimizer:\n  clip: 1.0\n  clip: 2.0\n", "'clip' is there twice"),
+        ("what: denoiser\n", "'output' is missing"),
+        ("- what\n- output\n", "keys and values"),
+        ("", "keys and values"),
+        ("1: 2\n", "keys and values"),
+        ("what: [\n", "no YAML"),
+        ("what: !!python/object/apply:os.system ['true']\n", "no YAML"),
+    ],
+)
+def test_files_that_are_no_configuration(tmp_path, text, named):
+    with pytest.raises(CloseintError, match=named):
+        read_config(write(tmp_path, text))
+
+
+def test_a_missing_file_and_one_that_is_no_text(tmp_path):
+    with pytest.raises(CloseintError, match="Cannot read"):
+        read_config(tmp_path / "none.yaml")
+    (tmp_path / "run.yaml").write_bytes(b"\xff\xfe\x00")
+    with pytest.raises(CloseintError, match="Cannot read"):
+        read_config(tmp_path / "run.yaml")
+
+
+def test_numbers_without_a_point_are_numbers(tmp_path):
+    """YAML 1.1 takes 1e-4 for a text, and people write it."""
+    text = "what: denoiser\noutput: a\noptimizer:\n  learning_rate: 1e-4\n  clip: 2\n"
+    config = read_config(write(tmp_path, text))
+    assert config.optimizer.learning_rate == 1e-4
+    assert config.optimizer.clip == 2.0
+    assert type(config.optimizer.clip) is float
+
+
+def test_a_part_of_a_group_leaves_the_rest_as_the_run_has_it(tmp_path):
+    """The run's denoiser is conditioned on keypoints; a denoiser by itself would not be."""
+    plain = build(TrainingConfig, SMALLEST)
+    assert build(TrainingConfig, SMALLEST | {"denoiser": {"dim": 64}}).denoiser.condition == plain.denoiser.condition
+    assert plain.denoiser.condition == "keypoints"
+
+
+@given(
+    st.integers(1, 10**6),
+    st.floats(1e-6, 1.0),
+    st.lists(st.sampled_from(("hug", "handshake")), max_size=2),
+    st.booleans(),
+)
+def test_a_configuration_written_out_is_the_same_one(steps, rate, kinds, compiled):
+    values: dict[str, Any] = SMALLEST | {"steps": steps, "compile": compiled}
+    values |= {"optimizer": {"learning_rate": rate}, "data": {"kinds": kinds}}
+    config = build(TrainingConfig, values)
+    assert build(TrainingConfig, yaml.safe_load(yaml.safe_dump(to_dict(config)))) == config
+
+
+def test_every_setting_is_known_to_be_the_same_or_free_on_resuming():
+    free = {"output", "validation", "compile", "log_every", "checkpoint_every", "time_budget", "device"}
+    assert {f.name for f in fields(TrainingConfig)} == SAME_ON_RESUMING | free
+
+
+def test_a_setting_that_came_later_was_as_by_default(tmp_path):
+    config = build(TrainingConfig, SMALLEST)
+    before = to_dict(config)
+    del before["recorded"], before["losses"]["contact"]
+    path = tmp_path / "checkpoint.pt"
+    save_state(RunState("denoiser", 3, 1.0, {}, {}, {}, {}, 0, before), path)
+    state = load_state(path, config, "denoiser")
+    assert state is not None
+    assert state.step == 3
+    with pytest.raises(CloseintError, match=r"losses\.contact = .*, which is now 9"):
+        load_state(path, build(TrainingConfig, SMALLEST | {"losses": {"contact": 9.0}}), "denoiser")
+    with pytest.raises(CloseintError, match="denoiser, not the prior"):
+        load_state(path, config, "prior")
