@@ -21,7 +21,7 @@ import bpy
 
 from closeint_core.clip import SUFFIX
 from closeint_core.errors import Cancelled, CloseintError
-from closeint_core.reconstruction.choices import model_names
+from closeint_core.reconstruction.choices import MODELS
 from closeint_core.worker.client import Job
 
 from . import session
@@ -68,8 +68,8 @@ def _parser() -> argparse.ArgumentParser:
     add.add_argument("--focal", type=float, metavar="PX", help="focal length in pixels, if known")
     add.add_argument(
         "--model",
-        default=model_names()[0],
-        choices=model_names(),
+        default=MODELS[0],
+        choices=MODELS,
         help="what finds the motion (default: %(default)s); reference: the published networks",
     )
     add.add_argument("--body", default="default", help="default, smpl-neutral, smpl-male, smpl-female, or a file")

@@ -8,7 +8,7 @@ import bpy
 from bpy.props import BoolProperty, EnumProperty, FloatProperty, IntProperty, PointerProperty, StringProperty
 
 from closeint_core.errors import CloseintError
-from closeint_core.reconstruction.choices import model_names
+from closeint_core.reconstruction.choices import MODELS
 
 from .import_settings import ImportSettings
 
@@ -136,7 +136,7 @@ class CLOSEINT_PG_scene(bpy.types.PropertyGroup):
         name="Body", description="Body model of the characters", items=_BODIES
     )
     model: EnumProperty(  # type: ignore[valid-type]
-        name="Model", description="What finds the motion", items=model_items(model_names()), default=model_names()[0]
+        name="Model", description="What finds the motion", items=model_items(MODELS), default=MODELS[0]
     )
     quality: EnumProperty(  # type: ignore[valid-type]
         name="Quality",

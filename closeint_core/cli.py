@@ -123,7 +123,12 @@ def reconstruct(
     output: Annotated[Path, typer.Option("--output", "-o", metavar="CLIP", help="The clip file to write.")],
     people: Annotated[str, typer.Option(help="auto, or the numbers of the two people: 0,1.")] = "auto",
     focal: Annotated[float | None, typer.Option(metavar="PX", help="Focal length in pixels, if known.")] = None,
-    model: Annotated[str, typer.Option(help="default: the pair's fit; reference: the published networks.")] = "default",
+    model: Annotated[
+        str,
+        typer.Option(
+            help="default: the learned network; fit: the pair's fit alone; reference: the published networks."
+        ),
+    ] = "default",
     body: Annotated[str, typer.Option(help="default, smpl-neutral, smpl-male, smpl-female, or a file.")] = "default",
     device: Annotated[str, typer.Option(help="auto, cpu or cuda.")] = "auto",
     frames: Annotated[str | None, typer.Option(metavar="A:B", help="Only frames A to B (without B).")] = None,

@@ -14,7 +14,7 @@ from bpy_extras.io_utils import ImportHelper
 
 from closeint_core.clip import SUFFIX
 from closeint_core.errors import CloseintError
-from closeint_core.reconstruction.choices import model_names
+from closeint_core.reconstruction.choices import MODELS
 from closeint_core.worker.client import Job
 
 from .. import session
@@ -106,7 +106,7 @@ class CLOSEINT_OT_reconstruct(JobOperator, bpy.types.Operator):
             "input": str(video),
             "output": str(absolute(self.output) if self.output else free_clip_path(context, video)),
             "body": self.body or settings.body,
-            "model": self.model or settings.model or model_names()[0],  # none: of a file of a later version
+            "model": self.model or settings.model or MODELS[0],  # none: of a file of a later version
             "quality": settings.quality if self.quality == "scene" else self.quality,
             "refine": bool(settings.refine and self.refine),
             "frames": _frames_of(self.frames) if self.frames else scene_frames(context),

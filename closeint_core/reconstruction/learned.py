@@ -56,8 +56,8 @@ NATIVE_BODY = "closeint-default/1"
 """The body whose shape coefficients the denoiser speaks of."""
 WEIGHTS = Path(__file__).parents[1] / "denoiser" / "weights" / "denoiser.safetensors"
 POLISH = (
-    Stage("settling", 60, 0.012, 0.15, 0.3, Weights(pose=0.6, directions=0.2, betas=0.1)),
-    Stage("polishing", 60, 0.006, 0.10, 0.15, Weights(pose=0.6, directions=0.1, betas=0.1)),
+    Stage("settling", 150, 0.02, 0.3, 0.3, Weights(pose=0.15, directions=0.5, betas=0.3)),
+    Stage("polishing", 80, 0.01, 0.10, 0.15, Weights(pose=0.15, directions=0.5, betas=0.3)),
 )
 _WINDOWS_AT_ONCE = 64
 _SURE, _ENOUGH = 0.4, 7  # weight from which a keypoint is sure, and how many say something

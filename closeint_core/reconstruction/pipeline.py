@@ -25,13 +25,15 @@ from closeint_core.physics.contact import clip_contacts
 from closeint_core.physics.refinement import RefineOptions, refine
 from closeint_core.progress import Progress
 from closeint_core.reconstruction.camera import intrinsics
+from closeint_core.reconstruction.choices import MODELS
+from closeint_core.reconstruction.learned import default_denoiser, solve_learned
+from closeint_core.reconstruction.reference import torch_device
 from closeint_core.reconstruction.solve import Solution, solve
 from closeint_core.reconstruction.world import to_world
 from closeint_core.video.source import open_source
 
 QUALITIES = {"draft": 0.35, "standard": 1.0, "high": 2.0}
 """Factor on the fit's iterations."""
-MODELS = ("default", "reference")
 
 
 @dataclass(frozen=True)
@@ -47,7 +49,8 @@ class Settings:
         data: folder of licensed models, besides the usual places.
         quality: ``draft``, ``standard`` or ``high``: how long the fit runs.
         refine: at the end, take the bodies out of each other on their exact meshes, close contacts, plant feet.
-        model: ``default``, or ``reference`` for the published networks (see ``reference``).
+        model: ``default`` (the learned network, see ``learned``), ``fit`` (the pair's fit alone), or ``reference`` for
+            the published networks (see ``reference``).
     """
 
     people: tuple[int, ...] | PeopleAt | None = None
@@ -83,31 +86,29 @@ def reconstruct(
         return reconstruct_reference(source, settings, progress)
     if settings.quality not in QUALITIES:
         raise CloseintError(f"There is no quality {settings.quality!r}.", f"Choose {', '.join(QUALITIES)}.")
+    denoiser = default_denoiser() if settings.model == "default" else None
     data = load_body(settings.body, Path(settings.data) if settings.data else None)
     frames = open_source(source, settings.frames)
     # Before minutes of work, not after: a senseless focal length is refused here.
     camera = torch.as_tensor(intrinsics(frames.image_size, settings.focal))
     observations = perceive(frames, people=settings.people or "auto", device=settings.device, progress=progress)
     body = TorchBody(data)
-    solution = solve(
-        body,
-        observations,
-        camera,
-        progress,
-        effort=QUALITIES[settings.quality],
-        separated=settings.refine,
-    )
+    effort = QUALITIES[settings.quality]
+    if denoiser is None:
+        solution = solve(body, observations, camera, progress, effort=effort, separated=settings.refine)
+    else:
+        device = torch_device(settings.device)
+        solution = solve_learned(body, observations, camera, progress, effort=effort, device=device, model=denoiser)
     clip = build_clip(solution, observations, data, str(source))
     refinement = {}
     if settings.refine and clip.people == 2:
-        effort = QUALITIES[settings.quality]
         options = RefineOptions(rounds=max(2, round(6 * min(effort, 1.0))), iterations=max(10, round(30 * effort)))
         clip = refine(clip, options, progress, body=body)
         refinement = {"refinement": clip.metadata["refinement"]}
     progress.update("measuring", 0, 1)
     clip.metadata = {
         "closeint": closeint_core.__version__,
-        "model": "fit",
+        "model": settings.model,
         "settings": {**asdict(settings), "focal_px": float(camera[0, 0])},
         "body_sha256": _body_hash(data),
         "seconds": round(time.monotonic() - started, 1),

@@ -74,7 +74,7 @@ def reconstruct_reference(source: str | Path, settings: Settings, progress: Prog
         if key not in files:
             progress.warn(f"{name} was not found beside SMPL: keypoints are approximated.")
     data = load_body(files["smpl"])
-    device = _device(settings.device)
+    device = torch_device(settings.device)
     model = load_denoiser(files["closeint"])
     frames = open_source(source, settings.frames)
     focal = settings.focal if settings.focal is not None else float(np.hypot(*frames.image_size))
@@ -106,7 +106,8 @@ def reconstruct_reference(source: str | Path, settings: Settings, progress: Prog
     return clip.validate()
 
 
-def _device(name: str) -> str:
+def torch_device(name: str) -> str:
+    """``cpu`` or ``cuda`` for ``auto``, ``cpu`` or ``cuda``; raises CloseintError if there is no such device."""
     if name == "cuda" and not torch.cuda.is_available():
         raise CloseintError("torch finds no CUDA device here.", "Use --device cpu or auto.")
     return "cuda" if name != "cpu" and torch.cuda.is_available() else "cpu"

@@ -17,7 +17,7 @@ from blender_runtimes import BlenderRuntime
 from wild_clips import random_clip
 
 from closeint_core.body.data import DEFAULT_BODY_FILE
-from closeint_core.reconstruction.choices import model_names
+from closeint_core.reconstruction.choices import MODELS
 
 INSIDE = Path(__file__).parent / "inside"
 
@@ -149,10 +149,10 @@ def test_result_onto_the_same_characters(runtime: BlenderRuntime) -> None:
 
 def test_models_are_the_core_s(runtime: BlenderRuntime) -> None:
     facts, requests = ran(runtime)
-    assert facts["models"] == list(model_names())
+    assert facts["models"] == list(MODELS)
     assert all(len(tip) > 20 for tip in facts["model_tips"])
     asked = [r["model"] for r in requests if r["command"] == "reconstruct"]
-    assert asked[0] == model_names()[0]
+    assert asked[0] == MODELS[0]
     assert "reference" in asked
 
 

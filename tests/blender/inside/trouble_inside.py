@@ -25,9 +25,9 @@ import bpy  # noqa: E402
 import closeint_blender  # noqa: E402
 from closeint_blender import session  # noqa: E402
 from closeint_blender.preferences import preferences  # noqa: E402
-from closeint_core.reconstruction.choices import model_names  # noqa: E402
+from closeint_core.reconstruction.choices import MODELS  # noqa: E402
 
-FEW = {"frames": "30:36", "quality": "draft", "model": "fit" if "fit" in model_names() else model_names()[0]}
+FEW = {"frames": "30:36", "quality": "draft", "model": "fit" if "fit" in MODELS else MODELS[0]}
 
 
 def alive(pid):
