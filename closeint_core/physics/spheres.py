@@ -35,17 +35,46 @@ class BodySpheres:
         self._shapedirs = torch.as_tensor(body.data.shapedirs)
         self._regressor = torch.as_tensor(regressor, dtype=torch.float32)
         self._points = body.points(regressor)
+        self._parts = torch.as_tensor((regressor @ body.data.dense_weights).argmax(1))
+        self._parents = body.parents
         self.count = len(centres)
 
     def centres(self, skeleton: Skeleton, betas: Tensor) -> Tensor:
         """(..., S, 3) centres of a posed body."""
         return self._points(skeleton, betas)
 
+    @property
+    def regressor(self) -> Tensor:
+        """(S, V), the centres from vertices."""
+        return self._regressor
+
+    def strangers(self) -> Tensor:
+        """(S, S) bool, pairs of one body's spheres that should not meet: well apart in the rest pose and along the
+        skeleton; each pair once."""
+        centres = self._regressor @ self._template
+        radii = torch.as_tensor(self.rest_radii, dtype=torch.float32)
+        gap = torch.cdist(centres, centres) - radii[:, None] - radii
+        parts = self._parts
+        near = joint_distance(self._parents)[parts[:, None], parts]
+        return ((gap > 0.06) & (near > 2)).triu(1)
+
     def radii(self, betas: Tensor) -> Tensor:
         """(..., S) radii at the shapes ``betas`` (..., B): the distance from each centre to the rest skin."""
         vertices = self._template + torch.einsum("vcb,...b->...vc", self._shapedirs, betas.detach())
         centres = self._regressor @ vertices
         return torch.cdist(centres, vertices).amin(-1)
+
+
+def joint_distance(parents: list[int]) -> Tensor:
+    """(J, J) number of bones between two joints."""
+    count = len(parents)
+    distance = torch.full((count, count), count)
+    for joint in range(count):
+        distance[joint, joint] = 0
+        if joint:  # parents come before their children
+            distance[joint, :joint] = distance[parents[joint], :joint] + 1
+            distance[:joint, joint] = distance[joint, :joint]
+    return distance
 
 
 @functools.lru_cache(maxsize=2)
