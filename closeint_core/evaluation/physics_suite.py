@@ -127,7 +127,7 @@ def disturb(made: Interactions, kind: str, seed: int, body: TorchBody) -> SuiteP
         foot_contacts=made.planted[0].numpy().astype(np.float32),
     ).validate()
     rotations = roma.rotvec_to_rotmat(made.poses[0])
-    spread = torch.deg2rad(_LOOSE)[:, None] * noise.uniform(0.7, 1.4)
+    spread = torch.deg2rad(_LOOSE)[:, None] * noise.uniform(0.5, 1.0)
     for person in (0, 1):
         turn = spread * noise.slow(frames, 24, 3) + 0.15 * spread * noise.white(frames, 24, 3)
         rotations[person] = rotations[person] @ roma.rotvec_to_rotmat(turn)
@@ -139,8 +139,8 @@ def disturb(made: Interactions, kind: str, seed: int, body: TorchBody) -> SuiteP
         along = noise.uniform(-most, most) + 0.01 * noise.slow(frames, memory=30.0)
         shift[person] += along.clamp(-most, most)[:, None] * ray[person]
     distances = np.concatenate([part_distances(v, body.data.parts) for _, v, _ in clip_vertices(truth, body.data)], 1)
-    belief = (0.025 - torch.as_tensor(distances)) / 0.012
-    belief = belief + torch.stack([noise.slow(frames, 24) for _ in (0, 1)]) + 0.5 * noise.white(2, frames, 24)
+    belief = (0.02 - torch.as_tensor(distances)) / 0.008
+    belief = belief + 1.5 * torch.stack([noise.slow(frames, 24) for _ in (0, 1)]) + 0.5 * noise.white(2, frames, 24)
     feet = 5.0 * made.planted[0].float() - 2.5
     feet = feet + 1.2 * torch.stack([noise.slow(frames, 2) for _ in (0, 1)])
     disturbed = truth.copy(

@@ -12,7 +12,7 @@ from torch.nn.functional import normalize
 from closeint_core.body.torch_body import Skeleton
 from closeint_core.physics.inside import Inside
 from closeint_core.physics.pair_terms import Pairs
-from closeint_core.physics.proximity import NearParts
+from closeint_core.physics.proximity import NearParts, SkinSamples
 from closeint_core.physics.riders import JOINTS, RideMap, Riders
 
 _A_CLUSTER = 10  # vertices of a part inside the partner that stand for the whole part
@@ -20,21 +20,20 @@ _A_CLUSTER = 10  # vertices of a part inside the partner that stand for the whol
 
 @dataclass
 class Found:
-    """N vertices that are inside the partner and which way they are to leave.
+    """N vertices that are inside the partner, or were and are near it, and which way is out.
 
     Attributes:
-        frame, person, vertex, face: (N,). barycentric: (N, 3). depth: (N,) metres. direction: (N, 3) unit, world.
-        weight: (N,).
+        frame, person, vertex: (N,). corner: (N, 3) vertices of the partner and barycentric: (N, 3) their weights: the
+            place on its skin to stay outside of. depth: (N,) metres, negative outside. direction: (N, 3) unit, world.
     """
 
     frame: Tensor
     person: Tensor
     vertex: Tensor
-    face: Tensor
+    corner: Tensor
     barycentric: Tensor
     depth: Tensor
     direction: Tensor
-    weight: Tensor
 
     def __len__(self) -> int:
         return len(self.frame)
@@ -49,24 +48,56 @@ class Found:
         return cls(**{name: torch.cat([getattr(one, name) for one in parts]) for name in cls.__dataclass_fields__})
 
 
-def representatives(inside: Inside, part: Tensor) -> tuple[Tensor, Tensor]:
-    """Indices (n,) of vertices that stand for all that are inside, and their weights (n,).
+def watch(found: Found, vertices: Tensor, samples: SkinSamples, ring: Tensor, reach: float = 0.025) -> Found:
+    """Vertices found earlier against the partner's skin as it lies now, without those that are far out.
 
-    Of each part of each person in each frame the deepest and others at even steps of depth: one deep contact has
-    thousands of vertices inside, and every part in contact counts once, not once a vertex.
+    What came out would slide back in if nothing held it. The skin is taken to be flat around its nearest vertex.
+
+    Args:
+        vertices: (2, T, V, 3) as they lie. ring: (V, R, 3) corners of the faces around each vertex.
+        reach: metres from the skin beyond which a vertex is not in danger.
     """
+    frame, person = found.frame, found.person
+    point = vertices[person, frame, found.vertex]
+    nearest = torch.empty_like(frame)
+    for start in range(0, len(frame), 4096):
+        some = slice(start, start + 4096)
+        who, when = 1 - person[some], frame[some]
+        coarse = vertices[who[:, None], when[:, None], samples.vertex]
+        sample = (coarse - point[some, None]).square().sum(-1).argmin(1)
+        around = samples.around[sample]
+        fine = vertices[who[:, None], when[:, None], around]
+        best = (fine - point[some, None]).square().sum(-1).argmin(1)
+        nearest[some] = around[torch.arange(len(best), device=best.device), best]
+    a, b, c = vertices[(1 - person)[:, None, None], frame[:, None, None], ring[nearest]].unbind(-2)
+    normal = normalize(torch.linalg.cross(b - a, c - a).sum(1), dim=-1)
+    away = point - vertices[1 - person, frame, nearest]
+    height = (away * normal).sum(-1)
+    one = torch.zeros_like(found.barycentric)
+    one[:, 0] = 1.0
+    current = Found(frame, person, found.vertex, nearest[:, None].expand(-1, 3), one, -height, normal)
+    # What lies deeper than it is far from the nearest vertex is not there at all: the plane is the wrong one.
+    return current.take((away.norm(dim=-1) < reach) & (height > -0.005))
+
+
+def representatives(inside: Inside, part: Tensor) -> Tensor:
+    """Indices (n,) of vertices that stand for all that are inside: of each part of each person in each frame the
+    deepest and others at even steps of depth."""
     key = (inside.frame * 2 + inside.person) * JOINTS + part[inside.vertex]
     order = torch.argsort(inside.depth.detach(), descending=True, stable=True)
     order = order[torch.argsort(key[order], stable=True)]
     _, cluster, counts = torch.unique_consecutive(key[order], return_inverse=True, return_counts=True)
     first = counts.cumsum(0) - counts
     rank = torch.arange(len(order), device=order.device) - first[cluster]
-    size = counts[cluster]
-    stride = torch.div(size + _A_CLUSTER - 1, _A_CLUSTER, rounding_mode="floor")
-    chosen = rank % stride == 0
-    stands_for = size.float() / torch.div(size + stride - 1, stride, rounding_mode="floor")
-    weight = stands_for / size.float().clamp(min=20)
-    return order[chosen], weight[chosen]
+    stride = torch.div(counts[cluster] + _A_CLUSTER - 1, _A_CLUSTER, rounding_mode="floor")
+    return order[rank % stride == 0]
+
+
+def fair_shares(found: Found, part: Tensor) -> Tensor:
+    """(N,) weights: one deep contact has many vertices inside, and every part in contact counts about once."""
+    key = (found.frame * 2 + found.person) * JOINTS + part[found.vertex]
+    _, cluster, counts = torch.unique(key, return_inverse=True, return_counts=True)
+    return 1.0 / counts[cluster].float().clamp(min=4)
 
 
 def side_by_side(
@@ -113,15 +144,16 @@ def _spread(value: Tensor, frame: Tensor, column: Tensor, frames: int, columns: 
 
 
 def springs(
-    found: Found, ride: RideMap, places: Tensor, faces: Tensor, part: Tensor, skeleton: Skeleton, frames: int,
+    found: Found, push: Tensor, ride: RideMap, places: Tensor, part: Tensor, skeleton: Skeleton,
     margin: float = 0.002, spread: float = 0.004, knee: float = 0.01, most: int = 128,
 ) -> Pairs | None:  # fmt: skip
     """What pushes found vertices out of the partner.
 
     Args:
-        places: (2, V, 3) or (2, T, V, 3) rest vertices. skeleton: as the vertices were found.
-        margin: metres by which they are to be outside.
+        push: (T,) weight in each frame. places: (2, V, 3) or (2, T, V, 3) rest vertices. skeleton: as the vertices
+            were found. margin: metres by which they are to be outside.
     """
+    frames = len(push)
     if not len(found):
         return None
     index, column, columns = _packed(found.frame, found.depth, frames, most)
@@ -132,7 +164,7 @@ def springs(
         return places[who, vertex] if places.ndim == 3 else places[who, frame, vertex]
 
     vertex = ride.vertices(found.vertex, place(person, found.vertex))
-    corner = faces[found.face]
+    corner = found.corner
     parts = [ride.vertices(corner[:, i], place(1 - person, corner[:, i])) for i in range(3)]
     share = found.barycentric.unbind(1)
     surface = Riders(
@@ -150,7 +182,7 @@ def springs(
     turned = skeleton.rotations[1 - person, frame, bone]
     axis = (turned.mT @ axis[..., None])[..., 0]
     at = (frame, column, frames, columns)
-    weight = found.weight * (30 / spread**2)
+    weight = fair_shares(found, part) * push[frame] * (30 / spread**2)
     return Pairs(
         Riders(_spread(first.moments, *at), _spread(first.masses, *at)),
         Riders(_spread(second.moments, *at), _spread(second.masses, *at)),
@@ -158,31 +190,37 @@ def springs(
         _spread(bone + JOINTS * (1 - person), *at),
         torch.full((frames, columns), margin, device=frame.device),
         _spread(weight, *at),
+        torch.ones(frames, columns, dtype=torch.bool, device=frame.device),
         False,
         knee,
     )
 
 
 def contacts(
-    near: NearParts, wanted: Tensor, ride: RideMap, places: Tensor, reach: float, most: int = 64,
-    gap: float = 0.003, spread: float = 0.006,
+    near: NearParts, wanted: Tensor, ride: RideMap, places: Tensor, normals: Tensor, part: Tensor, skeleton: Skeleton,
+    reach: float, most: int = 48, spread: float = 0.006, aside: float = 0.1,
 ) -> Pairs | None:  # fmt: skip
-    """What draws parts that should touch to the partner's skin.
+    """What draws parts that should touch to the partner's skin: firmly along its normal, ``aside`` times that across.
 
     Args:
         wanted: (2, T, 24) weight of the belief that a part touches. places: (2, V, 3) or (2, T, V, 3) rest vertices.
+        normals: (2, T, 24, C, 3) from the other's skin outwards. skeleton: as the bodies stand.
         reach: metres beyond which a part is left where it is: evidence and motion disagree too much.
     """
     frames = near.own.shape[1]
     there = (near.distance < reach) & (wanted > 0)[..., None]
-    person, frame, part, place = torch.nonzero(there, as_tuple=True)
+    person, frame, own_part, _ = torch.nonzero(there, as_tuple=True)
     if not len(person):
         return None
-    count = there.sum(-1)[person, frame, part].float()
-    weight = wanted[person, frame, part] / count / spread**2
-    own, other = near.own[there], near.other[there]
+    count = there.sum(-1)[person, frame, own_part].float()
+    belief = wanted[person, frame, own_part]
+    weight = belief / count / spread**2
+    gap = implied_distance(belief)
+    own, other, normal = near.own[there], near.other[there], normals[there]
     index, column, columns = _packed(frame, weight, frames, most)
-    person, frame, weight, own, other = (x[index] for x in (person, frame, weight, own, other))
+    person, frame, weight, own, other, normal, gap = (
+        x[index] for x in (person, frame, weight, own, other, normal, gap)
+    )  # fmt: skip
     first = torch.where(person == 0, own, other)
     second = torch.where(person == 0, other, own)
 
@@ -193,14 +231,30 @@ def contacts(
     riders = []
     for who, vertex in ((0, first), (1, second)):
         one = ride.vertices(vertex, rest(who, vertex))
-        riders.append(Riders(_spread(one.moments, *at), _spread(one.masses, *at)))
+        riders.append(Riders(_spread(one.moments, *at).repeat(1, 3, 1, 1), _spread(one.masses, *at).repeat(1, 3, 1)))
+    away = torch.where((person == 0)[:, None], normal, -normal)
+    helper = torch.eye(3, device=away.device)[away.abs().argmin(1)]
+    across = normalize(torch.linalg.cross(away, helper), dim=-1)
+    axes = (away, across, torch.linalg.cross(away, across))
+    bone = part[second]
+    turned = skeleton.rotations[1, frame, bone].mT
+    packed = _spread(weight, *at)
+    goal = _spread(gap, *at)
+    firm = torch.ones_like(goal, dtype=torch.bool)
     return Pairs(
         riders[0],
         riders[1],
-        torch.zeros(frames, columns, 3, device=frame.device),
-        torch.zeros(frames, columns, dtype=torch.long, device=frame.device),
-        torch.full((frames, columns), gap, device=frame.device),
-        _spread(weight, *at),
+        torch.cat([_spread((turned @ axis[..., None])[..., 0], *at) for axis in axes], 1),
+        _spread(bone + JOINTS, *at).repeat(1, 3),
+        goal.repeat(1, 3),
+        torch.cat((packed, aside * packed, aside * packed), 1),
+        torch.cat((firm, ~firm, ~firm), 1),
         True,
         0.03,
     )
+
+
+def implied_distance(probability: Tensor) -> Tensor:
+    """Metres between skins that a probability of touch speaks of (``contact_probability`` turned round), 3 to 18 mm."""
+    odds = torch.logit(probability.clamp(0.01, 0.99))
+    return (0.02 - 0.004 * odds).clamp(0.003, 0.018)

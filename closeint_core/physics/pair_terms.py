@@ -20,7 +20,7 @@ from closeint_core.clip import InteractionClip
 from closeint_core.physics import energies
 from closeint_core.physics.balance import body_masses, outside_of_support
 from closeint_core.physics.riders import JOINTS, STATE, RideMap, Riders, along, arms, jacobian, parts_of
-from closeint_core.physics.spheres import BodySpheres
+from closeint_core.physics.spheres import BodySpheres, sole_vertices
 from closeint_core.physics.system import System, differences
 
 # How far, in radians, a joint is moved as readily as any other: limbs before the spine, the root last.
@@ -29,6 +29,7 @@ REACH = torch.tensor(
 )  # fmt: skip
 _SPHERE_ROWS = 48  # overlapping spheres looked after in a frame, the deepest first
 _SOLE = 0.01  # metres over which the lowest of a foot's points is told
+_SOFT = 0.0015  # metres over which one-sided terms begin
 
 
 @dataclass
@@ -36,16 +37,19 @@ class Weights:
     """Weights of the terms, all near one.
 
     Attributes:
-        push: contacts and springs. spacing: spheres of the two people. The others are named after their terms.
+        push: springs. contact: what draws parts together. spacing: spheres of the two people. The others are named after their terms.
     """
 
     push: float = 1.0
+    contact: float = 1.0
     spacing: float = 1.0
-    keep: float = 1.0
-    seen: float = 1.5
+    keep: float = 6.0
+    place: float = 1.0
+    seen: float = 0.7
+    outlier: float = 0.1
     smooth: float = 0.3
     jerk: float = 0.05
-    ground: float = 1.0
+    ground: float = 3.0
     skate: float = 1.0
     itself: float = 0.5
     balance: float = 0.1
@@ -56,9 +60,10 @@ class Pairs:
     """Up to K pairs of points in every frame, one of either person: riders (T, K) of both, of person 0 and 1.
 
     Attributes:
-        axis: (T, K, 3) direction in the axes of a joint of a person, along which person 0's point is to be seen from
-            person 1's; zero: from the one to the other as they stand. joint: (T, K) that joint, plus 24 for person 1.
-        goal: (T, K) metres. pull: the pair is drawn together to the goal (else pushed apart to it).
+        axis: (T, K, 3) unit direction in the axes of a joint of a person, along which person 0's point is to be seen
+            from person 1's. joint: (T, K) that joint, plus 24 for person 1.
+        goal: (T, K) metres along the axis. pull: the pair is drawn to between 2 mm and the goal where it is ``firm``
+            (T, K), elsewhere to zero; else it is only pushed apart to the goal.
         weight: (T, K), 0 where there is no pair. knee: metres beyond which the energy grows linearly.
     """
 
@@ -68,6 +73,7 @@ class Pairs:
     joint: Tensor
     goal: Tensor
     weight: Tensor
+    firm: Tensor
     pull: bool
     knee: float
 
@@ -124,7 +130,11 @@ class PairTerms:
         self.standing = torch.where(feet > 0.5, feet, torch.zeros_like(feet))  # (P, T, 2)
         self.planted = self.standing.repeat_interleave(3, -1)
         self.feet = energies.FOOT_POINTS.to(self.device)
-        self.sole = energies.sole_offsets(self.body.data).to(self.device)
+        chosen = torch.as_tensor(sole_vertices(self.body.data), device=self.device)  # (2, N)
+        flat = chosen.flatten()
+        places = self.rest[:, flat]
+        each = [self.map.vertices(flat, places[person]) for person in range(self.people)]
+        self.soles = Riders(torch.stack([one.moments for one in each]), torch.stack([one.masses for one in each]))
         vectors = roma.rotmat_to_rotvec(self.old_rotations)
         # A motion beyond the usual limits may stay there, but not go further.
         self.low = torch.minimum(energies.LIMIT_LOW.to(self.device), vectors)
@@ -145,7 +155,7 @@ class PairTerms:
     def evaluate(
         self, rotations: Tensor, transl: Tensor, weights: Weights, pairs: list[tuple[str, Pairs]]
     ) -> tuple[dict[str, Tensor], System]:
-        """Energies, weighted and summed over person-frames, and their linearisation at a state.
+        """Energies (T,) of every frame, weighted, and their linearisation at a state.
 
         Args:
             rotations: (P, T, 24, 3, 3) local. transl: (P, T, 3). pairs: named sets of pairs.
@@ -157,16 +167,17 @@ class PairTerms:
         self._limits(terms, system, rotations)
         points, slopes = self._points(skeleton, self.keypoints)
         self._reprojection(terms, system, points, slopes, weights)
-        self._ground(terms, system, points, slopes, weights)
+        self._ground(terms, system, skeleton, points, slopes, weights)
         self._smooth(terms, system, skeleton, weights)
         self._balance(terms, system, skeleton, points, weights)
         if self.spheres is not None:
             self._spheres(terms, system, skeleton, weights)
         for name, one in pairs:
-            terms[name] = terms.get(name, torch.zeros((), device=self.device)) + self._pairs(
-                system, skeleton, one, weights.push
-            )
+            terms[name] = self._pairs(system, skeleton, one, weights.contact if one.pull else weights.push)
         return terms, system
+
+    def _nothing(self) -> Tensor:
+        return torch.zeros(self.frames, device=self.device)
 
     def sphere_centres(self, skeleton: Skeleton) -> Tensor:
         """(P, T, S, 3) centres of the spheres of a posed skeleton."""
@@ -186,15 +197,15 @@ class PairTerms:
     ) -> None:
         turn = roma.rotmat_to_rotvec(self.old_rotations.mT @ rotations)  # (P, T, 24, 3)
         squared, slope = energies.huber_slope(turn.square().sum(-1) / self.reach**2, 2.0)
-        terms["pose"] = 0.5 * weights.keep * squared.sum()
+        terms["pose"] = 0.5 * weights.keep * _by_frame(squared)
         stiff = 0.5 * weights.keep * slope / self.reach**2
         eye = torch.eye(3, device=self.device)
         shift = transl - self.old_transl
         along_ray = (shift * self.ray).sum(-1)
         across = shift - along_ray[..., None] * self.ray
-        terms["place"] = weights.keep * (across.square().sum() / 0.05**2 + along_ray.square().sum() / 0.20**2)
+        terms["place"] = weights.place * _by_frame(across.square().sum(-1) / 0.05**2 + along_ray.square() / 0.20**2)
         outer = self.ray[..., :, None] * self.ray[..., None, :]
-        hold = weights.keep * ((eye - outer) / 0.05**2 + outer / 0.20**2)
+        hold = weights.place * ((eye - outer) / 0.05**2 + outer / 0.20**2)
         for person in range(self.people):
             matrices = stiff[person, ..., None, None] * eye
             system.add_small(0, matrices, stiff[person, ..., None] * turn[person], person)
@@ -205,7 +216,7 @@ class PairTerms:
         vectors = roma.rotmat_to_rotvec(rotations)
         over = (vectors - self.high).clamp(min=0) - (self.low - vectors).clamp(min=0)
         over = over[..., 1:, :] / 0.08
-        terms["limits"] = over.square().sum()
+        terms["limits"] = _by_frame(over.square())
         inverse = inverse_right_jacobian(vectors[..., 1:, :])
         active = (over != 0).float()[..., None] / 0.08**2
         matrices = inverse.mT @ (active * inverse)
@@ -223,9 +234,9 @@ class PairTerms:
         pixels = view[..., :2] / depth * focal + K[:, None, :2, 2]
         scale = self.metres_per_pixel[..., None]
         error = (pixels - self.observed) * scale
-        value, slope = energies.geman_mcclure_slope(error.square().sum(-1), 0.15)
+        value, slope = energies.geman_mcclure_slope(error.square().sum(-1), weights.outlier)
         weight = weights.seen * self.confidence / 0.02**2
-        terms["reprojection"] = (weight * value).sum()
+        terms["reprojection"] = _by_frame(weight * value)
         # d pixel / d view, then to the world.
         gradient = torch.zeros(*view.shape[:-1], 2, 3, device=self.device)
         gradient[..., 0, 0] = gradient[..., 1, 1] = 1.0
@@ -238,33 +249,40 @@ class PairTerms:
             system.add_rows(rows[person], error[person].flatten(1), weight[person], person)
 
     def _ground(
-        self, terms: dict[str, Tensor], system: System, points: Tensor, slopes: Tensor, weights: Weights
+        self,
+        terms: dict[str, Tensor],
+        system: System,
+        skeleton: Skeleton,
+        points: Tensor,
+        slopes: Tensor,
+        weights: Weights,
     ) -> None:
-        feet, moved = points[:, :, self.feet], slopes[:, :, self.feet]
-        height = feet[..., 2] - self.sole
+        soles, moved = self._points(skeleton, self.soles)  # (P, T, 2 * N, 3), left then right
+        height = soles[..., 2]
         rows = moved[..., 2, :]
-        sink = height.clamp(max=0)
-        terms["sink"] = weights.ground * sink.square().sum() / 0.004**2
-        weight = weights.ground * (height < 0).float() / 0.004**2
+        sink, steep = one_sided(height, 0.001, _SOFT)
+        weight = torch.full_like(sink, weights.ground / 0.004**2)
+        terms["sink"] = _by_frame(weight * sink.square())
         # Planted feet reach the floor with their lowest point; the heel of a step may be up.
-        grouped = height.unflatten(-1, (2, 3))
+        grouped = height.unflatten(-1, (2, -1))
         share = torch.softmax(-grouped / _SOLE, -1)
-        lowest = -_SOLE * torch.logsumexp(-grouped / _SOLE, -1) + 0.01
-        up = lowest.clamp(min=0)
-        terms["stand"] = weights.ground * (self.standing * up.square()).sum() / 0.01**2
-        stand_rows = (share[..., None] * rows.unflatten(2, (2, 3))).sum(3)
-        stand_weight = weights.ground * self.standing * (up > 0) / 0.01**2
+        lowest = (share * grouped).sum(-1)
+        up = (lowest - 0.002).clamp(min=0)
+        stand_weight = weights.ground * self.standing / 0.01**2
+        terms["stand"] = _by_frame(stand_weight * up.square())
+        stand_rows = (share[..., None] * rows.unflatten(2, (2, -1))).sum(3)
         for person in range(self.people):
-            system.add_rows(rows[person], sink[person], weight[person], person)
+            system.add_rows(-steep[person, ..., None] * rows[person], sink[person], weight[person], person)
             system.add_rows(stand_rows[person], up[person], stand_weight[person], person)
+        feet, moved = points[:, :, self.feet], slopes[:, :, self.feet]
         if self.frames < 2:
-            terms["skate"] = torch.zeros((), device=self.device)
+            terms["skate"] = self._nothing()
             return
         both = torch.minimum(self.planted[:, 1:], self.planted[:, :-1])
         spread = 0.003 * self.rate
         step = differences(feet[..., :2].flatten(2), 1).unflatten(-1, (6, 2))
         value, slope = energies.huber_slope(step.square().sum(-1), 3 * spread)
-        terms["skate"] = weights.skate * 0.5 * (both * value).sum() / spread**2
+        terms["skate"] = weights.skate * 0.5 / spread**2 * _spread_over(both * value, 1)
         weight = weights.skate * 0.5 * both * slope / spread**2
         system.add_over_time(
             moved[..., :2, :].flatten(2, 3), step.flatten(2), weight.repeat_interleave(2, -1), 1
@@ -280,11 +298,11 @@ class PairTerms:
             ("jerk", 3, 0.012 * self.rate**3, weights.jerk),
         ):
             if self.frames <= order:
-                terms[name] = torch.zeros((), device=self.device)
+                terms[name] = self._nothing()
                 continue
             change = differences(flat, order)
             value, slope = energies.huber_slope(change.unflatten(-1, (JOINTS, 3)).square().sum(-1), 3 * spread)
-            terms[name] = factor * value.sum() / spread**2
+            terms[name] = factor / spread**2 * _spread_over(value, order)
             system.add_over_time(slopes, change, (factor / spread**2 * slope).repeat_interleave(3, -1), order)
 
     def _balance(
@@ -297,7 +315,7 @@ class PairTerms:
         out, joined, trust = outside_of_support(centre[:, :, 0], points[:, :, self.feet], self.planted, self.leaning)
         spread = 0.05
         factor = weights.balance / spread**2
-        terms["balance"] = factor * (trust * out.square().sum(-1)).sum()
+        terms["balance"] = factor * _by_frame(trust * out.square().sum(-1))
         rows = slopes[:, :, 0, :2]  # (P, T, 2, 75)
         for person in range(self.people):
             alone = trust[person, :, None].expand(-1, 2) * factor
@@ -315,6 +333,7 @@ class PairTerms:
     def _spheres(self, terms: dict[str, Tensor], system: System, skeleton: Skeleton, weights: Weights) -> None:
         assert self.spheres is not None
         centres = self.sphere_centres(skeleton)
+        terms["itself"] = self._nothing()
         for person in range(self.people):
             found = self._overlapping(centres[person], centres[person], person, person, self.apart)
             if found is not None:
@@ -326,13 +345,11 @@ class PairTerms:
                 frame = _one(skeleton, person)
                 _, rows = along(frame, rider, self.map.below, normalize(apart, dim=-1))
                 weight = torch.full_like(depth, weights.itself / 0.01**2)
-                terms["itself"] = terms.get("itself", 0.0) + (weight * depth.square()).sum()
+                terms["itself"] = terms["itself"] + (weight * depth.square()).sum(-1)
                 system.add_rows(-rows, depth, weight, person)
-            else:
-                terms["itself"] = terms.get("itself", torch.zeros((), device=self.device))
         if self.people < 2:
             return
-        terms["overlap"] = torch.zeros((), device=self.device)
+        terms["overlap"] = self._nothing()
         found = self._overlapping(centres[0], centres[1], 0, 1, None)
         if found is None or not weights.spacing:
             return
@@ -344,7 +361,7 @@ class PairTerms:
             rider = self.spheres.of(torch.as_tensor(who), index)
             rows.append(along(_one(skeleton, who), rider, self.map.below, direction)[1])
         weight = torch.full_like(depth, 2.0 * weights.spacing / 0.01**2)  # both persons' frames
-        terms["overlap"] = (weight * depth.square()).sum()
+        terms["overlap"] = (weight * depth.square()).sum(-1)
         system.add_rows(torch.cat((-rows[0], rows[1]), -1), depth, weight)
 
     def _overlapping(
@@ -366,25 +383,47 @@ class PairTerms:
         frame = torch.arange(self.frames, device=self.device)[:, None]
         turned = skeleton.rotations[pairs.joint // JOINTS, frame, pairs.joint % JOINTS]
         fixed = (turned @ pairs.axis[..., None])[..., 0]
-        loose = (pairs.axis == 0).all(-1, keepdim=True)
         places = [
             parts_of(_one(skeleton, who), rider).sum(-2) for who, rider in ((0, pairs.first), (1, pairs.second))
         ]
-        apart = places[0] - places[1]
-        direction = torch.where(loose, apart / (apart.square().sum(-1, keepdim=True) + 1e-12).sqrt(), fixed)
-        height = (apart * direction).sum(-1)
-        miss = height - pairs.goal
-        miss = miss.clamp(min=0) if pairs.pull else miss.clamp(max=0)
-        value, slope = energies.huber_slope(miss.square(), pairs.knee)
+        height = ((places[0] - places[1]) * fixed).sum(-1)
         rows = torch.cat(
             (
-                along(_one(skeleton, 0), pairs.first, self.map.below, direction)[1],
-                -along(_one(skeleton, 1), pairs.second, self.map.below, direction)[1],
+                along(_one(skeleton, 0), pairs.first, self.map.below, fixed)[1],
+                -along(_one(skeleton, 1), pairs.second, self.map.below, fixed)[1],
             ),
             -1,
         )
-        system.add_rows(rows, miss, push * pairs.weight * slope * (miss != 0))
-        return push * (pairs.weight * value).sum()
+        if pairs.pull:
+            miss = height - torch.minimum(height.clamp(min=0.002), pairs.goal.clamp(min=0.002))
+            miss = torch.where(pairs.firm, miss, height)
+        else:
+            miss, steep = one_sided(height, pairs.goal, _SOFT)
+            rows = -steep[..., None] * rows
+        value, slope = energies.huber_slope(miss.square(), pairs.knee)
+        system.add_rows(rows, miss, push * pairs.weight * slope)
+        return push * (pairs.weight * value).sum(-1)
+
+
+def one_sided(height: Tensor, goal: Tensor | float, soft: float) -> tuple[Tensor, Tensor]:
+    """By how much heights fall short of a goal, going to zero smoothly over ``soft``, and its slope by the shortfall.
+
+    What is just above its goal has a curvature already, so a step does not run into what was not there before.
+    """
+    short = goal - height
+    root = (short.square() + soft**2).sqrt()
+    return 0.5 * (short + root), 0.5 * (1 + short / root)
+
+
+def _by_frame(values: Tensor) -> Tensor:
+    """(T,) sums of (P, T, ...)."""
+    return values.flatten(2).sum((0, 2)) if values.ndim > 2 else values.sum(0)
+
+
+def _spread_over(values: Tensor, order: int) -> Tensor:
+    """(T,) sums of differences (P, T - order, ...), each at its middle frame."""
+    each = _by_frame(values)
+    return torch.nn.functional.pad(each, ((order + 1) // 2, order // 2))
 
 
 def _one(skeleton: Skeleton, person: int) -> Skeleton:

@@ -17,14 +17,14 @@ from torch import Tensor
 
 from closeint_core.body.data import BodyData
 
-_CELL = 0.035  # metres between samples
-_AROUND = 16
+_CELL = 0.05  # metres between samples
+_AROUND = 24
 _CHUNK = 8  # frames whose distances between all samples are in memory
 
 
 @dataclass
 class SkinSamples:
-    """S vertices spread over the skin. ``vertex``: (S,). ``part``: (S,). ``around``: (S, 16) vertices nearest to each."""
+    """S vertices spread over the skin. ``vertex``: (S,). ``part``: (S,). ``around``: (S, 24) vertices nearest to each."""
 
     vertex: Tensor
     part: Tensor
@@ -48,6 +48,18 @@ def skin_samples(data: BodyData) -> SkinSamples:
     )
 
 
+@functools.lru_cache(maxsize=2)
+def vertex_rings(data: BodyData, size: int = 6) -> Tensor:
+    """(V, size, 3) corners of up to ``size`` faces around each vertex, the last one repeated where there are fewer."""
+    faces = data.faces.astype(np.int64)
+    corner = faces.reshape(-1)
+    order = np.argsort(corner, kind="stable")
+    counts = np.bincount(corner, minlength=data.num_vertices)
+    first = np.cumsum(counts) - counts
+    column = np.minimum(np.arange(size), np.maximum(counts, 1)[:, None] - 1)
+    return torch.as_tensor(faces[order[np.minimum(first[:, None] + column, len(order) - 1)] // 3])
+
+
 @dataclass
 class NearParts:
     """For each person, frame and part (2, T, 24, C), nearest first: ``own`` and ``other`` vertex, and their ``distance``
@@ -59,50 +71,69 @@ class NearParts:
 
 
 def near_parts(
-    vertices: Tensor, samples: SkinSamples, count: int = 1, preferred: Tensor | None = None, bias: float = 0.04
+    vertices: Tensor, samples: SkinSamples, count: int = 1, wanted: Tensor | None = None, bias: float = 0.04
 ) -> NearParts:
     """Where each body part of each person is nearest to the partner.
 
     Args:
-        vertices: (2, T, V, 3). count: C, places of a part. preferred: (2, T, 24) bool, parts that the partner's parts
-            should rather be near to: others count as ``bias`` metres farther when the place is chosen.
+        vertices: (2, T, V, 3). count: C, places of a part.
+        wanted: (2, T, 24) bool, the parts that are asked for, None for all; the others' distances are infinite. A place
+            on a part of the partner that is not wanted itself counts as ``bias`` metres farther when it is chosen.
     """
     frames = vertices.shape[1]
     found: list[tuple[Tensor, Tensor, Tensor]] = []
     for start in range(0, frames, _CHUNK):
         part = slice(start, start + _CHUNK)
-        found.append(_near(vertices[:, part], samples, count, None if preferred is None else preferred[:, part], bias))
+        found.append(_near(vertices[:, part], samples, count, None if wanted is None else wanted[:, part], bias))
     own, other, distance = (torch.cat(each, 1) for each in zip(*found, strict=True))
     return NearParts(own, other, distance)
 
 
 def _near(
-    vertices: Tensor, samples: SkinSamples, count: int, preferred: Tensor | None, bias: float
+    vertices: Tensor, samples: SkinSamples, count: int, wanted: Tensor | None, bias: float
 ) -> tuple[Tensor, Tensor, Tensor]:
     device, frames = vertices.device, vertices.shape[1]
     points = vertices[:, :, samples.vertex]
-    distance = torch.cdist(points[0], points[1])  # (t, S, S)
+    points = points - points.mean((0, 2), keepdim=True)  # squares lose less near the origin
+    size = points.square().sum(-1)
     results = []
-    rows = torch.arange(frames, device=device)[:, None, None]
     for person in (0, 1):
-        mine = distance if person == 0 else distance.mT
-        if preferred is not None:
-            mine = mine + bias * (~preferred[1 - person][:, samples.part])[:, None, :]
-        near, partner = mine.min(-1)  # (t, S)
-        by_part = near[:, None].expand(-1, 24, -1).masked_fill(
-            samples.part != torch.arange(24, device=device)[:, None], torch.inf
+        if wanted is None:
+            chosen = torch.arange(len(samples.vertex), device=device).expand(frames, -1)
+            valid = torch.ones_like(chosen, dtype=torch.bool)
+        else:
+            ours = wanted[person][:, samples.part]  # (t, S)
+            most = max(int(ours.sum(1).max()), count)
+            chosen = ours.float().argsort(dim=1, descending=True, stable=True)[:, :most]
+            valid = ours.gather(1, chosen)
+        mine = points[person].gather(1, chosen[..., None].expand(-1, -1, 3))
+        squared = torch.baddbmm(size[1 - person][:, None], mine, points[1 - person].mT, alpha=-2.0)
+        squared = squared + size[person].gather(1, chosen)[..., None]
+        if wanted is not None:
+            # (d + bias)^2 without d: close enough where it matters, at a few centimetres.
+            aside = bias * (~wanted[1 - person][:, samples.part]).float()
+            squared = squared + (aside * (aside + 0.1))[:, None]
+        near, partner = squared.clamp(min=0).min(-1)  # (t, S')
+        near = torch.where(valid, near, torch.full_like(near, torch.inf))
+        part = samples.part[chosen]
+        by_part = torch.where(
+            part[:, None] == torch.arange(24, device=device)[:, None], near[:, None], torch.full_like(near, torch.inf)[:, None]
         )  # fmt: skip
-        best, sample = by_part.topk(count, -1, largest=False)  # (t, 24, C)
-        own = samples.around[sample]  # (t, 24, C, 16)
-        other = samples.around[partner.gather(1, sample.flatten(1)).unflatten(1, sample.shape[1:])]
-        a = vertices[person, rows[..., None], own]
-        b = vertices[1 - person, rows[..., None], other]
-        fine = (a[..., :, None, :] - b[..., None, :, :]).square().sum(-1).flatten(-2)  # (t, 24, C, 256)
-        least, which = fine.min(-1)
-        own = own.gather(-1, (which // _AROUND)[..., None])[..., 0]
-        other = other.gather(-1, (which % _AROUND)[..., None])[..., 0]
-        least = torch.where(torch.isfinite(best), least.sqrt(), best)
-        results.append((own, other, least))
+        best, place = by_part.topk(count, -1, largest=False)  # (t, 24, C)
+        sample = chosen.gather(1, place.flatten(1)).unflatten(1, place.shape[1:])
+        own = samples.around[sample]  # (t, 24, C, A)
+        other = samples.around[partner.gather(1, place.flatten(1)).unflatten(1, place.shape[1:])]
+        t, j, c = torch.nonzero(torch.isfinite(best), as_tuple=True)
+        least = torch.full_like(best, torch.inf)
+        mine_at, theirs_at = own[..., 0], other[..., 0]
+        if len(t):
+            a, b = vertices[person, t[:, None], own[t, j, c]], vertices[1 - person, t[:, None], other[t, j, c]]
+            fine = (a[:, :, None] - b[:, None]).square().sum(-1).flatten(1)  # (n, A * A)
+            value, which = fine.min(-1)
+            least[t, j, c] = value.sqrt()
+            mine_at[t, j, c] = own[t, j, c, torch.div(which, _AROUND, rounding_mode="floor")]
+            theirs_at[t, j, c] = other[t, j, c, which % _AROUND]
+        results.append((mine_at, theirs_at, least))
     return (
         torch.stack([one[0] for one in results]),
         torch.stack([one[1] for one in results]),

@@ -26,18 +26,20 @@ from closeint_core.body.torch_body import TorchBody
 from closeint_core.clip import InteractionClip
 from closeint_core.errors import CloseintError
 from closeint_core.physics.contact import contact_probability
-from closeint_core.physics.inside import find_inside
-from closeint_core.physics.pair_rows import Found, contacts, representatives, side_by_side, springs
+from closeint_core.physics.inside import Inside, find_inside
+from closeint_core.physics.pair_rows import Found, contacts, representatives, side_by_side, springs, watch, watch
 from closeint_core.physics.pair_terms import Pairs, PairTerms, Weights
-from closeint_core.physics.proximity import near_parts, skin_samples
+from closeint_core.physics.proximity import NearParts, near_parts, skin_samples, vertex_rings
 from closeint_core.physics.spheres import BodySpheres, spheres_of
 from closeint_core.physics.windows import blend_in, window_spans
 from closeint_core.progress import Progress
 
 _DEEP = 0.015  # metres from which on an overlap is deep
 _TANGLED = 0.035  # metres from which on the nearest way out may be the wrong one
+_STUCK = 0.010  # metres of depth from which on a frame is stuck, and the rounds after which it is led out
+_BRIDGED = (4, 6, 7)
 _LEAN = 1.5  # how much the way out leans towards the side on which the limb is
-_TURN, _MOVE = 0.4, 0.15  # radians and metres, the longest step
+_TURN, _MOVE = 0.3, 0.15  # radians and metres, the longest step
 
 
 @dataclass(frozen=True)
@@ -52,11 +54,11 @@ class RefineOptions:
         acceptable: metres of penetration up to which a result is taken even if the clip had less.
     """
 
-    rounds: int = 8
+    rounds: int = 10
     iterations: int = 4
     tolerance: float = 0.003
-    keep: float = 1.0
-    seen: float = 1.5
+    keep: float = 6.0
+    seen: float = 0.7
     reach: float = 0.15
     acceptable: float = 0.005
 
@@ -168,7 +170,7 @@ class Refinement:
 
     Attributes:
         rotations: (P, T, 24, 3, 3) local rotations and transl: (P, T, 3) as they stand.
-        distances: (P, T, 24) metres from each body part to the partner, as last looked at.
+        distances: (P, T, 24) metres from each body part to the partner, once solved.
     """
 
     def __init__(self, body: TorchBody, clip: InteractionClip, spheres: BodySpheres, options: RefineOptions) -> None:
@@ -179,6 +181,9 @@ class Refinement:
         self.rotations, self.transl = self.terms.old_rotations, self.terms.old_transl
         self.parts = torch.as_tensor(body.data.parts, dtype=torch.long, device=device)
         self.samples = skin_samples(body.data).to(device)
+        self.ring = vertex_rings(body.data).to(device)
+        self.watched: Found | None = None
+        self.depth = torch.zeros(clip.frames, device=device)
         self.distances = torch.full(clip.contacts.shape, torch.inf, device=device)
         held = hysteresis(clip.contacts) if clip.people == 2 else np.zeros(clip.contacts.shape, bool)
         self.evidence = torch.as_tensor(held, device=device)
@@ -204,14 +209,35 @@ class Refinement:
         terms = self.terms
         vertices = self.vertices()
         chosen = torch.arange(terms.frames, device=terms.device) if among is None else among
-        inside = find_inside(vertices[:, chosen], self.body.faces, self.parts)
+        inside = find_inside(vertices[:, chosen], self.body.faces)
         inside.frame = chosen[inside.frame]
         skeleton = terms.skeleton(self.rotations, self.transl)
         found = self._way_out(inside, vertices, skeleton)
+        self.depth = self.depths(found)
+        # What came out stays watched, so that it does not slide back in.
+        if self.watched is not None and len(self.watched):
+            again = torch.isin(self._key(self.watched), self._key(found), invert=True)
+            earlier = self.watched.take(again)
+            found = Found.join([found, watch(earlier, vertices, self.samples, self.ring)])
+        self.watched = found
         near = near_parts(vertices, self.samples, 3, self.evidence)
-        self.distances = near.distance[..., 0]
-        drawn = contacts(near, self.belief, terms.map, self._places(skeleton), self.options.reach)
+        drawn = contacts(near, self.belief, terms.map, self._places(skeleton), self._normals(vertices, near), self.parts,
+                         skeleton, self.options.reach)  # fmt: skip
         return found, drawn
+
+    def _normals(self, vertices: Tensor, near: NearParts) -> Tensor:
+        """(2, T, 24, C, 3) unit normals between two nearest places, outwards from the partner's skin."""
+        frame = torch.arange(self.terms.frames, device=self.terms.device)[:, None, None, None]
+        out = []
+        for person in (0, 1):
+            both = []
+            for who, vertex in ((1 - person, near.other[person]), (person, near.own[person])):
+                ring = self.ring[vertex]  # (T, 24, C, 6, 3) faces' corners
+                corners = vertices[who, frame[..., None], ring]
+                a, b, c = corners.unbind(-2)
+                both.append(normalize(torch.linalg.cross(b - a, c - a).sum(-2), dim=-1))
+            out.append(normalize(both[0] - both[1] + 1e-3 * both[0], dim=-1))
+        return torch.stack(out)
 
     def _places(self, skeleton: Any) -> Tensor:
         """Rest vertices (P, V, 3), or (P, T, V, 3) where the pose changes them."""
@@ -221,24 +247,37 @@ class Refinement:
         flat = skeleton.pose_feature @ posedirs.reshape(-1, posedirs.shape[-1]).T
         return self.terms.rest[:, None] + flat.unflatten(-1, (-1, 3))
 
-    def _way_out(self, inside: Any, vertices: Tensor, skeleton: Any) -> Found:
-        index, weight = representatives(inside, self.parts)
+    def _way_out(self, inside: Inside, vertices: Tensor, skeleton: Any) -> Found:
+        index = representatives(inside, self.parts)
         person, frame, vertex = inside.person[index], inside.frame[index], inside.vertex[index]
         points = vertices[person, frame, vertex]
-        corners = vertices[(1 - person)[:, None], frame[:, None], self.body.faces[inside.face[index]]]
+        corner = self.body.faces[inside.face[index]]
+        corners = vertices[(1 - person)[:, None], frame[:, None], corner]
         normal = normalize(torch.linalg.cross(corners[:, 1] - corners[:, 0], corners[:, 2] - corners[:, 0]), dim=-1)
         middles = self.terms.sphere_centres(skeleton)
         aside = side_by_side(inside, index, self.parts, middles, points, self.terms.frames)
         # Where a limb sticks right through another, its vertices are nearest to opposite sides and their pushes
         # cancel: leaning every push away from the other limb's middle makes the whole limb leave by one side.
-        direction = normalize(normal + _LEAN * aside, dim=-1)
-        return Found(frame, person, vertex, inside.face[index], inside.barycentric[index],
-                     inside.depth[index].detach(), direction, weight)  # fmt: skip
+        lean = self._entangled(inside)[person, self.parts[vertex], frame]
+        direction = normalize(normal + _LEAN * lean[:, None] * aside, dim=-1)
+        return Found(frame, person, vertex, corner, inside.barycentric[index], inside.depth[index].detach(), direction)
+
+    def _key(self, found: Found) -> Tensor:
+        return (found.frame * 2 + found.person) * self.body.template.shape[0] + found.vertex
+
+    def _entangled(self, inside: Inside) -> Tensor:
+        """(2, 24, T) 0..1, how deep each part is in the partner around each frame: whether its nearest surface may be
+        on the wrong side."""
+        frames = self.terms.frames
+        key = (inside.person * 24 + self.parts[inside.vertex]) * frames + inside.frame
+        deepest = torch.zeros(48 * frames, device=self.terms.device).scatter_reduce(0, key, inside.depth.detach(), "amax")
+        deepest = max_pool1d(deepest.reshape(48, frames), 17, 1, 8).reshape(2, 24, frames)
+        return ((deepest - 0.005) / _DEEP).clamp(0, 1)
 
     def depths(self, found: Found) -> Tensor:
         """(T,) depth of the deepest found vertex of every frame."""
         zero = torch.zeros(self.terms.frames, device=self.terms.device)
-        return zero.scatter_reduce(0, found.frame, found.depth, "amax")
+        return zero.scatter_reduce(0, found.frame, found.depth, "amax").clamp(min=0)
 
     # -- solving -----------------------------------------------------------------------------------------------------
 
@@ -254,10 +293,12 @@ class Refinement:
             self._descend([], 2 * options.iterations)
         else:
             rounds, depth = self._take_apart()
+        if self.terms.people == 2:
+            self.distances = near_parts(self.vertices(), self.samples).distance[..., 0]
         after, _ = self.terms.evaluate(self.rotations, self.transl, replace(self.weights, push=1.0, spacing=1.0), [])
         count = self.terms.people * self.terms.frames
         names = {name: None for name in (*before, *after)}
-        reports = [{name: float(one[name]) / count if name in one else 0.0 for name in names} for one in (before, after)]
+        reports = [{name: float(one[name].sum()) / count if name in one else 0.0 for name in names} for one in (before, after)]
         if not all(np.isfinite(value) for value in reports[1].values()):
             raise CloseintError("The refinement did not come to a finite result.", "Reconstruct the clip again.")
         return RefineReport(reports[0], reports[1], rounds, depth)
@@ -265,72 +306,142 @@ class Refinement:
     def _take_apart(self) -> tuple[int, tuple[float, float]]:
         """Rounds of looking and solving until nothing is deeper than the tolerance."""
         options, terms = self.options, self.terms
+        inside = find_inside(self.vertices(), self.body.faces)
+        first = float(inside.depth.max()) if len(inside) else 0.0
+        # What touches and which way is out is only known once the evidence has said where the bodies are: what is
+        # nearest before is often the wrong limb, or the wrong side of it.
+        self.weights.spacing = 0.0
+        self._descend([], 2 * options.iterations)
         found, drawn = self.look()
-        deepest = self.depths(found)
-        first = float(deepest.max())
-        if first > _TANGLED:
-            # So deep, the nearest way out may be the wrong one: first let the evidence say where the bodies are,
-            # with their spheres alone in each other's way.
-            self.weights.spacing = 4.0
-            self._descend([("contact", drawn)], 2 * options.iterations)
-            self.weights.spacing = 1.0
-            found, drawn = self.look()
-            deepest = self.depths(found)
-        urgency = torch.ones(terms.frames, device=terms.device)
-        recent: list[Found] = []
+        _trace(self, -1, self.depth)
+        push = torch.zeros(terms.frames, device=terms.device)
+        led = False
+        least, best, final = np.inf, (self.rotations, self.transl), first
         for number in range(options.rounds):
-            worst = float(deepest.max())
-            if number > 1 and worst <= options.tolerance:
+            worst = float(self.depth.max())
+            if number > 1 and worst <= options.tolerance and not led:
                 return number, (first, worst)
-            if number == 1 and not len(found) and not recent and drawn is None:
+            if number == 1 and not len(found) and drawn is None:
                 return 1, (first, worst)  # nobody is near anybody
-            if number > 2:
-                # What is still inside is pushed harder, and its neighbours in time with it.
-                late = max_pool1d((deepest > options.tolerance).float()[None], 5, 1, 2)[0]
-                urgency = (urgency * (1 + late)).clamp(max=8.0)
-            # Springs of the last rounds stay, so that what came out does not slide back in; older ones point
-            # where the bodies no longer are.
-            recent = [one for one in [*recent, found][-3 if worst < _TANGLED else -1 :] if len(one)]
-            pairs: list[tuple[str, Pairs | None]] = [("contact", drawn)]
-            if recent:
-                skeleton = terms.skeleton(self.rotations, self.transl)
-                joined = Found.join(recent)
-                joined.weight = joined.weight * urgency[joined.frame]
-                pushing = springs(joined, terms.map, self._places(skeleton), self.body.faces, self.parts, skeleton,
-                                  terms.frames)  # fmt: skip
-                pairs.append(("separation", pushing))
-            # The deeper, the more the evidence has to say about which way is out.
-            start = 1.0 if worst < _DEEP else 0.25 if worst < _TANGLED else 0.06
-            self.weights.push = min(start * 2.0**number, 4.0)
-            self._descend(pairs, options.iterations)
+            # The deeper, the more the evidence has to say about which way is out; what stays inside is pushed harder,
+            # and its neighbours in time with it.
+            near = max_pool1d(self.depth[None], 9, 1, 4)[0]
+            start = torch.where(near < _DEEP, 1.0, torch.where(near < _TANGLED, 0.4, 0.12))
+            more = torch.where(near > options.tolerance, 2.5, 1.0)
+            push = torch.maximum(push * more, start).clamp(max=8.0)
+            skeleton = terms.skeleton(self.rotations, self.transl)
+            pushing = springs(found, push, terms.map, self._places(skeleton), self.parts, skeleton)
+            self._descend([("contact", drawn), ("separation", pushing)], options.iterations)
             found, drawn = self.look()
-            deepest = self.depths(found)
-        return options.rounds, (first, float(deepest.max()))
+            _trace(self, number, self.depth)
+            trouble = float((self.depth - options.tolerance).clamp(min=0).square().sum())
+            if trouble < least:
+                least, best, final = trouble, (self.rotations, self.transl), float(self.depth.max())
+            led = number in _BRIDGED and float(self.depth.max()) > _STUCK and self._bridge()
+            if led:
+                found, drawn = self.look()
+                _trace(self, "bridged", self.depth)
+        self.rotations, self.transl = best
+        return options.rounds, (first, final)
+
+    def _bridge(self, longest: int = 30) -> bool:
+        """Frames that are stuck inside are led from what was before to what comes after; says whether any was.
+
+        A limb that is on the wrong side in a few frames has no small way out, but its neighbours in time show one:
+        either their poses or how theirs were changed, whichever is less deep.
+        """
+        terms = self.terms
+        bad = max_pool1d((self.depth > _STUCK).float()[None], 3, 1, 1)[0] > 0
+        before, after, share = neighbours(bad.cpu().numpy(), longest)
+        stuck = torch.as_tensor(np.flatnonzero(before >= 0), device=bad.device)
+        if not len(stuck):
+            return False
+        ends = [torch.as_tensor(x[before >= 0], device=bad.device) for x in (before, after)]
+        mix = torch.as_tensor(share[before >= 0], dtype=torch.float32, device=bad.device)[:, None]
+        kept = self.rotations, self.transl
+        changed = terms.old_rotations.mT @ self.rotations
+        tries = []
+        for base, offset in ((None, self.rotations), (terms.old_rotations, changed)):
+            quats = roma.rotmat_to_unitquat(offset)
+            first, second = quats[:, ends[0]], quats[:, ends[1]]
+            flip = torch.where((first * second).sum(-1, keepdim=True) < 0, -1.0, 1.0)
+            mixed = roma.unitquat_to_rotmat(normalize(first + (second * flip - first) * mix[..., None], dim=-1))
+            shift = self.transl if base is None else self.transl - terms.old_transl
+            moved = shift[:, ends[0]] + (shift[:, ends[1]] - shift[:, ends[0]]) * mix
+            rotations, transl = self.rotations.clone(), self.transl.clone()
+            rotations[:, stuck] = mixed if base is None else base[:, stuck] @ mixed
+            transl[:, stuck] = moved if base is None else terms.old_transl[:, stuck] + moved
+            self.rotations, self.transl = rotations, transl
+            inside = find_inside(self.vertices(stuck), self.body.faces)
+            depth = torch.zeros(len(stuck), device=bad.device)
+            depth = depth.scatter_reduce(0, inside.frame, inside.depth, "amax")
+            tries.append((depth, rotations, transl))
+        best, which = torch.stack([self.depth[stuck], *(one[0] for one in tries)]).min(0)
+        rotations, transl = kept[0].clone(), kept[1].clone()
+        for number, (_, turned, placed) in enumerate(tries):
+            chosen = stuck[which == number + 1]
+            rotations[:, chosen], transl[:, chosen] = turned[:, chosen], placed[:, chosen]
+        self.rotations, self.transl = rotations, transl
+        return bool((which > 0).any())
 
     def _descend(self, pairs: list[tuple[str, Pairs | None]], iterations: int) -> None:
         """Damped Gauss-Newton steps; a step that raises the energy is not taken."""
         terms = self.terms
         given = [(name, one) for name, one in pairs if one is not None]
         hold = torch.cat((1 / terms.reach.repeat_interleave(3) ** 2, torch.full((3,), 1 / 0.05**2, device=terms.device)))
-        damping = 0.05
+        damping = torch.full((terms.frames,), 0.2, device=terms.device)
         values, system = terms.evaluate(self.rotations, self.transl, self.weights, given)
-        energy = float(torch.stack(list(values.values())).sum())
+        energy = torch.stack(list(values.values())).sum(0)  # (T,)
         for _ in range(iterations):
             self._done += 1
             self._progress.update("refining", min(self._done, self._total), self._total)
-            step = system.solve(damping * hold)  # (T, P, 75)
+            step = system.solve(damping[:, None] * hold)  # (T, P, 75)
             turn = step[..., :72].unflatten(-1, (24, 3)).transpose(0, 1)
-            turn = turn * (_TURN / turn.norm(dim=-1, keepdim=True).clamp(min=_TURN))
             move = step[..., 72:].transpose(0, 1)
-            move = move * (_MOVE / move.norm(dim=-1, keepdim=True).clamp(min=_MOVE))
+            # Too long a step is shortened for the whole frame and, less and less, for those around it.
+            longest = torch.maximum(turn.norm(dim=-1).amax((0, 2)) / _TURN, move.norm(dim=-1).amax(0) / _MOVE)
+            share = _around(1 / longest.clamp(min=1.0))
+            turn, move = turn * share[:, None, None], move * share[:, None]
             rotations, transl = self.rotations @ roma.rotvec_to_rotmat(turn), self.transl + move
             values, tried = terms.evaluate(rotations, transl, self.weights, given)
-            new = float(torch.stack(list(values.values())).sum())
-            if new < energy:
+            new = torch.stack(list(values.values())).sum(0)
+            fell = bool(new.sum() < energy.sum())
+            # Where it rose, steps are to be shorter, whatever the others do.
+            rose = max_pool1d((new > energy + 1e-3).float()[None], 3, 1, 1)[0]
+            import os
+            if os.environ.get("TRACE2"): print("   ", "ok " if fell else "NO ", round(float(energy.sum())), round(float(new.sum())), "rose", int(rose.sum()), {k: round(float(x.sum())) for k, x in values.items()}, "step", float(turn.norm(dim=-1).max()), int(turn.norm(dim=-1).amax((0,1)).argmax()), float(move.norm(dim=-1).max()))
+            damping = torch.where(rose > 0, damping * 6, (damping / 3).clamp(min=0.02)) if not fell else torch.where(
+                rose > 0, damping * 3, (damping / 3).clamp(min=0.02))
+            if fell:
                 self.rotations, self.transl, system, energy = rotations, transl, tried, new
-                damping = max(damping / 4, 0.01)
-            else:
-                damping = damping * 10
+
+
+def _around(share: Tensor, reach: int = 3) -> Tensor:
+    """The least of shares (T,) nearby, smoothed."""
+    kernel = 2 * reach + 1
+    least = -max_pool1d(-share[None], kernel, 1, reach)
+    padded = torch.nn.functional.pad(least[None], (reach, reach), mode="replicate")[0]
+    return torch.nn.functional.avg_pool1d(padded, kernel, 1)[0]
+
+
+def neighbours(bad: np.ndarray, longest: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """For each bad frame (T,) the good ones before and after it and how far it is between them.
+
+    Returns:
+        (T,) before and after, -1 for frames that are good or in a bad run longer than ``longest`` or with no good frame
+        around; the same twice at the clip's ends. (T,) 0..1.
+    """
+    frames = len(bad)
+    before, after, share = np.full(frames, -1), np.full(frames, -1), np.zeros(frames)
+    edges = np.flatnonzero(np.diff(np.concatenate([[False], bad, [False]]).astype(int)))
+    for start, stop in edges.reshape(-1, 2):
+        if stop - start > longest or (start == 0 and stop == frames):
+            continue
+        a, b = start - 1, stop
+        a, b = (b, b) if a < 0 else (a, a) if b == frames else (a, b)
+        before[start:stop], after[start:stop] = a, b
+        share[start:stop] = (np.arange(start, stop) - a) / (b - a) if b > a else 0.0
+    return before, after, share
 
 
 def hysteresis(probability: np.ndarray, on: float = 0.6, off: float = 0.4, axis: int = 1) -> np.ndarray:
@@ -350,3 +461,10 @@ def hysteresis(probability: np.ndarray, on: float = 0.6, off: float = 0.4, axis:
     key = np.where(held, run * held[0].size + columns, -1)
     sure = np.unique(key[held & (moved >= on)])
     return np.moveaxis(held & np.isin(key, sure), 0, axis)
+
+
+def _trace(window, number, deepest):
+    import os
+    if os.environ.get("TRACE"):
+        v, _ = window.terms.evaluate(window.rotations, window.transl, window.weights, [])
+        print(number, "max %.1f" % (1000*float(deepest.max())), "over5", int((deepest > .005).sum()), "push", window.weights.push, "E", {k: round(float(x.sum())/window.terms.frames/2, 1) for k, x in v.items()}, window.note if hasattr(window,'note') else '', flush=True)

@@ -77,6 +77,22 @@ def joint_distance(parents: list[int]) -> Tensor:
     return distance
 
 
+def sole_vertices(data: BodyData, count: int = 12, rim: int = 6) -> np.ndarray:
+    """(2, count + rim) vertices of the left and the right foot: spread over the sole, then over its rim up to 3 cm."""
+    chosen = []
+    for parts in ((7, 10), (8, 11)):
+        foot = np.flatnonzero(np.isin(data.parts, parts))
+        height = data.template[foot, 1] - data.template[foot, 1].min()
+        picked = [int(foot[height < 0.01][data.template[foot[height < 0.01], 2].argmin()])]  # the heel first
+        for top, number in ((0.01, count), (0.03, count + rim)):
+            low = foot[height < top]
+            while len(picked) < number:
+                gap = np.linalg.norm(data.template[low][:, None] - data.template[picked], axis=-1).min(1)
+                picked.append(int(low[gap.argmax()]))
+        chosen.append(picked)
+    return np.array(chosen)
+
+
 @functools.lru_cache(maxsize=2)
 def spheres_of(body: TorchBody) -> BodySpheres:
     """The spheres of a body, found the first time they are asked for."""

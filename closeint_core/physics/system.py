@@ -78,10 +78,10 @@ class System:
         self.slope += torch.einsum("ptmn,ptm->tpn", jacobian, back).flatten(1)
 
     def solve(self, damping: Tensor | float, iterations: int = 30, tolerance: float = 1e-3) -> Tensor:
-        """(T, P, n) step to the least sum of squares, each unknown held by ``damping`` (broadcast to n)."""
+        """(T, P, n) step to the least sum of squares, each unknown held by ``damping`` (broadcast to (T, n))."""
         hold = torch.as_tensor(damping, device=self.slope.device, dtype=torch.float32)
-        hold = hold.expand(self.size).repeat(self.people)
-        near = self.blocks + torch.diag(hold)
+        hold = hold.expand(self.frames, self.size).repeat(1, self.people)
+        near = self.blocks + torch.diag_embed(hold)
         for jacobian, weight, order in self._over_time:
             squared = _squared_weights(weight, order)
             for person in range(self.people):
