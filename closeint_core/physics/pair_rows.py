@@ -15,6 +15,7 @@ from closeint_core.physics.pair_terms import Pairs
 from closeint_core.physics.proximity import NearParts, SkinSamples
 from closeint_core.physics.riders import JOINTS, RideMap, Riders
 
+_APART = 0.02  # metres between skins that do not touch
 _A_CLUSTER = 10  # vertices of a part inside the partner that stand for the whole part
 
 
@@ -196,65 +197,89 @@ def springs(
     )
 
 
-def contacts(
-    near: NearParts, wanted: Tensor, ride: RideMap, places: Tensor, normals: Tensor, part: Tensor, skeleton: Skeleton,
-    reach: float, most: int = 48, spread: float = 0.006, aside: float = 0.1,
-) -> Pairs | None:  # fmt: skip
-    """What draws parts that should touch to the partner's skin: firmly along its normal, ``aside`` times that across.
+@dataclass
+class Place:
+    """What ``contacts`` and ``kept_apart`` need of the bodies as they stand.
+
+    Attributes:
+        ride: the body's. rest: (2, V, 3) or (2, T, V, 3) rest vertices. part: (V,). skeleton: posed.
+        near: the nearest places. normals: (2, T, 24, C, 3) of them, from the partner's skin outwards.
+    """
+
+    ride: RideMap
+    rest: Tensor
+    part: Tensor
+    skeleton: Skeleton
+    near: NearParts
+    normals: Tensor
+
+    def pairs(self, there: Tensor, weight: Tensor, goal: Tensor, most: int, aside: float) -> Pairs | None:
+        """Pairs of the places ``there`` (2, T, 24, C) with weight and goal (2, T, 24); ``aside`` of the weight acts
+        across the normal, and makes it a pull."""
+        near, frames = self.near, self.near.own.shape[1]
+        person, frame, own_part, _ = torch.nonzero(there, as_tuple=True)
+        if not len(person):
+            return None
+        count = there.sum(-1)[person, frame, own_part].float()
+        each = weight[person, frame, own_part] / count
+        index, column, columns = _packed(frame, each, frames, most)
+        own, other, normal = near.own[there][index], near.other[there][index], self.normals[there][index]
+        gap = goal[person, frame, own_part][index]
+        person, frame, each = person[index], frame[index], each[index]
+        first, second = torch.where(person == 0, own, other), torch.where(person == 0, other, own)
+        at = (frame, column, frames, columns)
+        copies = 3 if aside else 1
+        riders = []
+        for who, vertex in ((0, first), (1, second)):
+            rest = self.rest[who, vertex] if self.rest.ndim == 3 else self.rest[who, frame, vertex]
+            one = self.ride.vertices(vertex, rest)
+            riders.append(
+                Riders(_spread(one.moments, *at).repeat(1, copies, 1, 1), _spread(one.masses, *at).repeat(1, copies, 1))
+            )
+        away = torch.where((person == 0)[:, None], normal, -normal)
+        helper = torch.eye(3, device=away.device)[away.abs().argmin(1)]
+        across = normalize(torch.linalg.cross(away, helper), dim=-1)
+        axes = (away, across, torch.linalg.cross(away, across))[:copies]
+        bone = self.part[second]
+        turned = self.skeleton.rotations[1, frame, bone].mT
+        packed, height = _spread(each, *at), _spread(gap, *at)
+        firm = torch.ones_like(height, dtype=torch.bool)
+        return Pairs(
+            riders[0],
+            riders[1],
+            torch.cat([_spread((turned @ axis[..., None])[..., 0], *at) for axis in axes], 1),
+            _spread(bone + JOINTS, *at).repeat(1, copies),
+            height.repeat(1, copies),
+            torch.cat((packed, *[aside * packed] * (copies - 1)), 1),
+            torch.cat((firm, *[~firm] * (copies - 1)), 1),
+            copies > 1,
+            0.03,
+        )
+
+
+def contacts(place: Place, belief: Tensor, reach: float, most: int = 48, spread: float = 0.006) -> Pairs | None:
+    """What draws parts that should touch to the partner's skin: firmly along its normal, a tenth of that across.
 
     Args:
-        wanted: (2, T, 24) weight of the belief that a part touches. places: (2, V, 3) or (2, T, V, 3) rest vertices.
-        normals: (2, T, 24, C, 3) from the other's skin outwards. skeleton: as the bodies stand.
+        belief: (2, T, 24) that a part touches, 0 where it should not be drawn.
         reach: metres beyond which a part is left where it is: evidence and motion disagree too much.
     """
-    frames = near.own.shape[1]
-    there = (near.distance < reach) & (wanted > 0)[..., None]
-    person, frame, own_part, _ = torch.nonzero(there, as_tuple=True)
-    if not len(person):
-        return None
-    count = there.sum(-1)[person, frame, own_part].float()
-    belief = wanted[person, frame, own_part]
-    weight = belief / count / spread**2
-    gap = implied_distance(belief)
-    own, other, normal = near.own[there], near.other[there], normals[there]
-    index, column, columns = _packed(frame, weight, frames, most)
-    person, frame, weight, own, other, normal, gap = (
-        x[index] for x in (person, frame, weight, own, other, normal, gap)
-    )  # fmt: skip
-    first = torch.where(person == 0, own, other)
-    second = torch.where(person == 0, other, own)
+    there = (place.near.distance < reach) & (belief > 0)[..., None]
+    return place.pairs(there, belief / spread**2, implied_distance(belief), most, 0.1)
 
-    def rest(who: int, vertex: Tensor) -> Tensor:
-        return places[who, vertex] if places.ndim == 3 else places[who, frame, vertex]
 
-    at = (frame, column, frames, columns)
-    riders = []
-    for who, vertex in ((0, first), (1, second)):
-        one = ride.vertices(vertex, rest(who, vertex))
-        riders.append(Riders(_spread(one.moments, *at).repeat(1, 3, 1, 1), _spread(one.masses, *at).repeat(1, 3, 1)))
-    away = torch.where((person == 0)[:, None], normal, -normal)
-    helper = torch.eye(3, device=away.device)[away.abs().argmin(1)]
-    across = normalize(torch.linalg.cross(away, helper), dim=-1)
-    axes = (away, across, torch.linalg.cross(away, across))
-    bone = part[second]
-    turned = skeleton.rotations[1, frame, bone].mT
-    packed = _spread(weight, *at)
-    goal = _spread(gap, *at)
-    firm = torch.ones_like(goal, dtype=torch.bool)
-    return Pairs(
-        riders[0],
-        riders[1],
-        torch.cat([_spread((turned @ axis[..., None])[..., 0], *at) for axis in axes], 1),
-        _spread(bone + JOINTS, *at).repeat(1, 3),
-        goal.repeat(1, 3),
-        torch.cat((packed, aside * packed, aside * packed), 1),
-        torch.cat((firm, ~firm, ~firm), 1),
-        True,
-        0.03,
-    )
+def kept_apart(place: Place, unlikely: Tensor, most: int = 48, spread: float = 0.006) -> Pairs | None:
+    """What keeps parts that should not touch from doing so by chance.
+
+    Args:
+        unlikely: (2, T, 24) weight of the belief that a part does not touch.
+    """
+    there = (place.near.distance < _APART) & (unlikely > 0)[..., None]
+    there[..., 1:] = False  # the nearest place says it all
+    return place.pairs(there, unlikely / spread**2, torch.full_like(unlikely, _APART), most, 0.0)
 
 
 def implied_distance(probability: Tensor) -> Tensor:
-    """Metres between skins that a probability of touch speaks of (``contact_probability`` turned round), 3 to 18 mm."""
+    """Metres between skins that a probability of touch speaks of (``contact_probability`` turned round), 3 to 12 mm."""
     odds = torch.logit(probability.clamp(0.01, 0.99))
-    return (0.02 - 0.004 * odds).clamp(0.003, 0.018)
+    return (0.02 - 0.004 * odds).clamp(0.003, 0.012)

@@ -173,7 +173,7 @@ class PairTerms:
         if self.spheres is not None:
             self._spheres(terms, system, skeleton, weights)
         for name, one in pairs:
-            terms[name] = self._pairs(system, skeleton, one, weights.contact if one.pull else weights.push)
+            terms[name] = self._pairs(system, skeleton, one, weights.push if name == "separation" else weights.contact)
         return terms, system
 
     def _nothing(self) -> Tensor:
@@ -260,8 +260,8 @@ class PairTerms:
         soles, moved = self._points(skeleton, self.soles)  # (P, T, 2 * N, 3), left then right
         height = soles[..., 2]
         rows = moved[..., 2, :]
-        sink, steep = one_sided(height, 0.001, _SOFT)
-        weight = torch.full_like(sink, weights.ground / 0.004**2)
+        sink, steep = one_sided(height, 0.002, _SOFT)
+        weight = torch.full_like(sink, weights.ground / 0.003**2)
         terms["sink"] = _by_frame(weight * sink.square())
         # Planted feet reach the floor with their lowest point; the heel of a step may be up.
         grouped = height.unflatten(-1, (2, -1))

@@ -71,26 +71,28 @@ class NearParts:
 
 
 def near_parts(
-    vertices: Tensor, samples: SkinSamples, count: int = 1, wanted: Tensor | None = None, bias: float = 0.04
-) -> NearParts:
+    vertices: Tensor, samples: SkinSamples, count: int = 1, wanted: Tensor | None = None, bias: float = 0.04,
+    liked: Tensor | None = None,
+) -> NearParts:  # fmt: skip
     """Where each body part of each person is nearest to the partner.
 
     Args:
         vertices: (2, T, V, 3). count: C, places of a part.
-        wanted: (2, T, 24) bool, the parts that are asked for, None for all; the others' distances are infinite. A place
-            on a part of the partner that is not wanted itself counts as ``bias`` metres farther when it is chosen.
+        wanted: (2, T, 24) bool, the parts that are asked for, None for all; the others' distances are infinite.
+        liked: (2, T, 24) bool; for a liked part a place on a part of the partner that is not liked counts as ``bias``
+            metres farther when it is chosen.
     """
     frames = vertices.shape[1]
     found: list[tuple[Tensor, Tensor, Tensor]] = []
     for start in range(0, frames, _CHUNK):
         part = slice(start, start + _CHUNK)
-        found.append(_near(vertices[:, part], samples, count, None if wanted is None else wanted[:, part], bias))
+        found.append(_near(vertices[:, part], samples, count, *(None if x is None else x[:, part] for x in (wanted, liked)), bias))
     own, other, distance = (torch.cat(each, 1) for each in zip(*found, strict=True))
     return NearParts(own, other, distance)
 
 
 def _near(
-    vertices: Tensor, samples: SkinSamples, count: int, wanted: Tensor | None, bias: float
+    vertices: Tensor, samples: SkinSamples, count: int, wanted: Tensor | None, liked: Tensor | None, bias: float
 ) -> tuple[Tensor, Tensor, Tensor]:
     device, frames = vertices.device, vertices.shape[1]
     points = vertices[:, :, samples.vertex]
@@ -109,10 +111,11 @@ def _near(
         mine = points[person].gather(1, chosen[..., None].expand(-1, -1, 3))
         squared = torch.baddbmm(size[1 - person][:, None], mine, points[1 - person].mT, alpha=-2.0)
         squared = squared + size[person].gather(1, chosen)[..., None]
-        if wanted is not None:
+        if liked is not None:
             # (d + bias)^2 without d: close enough where it matters, at a few centimetres.
-            aside = bias * (~wanted[1 - person][:, samples.part]).float()
-            squared = squared + (aside * (aside + 0.1))[:, None]
+            aside = bias * (~liked[1 - person][:, samples.part]).float()
+            ours = liked[person][:, samples.part].gather(1, chosen).float()
+            squared = squared + (aside * (aside + 0.1))[:, None] * ours[..., None]
         near, partner = squared.clamp(min=0).min(-1)  # (t, S')
         near = torch.where(valid, near, torch.full_like(near, torch.inf))
         part = samples.part[chosen]

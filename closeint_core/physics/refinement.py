@@ -27,7 +27,7 @@ from closeint_core.clip import InteractionClip
 from closeint_core.errors import CloseintError
 from closeint_core.physics.contact import contact_probability
 from closeint_core.physics.inside import Inside, find_inside
-from closeint_core.physics.pair_rows import Found, contacts, representatives, side_by_side, springs, watch, watch
+from closeint_core.physics.pair_rows import Found, Place, contacts, kept_apart, representatives, side_by_side, springs, watch, watch
 from closeint_core.physics.pair_terms import Pairs, PairTerms, Weights
 from closeint_core.physics.proximity import NearParts, near_parts, skin_samples, vertex_rings
 from closeint_core.physics.spheres import BodySpheres, spheres_of
@@ -188,6 +188,10 @@ class Refinement:
         held = hysteresis(clip.contacts) if clip.people == 2 else np.zeros(clip.contacts.shape, bool)
         self.evidence = torch.as_tensor(held, device=device)
         self.belief = torch.as_tensor(held * clip.contacts, dtype=torch.float32, device=device)
+        self.doubt: Tensor | None = None
+        self.unlikely: Tensor | None = None
+        if clip.people == 2 and held.any():  # a clip that speaks of no contact does not say that there is none
+            self.unlikely = torch.as_tensor(np.clip(1 - clip.contacts / 0.4, 0, 1) * ~held, dtype=torch.float32).to(device)
         if clip.people == 2:
             self.terms.leaning = self.evidence.any(2).any(0)
         self.weights = Weights(keep=options.keep, seen=options.seen)
@@ -200,8 +204,8 @@ class Refinement:
         terms = self.terms
         return self.body(self.rotations[:, chosen], terms.betas[:, None], self.transl[:, chosen]).vertices
 
-    def look(self, among: Tensor | None = None) -> tuple[Found, Pairs | None]:
-        """What is inside the partner, and pairs of points that should touch, as the bodies stand now.
+    def look(self, among: Tensor | None = None) -> tuple[Found, list[tuple[str, Pairs]]]:
+        """What is inside the partner, and pairs of points that should touch or should not, as the bodies stand now.
 
         Args:
             among: frames to look for penetration in; None is all of them.
@@ -220,10 +224,13 @@ class Refinement:
             earlier = self.watched.take(again)
             found = Found.join([found, watch(earlier, vertices, self.samples, self.ring)])
         self.watched = found
-        near = near_parts(vertices, self.samples, 3, self.evidence)
-        drawn = contacts(near, self.belief, terms.map, self._places(skeleton), self._normals(vertices, near), self.parts,
-                         skeleton, self.options.reach)  # fmt: skip
-        return found, drawn
+        wanted = self.evidence if self.doubt is None else self.evidence | (self.doubt > 0)
+        near = near_parts(vertices, self.samples, 3, wanted, liked=self.evidence)
+        place = Place(terms.map, self._places(skeleton), self.parts, skeleton, near, self._normals(vertices, near))
+        drawn = [("contact", contacts(place, self.belief, self.options.reach))]
+        if self.doubt is not None:
+            drawn.append(("apart", kept_apart(place, self.doubt)))
+        return found, [(name, pairs) for name, pairs in drawn if pairs is not None]
 
     def _normals(self, vertices: Tensor, near: NearParts) -> Tensor:
         """(2, T, 24, C, 3) unit normals between two nearest places, outwards from the partner's skin."""
@@ -321,7 +328,7 @@ class Refinement:
             worst = float(self.depth.max())
             if number > 1 and worst <= options.tolerance and not led:
                 return number, (first, worst)
-            if number == 1 and not len(found) and drawn is None:
+            if number == 1 and not len(found) and not drawn:
                 return 1, (first, worst)  # nobody is near anybody
             # The deeper, the more the evidence has to say about which way is out; what stays inside is pushed harder,
             # and its neighbours in time with it.
@@ -329,9 +336,11 @@ class Refinement:
             start = torch.where(near < _DEEP, 1.0, torch.where(near < _TANGLED, 0.4, 0.12))
             more = torch.where(near > options.tolerance, 2.5, 1.0)
             push = torch.maximum(push * more, start).clamp(max=8.0)
+            self.weights.contact = 1.0 if number < 1 else 4.0
             skeleton = terms.skeleton(self.rotations, self.transl)
             pushing = springs(found, push, terms.map, self._places(skeleton), self.parts, skeleton)
-            self._descend([("contact", drawn), ("separation", pushing)], options.iterations)
+            self._descend([*drawn, ("separation", pushing)], options.iterations)
+            self.doubt = self.unlikely if number else None
             found, drawn = self.look()
             _trace(self, number, self.depth)
             trouble = float((self.depth - options.tolerance).clamp(min=0).square().sum())
