@@ -140,7 +140,7 @@ def disturb(made: Interactions, kind: str, seed: int, body: TorchBody) -> SuiteP
         shift[person] += along.clamp(-most, most)[:, None] * ray[person]
     distances = np.concatenate([part_distances(v, body.data.parts) for _, v, _ in clip_vertices(truth, body.data)], 1)
     belief = (0.02 - torch.as_tensor(distances)) / 0.008
-    belief = belief + 1.5 * torch.stack([noise.slow(frames, 24) for _ in (0, 1)]) + 0.5 * noise.white(2, frames, 24)
+    belief = belief + torch.stack([noise.slow(frames, 24) for _ in (0, 1)]) + 0.5 * noise.white(2, frames, 24)
     feet = 5.0 * made.planted[0].float() - 2.5
     feet = feet + 1.2 * torch.stack([noise.slow(frames, 2) for _ in (0, 1)])
     disturbed = truth.copy(

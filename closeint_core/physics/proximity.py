@@ -19,6 +19,8 @@ from closeint_core.body.data import BodyData
 
 _CELL = 0.05  # metres between samples
 _AROUND = 24
+_FEW = 6  # of which every so many tell roughly what is near
+_REACH = 0.3  # metres beyond which parts are not looked at
 _CHUNK = 8  # frames whose distances between all samples are in memory
 
 
@@ -100,14 +102,15 @@ def _near(
     size = points.square().sum(-1)
     results = []
     for person in (0, 1):
-        if wanted is None:
-            chosen = torch.arange(len(samples.vertex), device=device).expand(frames, -1)
-            valid = torch.ones_like(chosen, dtype=torch.bool)
-        else:
-            ours = wanted[person][:, samples.part]  # (t, S)
-            most = max(int(ours.sum(1).max()), count)
-            chosen = ours.float().argsort(dim=1, descending=True, stable=True)[:, :most]
-            valid = ours.gather(1, chosen)
+        # What is not near a few of the partner's samples is not near the partner.
+        few = points[1 - person][:, ::_FEW]
+        rough = torch.baddbmm(size[1 - person][:, None, ::_FEW], points[person], few.mT, alpha=-2.0).amin(-1)
+        ours = rough + size[person] < _REACH**2  # (t, S)
+        if wanted is not None:
+            ours = ours & wanted[person][:, samples.part]
+        most = max(int(ours.sum(1).max()), count)
+        chosen = ours.float().argsort(dim=1, descending=True, stable=True)[:, :most]
+        valid = ours.gather(1, chosen)
         mine = points[person].gather(1, chosen[..., None].expand(-1, -1, 3))
         squared = torch.baddbmm(size[1 - person][:, None], mine, points[1 - person].mT, alpha=-2.0)
         squared = squared + size[person].gather(1, chosen)[..., None]

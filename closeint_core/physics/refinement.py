@@ -320,7 +320,6 @@ class Refinement:
         self.weights.spacing = 0.0
         self._descend([], 2 * options.iterations)
         found, drawn = self.look()
-        _trace(self, -1, self.depth)
         push = torch.zeros(terms.frames, device=terms.device)
         led = False
         least, best, final = np.inf, (self.rotations, self.transl), first
@@ -342,14 +341,12 @@ class Refinement:
             self._descend([*drawn, ("separation", pushing)], options.iterations)
             self.doubt = self.unlikely if number else None
             found, drawn = self.look()
-            _trace(self, number, self.depth)
             trouble = float((self.depth - options.tolerance).clamp(min=0).square().sum())
             if trouble < least:
                 least, best, final = trouble, (self.rotations, self.transl), float(self.depth.max())
             led = number in _BRIDGED and float(self.depth.max()) > _STUCK and self._bridge()
             if led:
                 found, drawn = self.look()
-                _trace(self, "bridged", self.depth)
         self.rotations, self.transl = best
         return options.rounds, (first, final)
 
@@ -417,10 +414,7 @@ class Refinement:
             fell = bool(new.sum() < energy.sum())
             # Where it rose, steps are to be shorter, whatever the others do.
             rose = max_pool1d((new > energy + 1e-3).float()[None], 3, 1, 1)[0]
-            import os
-            if os.environ.get("TRACE2"): print("   ", "ok " if fell else "NO ", round(float(energy.sum())), round(float(new.sum())), "rose", int(rose.sum()), {k: round(float(x.sum())) for k, x in values.items()}, "step", float(turn.norm(dim=-1).max()), int(turn.norm(dim=-1).amax((0,1)).argmax()), float(move.norm(dim=-1).max()))
-            damping = torch.where(rose > 0, damping * 6, (damping / 3).clamp(min=0.02)) if not fell else torch.where(
-                rose > 0, damping * 3, (damping / 3).clamp(min=0.02))
+            damping = torch.where(rose > 0, damping * (3.0 if fell else 6.0), (damping / 3).clamp(min=0.02))
             if fell:
                 self.rotations, self.transl, system, energy = rotations, transl, tried, new
 
@@ -470,10 +464,3 @@ def hysteresis(probability: np.ndarray, on: float = 0.6, off: float = 0.4, axis:
     key = np.where(held, run * held[0].size + columns, -1)
     sure = np.unique(key[held & (moved >= on)])
     return np.moveaxis(held & np.isin(key, sure), 0, axis)
-
-
-def _trace(window, number, deepest):
-    import os
-    if os.environ.get("TRACE"):
-        v, _ = window.terms.evaluate(window.rotations, window.transl, window.weights, [])
-        print(number, "max %.1f" % (1000*float(deepest.max())), "over5", int((deepest > .005).sum()), "push", window.weights.push, "E", {k: round(float(x.sum())/window.terms.frames/2, 1) for k, x in v.items()}, window.note if hasattr(window,'note') else '', flush=True)

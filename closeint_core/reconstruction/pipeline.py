@@ -101,7 +101,7 @@ def reconstruct(
     refinement = {}
     if settings.refine and clip.people == 2:
         effort = QUALITIES[settings.quality]
-        options = RefineOptions(rounds=max(2, round(6 * min(effort, 1.0))), iterations=max(10, round(30 * effort)))
+        options = RefineOptions(rounds=max(4, round(10 * min(effort, 1.0))))
         clip = refine(clip, options, progress, body=body)
         refinement = {"refinement": clip.metadata["refinement"]}
     progress.update("measuring", 0, 1)
