@@ -28,7 +28,7 @@ REACH = torch.tensor(
     [0.10, .25, .25, .10, .3, .3, .10, .2, .2, .10, .10, .10, .12, .15, .15, .15, .35, .35, .4, .4, .25, .25, .1, .1]
 )  # fmt: skip
 _SPHERE_ROWS = 48  # overlapping spheres looked after in a frame, the deepest first
-_SOLE = 0.01  # metres over which the lowest of a foot's points is told
+_SOLE = 0.003  # metres over which the lowest of a foot's points is told
 _SOFT = 0.0015  # metres over which one-sided terms begin
 
 
@@ -176,6 +176,9 @@ class PairTerms:
             terms[name] = self._pairs(system, skeleton, one, weights.push if name == "separation" else weights.contact)
         return terms, system
 
+    lowest: Riders | None = None
+    """(P, T, K) vertices of the feet that were lowest when the skins were last looked at."""
+
     def _nothing(self) -> Tensor:
         return torch.zeros(self.frames, device=self.device)
 
@@ -267,13 +270,23 @@ class PairTerms:
         grouped = height.unflatten(-1, (2, -1))
         share = torch.softmax(-grouped / _SOLE, -1)
         lowest = (share * grouped).sum(-1)
-        up = (lowest - 0.002).clamp(min=0)
+        up = (lowest - 0.004).clamp(min=0)
         stand_weight = weights.ground * self.standing / 0.01**2
         terms["stand"] = _by_frame(stand_weight * up.square())
         stand_rows = (share[..., None] * rows.unflatten(2, (2, -1))).sum(3)
         for person in range(self.people):
             system.add_rows(-steep[person, ..., None] * rows[person], sink[person], weight[person], person)
             system.add_rows(stand_rows[person], up[person], stand_weight[person], person)
+        if self.lowest is not None:
+            for person in range(self.people):
+                rider = Riders(self.lowest.moments[person], self.lowest.masses[person])
+                up_axis = torch.zeros(*rider.masses.shape[:-1], 3, device=self.device)
+                up_axis[..., 2] = 1.0
+                places, lifted = along(_one(skeleton, person), rider, self.map.below, up_axis)
+                sink, steep = one_sided(places[..., 2], 0.002, _SOFT)
+                weight = torch.full_like(sink, weights.ground / 0.003**2)
+                terms["sink"] = terms["sink"] + (weight * sink.square()).sum(-1)
+                system.add_rows(-steep[..., None] * lifted, sink, weight, person)
         feet, moved = points[:, :, self.feet], slopes[:, :, self.feet]
         if self.frames < 2:
             terms["skate"] = self._nothing()

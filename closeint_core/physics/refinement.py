@@ -30,6 +30,7 @@ from closeint_core.physics.inside import Inside, find_inside
 from closeint_core.physics.pair_rows import Found, Place, contacts, kept_apart, representatives, side_by_side, springs, watch, watch
 from closeint_core.physics.pair_terms import Pairs, PairTerms, Weights
 from closeint_core.physics.proximity import NearParts, near_parts, skin_samples, vertex_rings
+from closeint_core.physics.riders import Riders
 from closeint_core.physics.spheres import BodySpheres, spheres_of
 from closeint_core.physics.windows import blend_in, window_spans
 from closeint_core.progress import Progress
@@ -180,6 +181,9 @@ class Refinement:
         device = self.terms.device
         self.rotations, self.transl = self.terms.old_rotations, self.terms.old_transl
         self.parts = torch.as_tensor(body.data.parts, dtype=torch.long, device=device)
+        self.feet = [
+            torch.as_tensor(np.flatnonzero(np.isin(body.data.parts, foot)), device=device) for foot in ((7, 10), (8, 11))
+        ]
         self.samples = skin_samples(body.data).to(device)
         self.ring = vertex_rings(body.data).to(device)
         self.watched: Found | None = None
@@ -212,6 +216,7 @@ class Refinement:
         """
         terms = self.terms
         vertices = self.vertices()
+        self._lowest(vertices)
         chosen = torch.arange(terms.frames, device=terms.device) if among is None else among
         inside = find_inside(vertices[:, chosen], self.body.faces)
         inside.frame = chosen[inside.frame]
@@ -231,6 +236,19 @@ class Refinement:
         if self.doubt is not None:
             drawn.append(("apart", kept_apart(place, self.doubt)))
         return found, [(name, pairs) for name, pairs in drawn if pairs is not None]
+
+    def _lowest(self, vertices: Tensor, count: int = 4) -> None:
+        """The lowest vertices of each foot are kept over the floor like the samples of the soles."""
+        people, frames = vertices.shape[:2]
+        found = []
+        for foot in self.feet:
+            index = vertices[:, :, foot, 2].topk(count, -1, largest=False).indices
+            found.append(foot[index])
+        chosen = torch.cat(found, -1)  # (P, T, 2 * count)
+        who = torch.arange(people, device=chosen.device)[:, None, None].expand_as(chosen)
+        one = self.terms.map.vertices(chosen.flatten(), self.terms.rest[who.flatten(), chosen.flatten()])
+        shape = (people, frames, 2 * count)
+        self.terms.lowest = Riders(one.moments.unflatten(0, shape), one.masses.unflatten(0, shape))
 
     def _normals(self, vertices: Tensor, near: NearParts) -> Tensor:
         """(2, T, 24, C, 3) unit normals between two nearest places, outwards from the partner's skin."""
@@ -297,7 +315,9 @@ class Refinement:
         before, _ = self.terms.evaluate(self.rotations, self.transl, self.weights, [])
         rounds, depth = 0, (0.0, 0.0)
         if self.terms.people < 2:
-            self._descend([], 2 * options.iterations)
+            for _ in range(2):
+                self._lowest(self.vertices())
+                self._descend([], options.iterations)
         else:
             rounds, depth = self._take_apart()
         if self.terms.people == 2:
