@@ -263,7 +263,7 @@ def measure_pair(clip: InteractionClip, truth: InteractionClip, data: BodyData) 
         "contacts_found": int(mine.touching.sum()),
         "contacts_both": int(both.sum()),
         "max_depth": float(1000 * mine.depth.max()),
-        "frames": int(len(mine.depth)),
+        "frames": len(mine.depth),
         "frames_over_5": int((mine.depth > 0.005).sum()),
         "frames_over_10": int((mine.depth > 0.010).sum()),
         "skate": float(moved.mean()) if moved.size else 0.0,
@@ -318,8 +318,10 @@ def summarise(rows: list[dict[str, Any]]) -> dict[str, Any]:
         return total(values, key) / len(values)
 
     def f1(values: list[dict[str, Any]]) -> float:
-        return 2 * total(values, "contacts_both") / max(
-            total(values, "contacts_true") + total(values, "contacts_found"), 1
+        return (
+            2
+            * total(values, "contacts_both")
+            / max(total(values, "contacts_true") + total(values, "contacts_found"), 1)
         )
 
     frames = total(after, "frames")
@@ -356,5 +358,3 @@ def suite_pairs(per_kind: int, kinds: list[str] | None = None) -> list[tuple[str
     """(kind, seed) of every pair of the suite."""
     names = list(KINDS.all_names()) if kinds is None else kinds
     return [(KINDS.get(name).name, 100 * repeat + 17) for repeat in range(per_kind) for name in names]
-
-

@@ -172,7 +172,7 @@ def springs(
         sum((one.moments * w[:, None, None] for one, w in zip(parts, share, strict=True)), torch.zeros_like(vertex.moments)),
         sum((one.masses * w[:, None] for one, w in zip(parts, share, strict=True)), torch.zeros_like(vertex.masses)),
     )  # fmt: skip
-    swap = (person == 1)
+    swap = person == 1
     first = Riders(torch.where(swap[:, None, None], surface.moments, vertex.moments),
                    torch.where(swap[:, None], surface.masses, vertex.masses))  # fmt: skip
     second = Riders(torch.where(swap[:, None, None], vertex.moments, surface.moments),

@@ -123,9 +123,7 @@ class PairTerms:
         depth = (skeleton.joints[:, :, :1] @ self.camera[1].mT + self.camera[2][:, None])[..., 2]
         self.metres_per_pixel = (depth / self.camera[0][:, 0, 0][:, None]).clamp(min=1e-4)
         # The direction in which a single camera knows least: along its rays.
-        self.ray = normalize(
-            skeleton.joints[:, :, 0] + (self.camera[1].mT @ self.camera[2][..., None])[..., 0], dim=-1
-        )
+        self.ray = normalize(skeleton.joints[:, :, 0] + (self.camera[1].mT @ self.camera[2][..., None])[..., 0], dim=-1)
         feet = tensor(clip.foot_contacts)
         self.standing = torch.where(feet > 0.5, feet, torch.zeros_like(feet))  # (P, T, 2)
         self.planted = self.standing.repeat_interleave(3, -1)
@@ -396,9 +394,7 @@ class PairTerms:
         frame = torch.arange(self.frames, device=self.device)[:, None]
         turned = skeleton.rotations[pairs.joint // JOINTS, frame, pairs.joint % JOINTS]
         fixed = (turned @ pairs.axis[..., None])[..., 0]
-        places = [
-            parts_of(_one(skeleton, who), rider).sum(-2) for who, rider in ((0, pairs.first), (1, pairs.second))
-        ]
+        places = [parts_of(_one(skeleton, who), rider).sum(-2) for who, rider in ((0, pairs.first), (1, pairs.second))]
         height = ((places[0] - places[1]) * fixed).sum(-1)
         rows = torch.cat(
             (

@@ -88,7 +88,11 @@ def near_parts(
     found: list[tuple[Tensor, Tensor, Tensor]] = []
     for start in range(0, frames, _CHUNK):
         part = slice(start, start + _CHUNK)
-        found.append(_near(vertices[:, part], samples, count, *(None if x is None else x[:, part] for x in (wanted, liked)), bias))
+        found.append(
+            _near(
+                vertices[:, part], samples, count, *(None if x is None else x[:, part] for x in (wanted, liked)), bias
+            )
+        )
     own, other, distance = (torch.cat(each, 1) for each in zip(*found, strict=True))
     return NearParts(own, other, distance)
 

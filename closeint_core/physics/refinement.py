@@ -27,7 +27,16 @@ from closeint_core.clip import InteractionClip
 from closeint_core.errors import CloseintError
 from closeint_core.physics.contact import contact_probability
 from closeint_core.physics.inside import Inside, find_inside
-from closeint_core.physics.pair_rows import Found, Place, contacts, kept_apart, representatives, side_by_side, springs, watch, watch
+from closeint_core.physics.pair_rows import (
+    Found,
+    Place,
+    contacts,
+    kept_apart,
+    representatives,
+    side_by_side,
+    springs,
+    watch,
+)
 from closeint_core.physics.pair_terms import Pairs, PairTerms, Weights
 from closeint_core.physics.proximity import NearParts, near_parts, skin_samples, vertex_rings
 from closeint_core.physics.riders import Riders
@@ -182,7 +191,8 @@ class Refinement:
         self.rotations, self.transl = self.terms.old_rotations, self.terms.old_transl
         self.parts = torch.as_tensor(body.data.parts, dtype=torch.long, device=device)
         self.feet = [
-            torch.as_tensor(np.flatnonzero(np.isin(body.data.parts, foot)), device=device) for foot in ((7, 10), (8, 11))
+            torch.as_tensor(np.flatnonzero(np.isin(body.data.parts, foot)), device=device)
+            for foot in ((7, 10), (8, 11))
         ]
         self.samples = skin_samples(body.data).to(device)
         self.ring = vertex_rings(body.data).to(device)
@@ -195,7 +205,9 @@ class Refinement:
         self.doubt: Tensor | None = None
         self.unlikely: Tensor | None = None
         if clip.people == 2 and held.any():  # a clip that speaks of no contact does not say that there is none
-            self.unlikely = torch.as_tensor(np.clip(1 - clip.contacts / 0.4, 0, 1) * ~held, dtype=torch.float32).to(device)
+            self.unlikely = torch.as_tensor(np.clip(1 - clip.contacts / 0.4, 0, 1) * ~held, dtype=torch.float32).to(
+                device
+            )
         if clip.people == 2:
             self.terms.leaning = self.evidence.any(2).any(0)
         self.weights = Weights(keep=options.keep, seen=options.seen)
@@ -295,7 +307,9 @@ class Refinement:
         on the wrong side."""
         frames = self.terms.frames
         key = (inside.person * 24 + self.parts[inside.vertex]) * frames + inside.frame
-        deepest = torch.zeros(48 * frames, device=self.terms.device).scatter_reduce(0, key, inside.depth.detach(), "amax")
+        deepest = torch.zeros(48 * frames, device=self.terms.device).scatter_reduce(
+            0, key, inside.depth.detach(), "amax"
+        )
         deepest = max_pool1d(deepest.reshape(48, frames), 17, 1, 8).reshape(2, 24, frames)
         return ((deepest - 0.005) / _DEEP).clamp(0, 1)
 
@@ -324,8 +338,10 @@ class Refinement:
             self.distances = near_parts(self.vertices(), self.samples).distance[..., 0]
         after, _ = self.terms.evaluate(self.rotations, self.transl, replace(self.weights, push=1.0, spacing=1.0), [])
         count = self.terms.people * self.terms.frames
-        names = {name: None for name in (*before, *after)}
-        reports = [{name: float(one[name].sum()) / count if name in one else 0.0 for name in names} for one in (before, after)]
+        names = dict.fromkeys((*before, *after))
+        reports = [
+            {name: float(one[name].sum()) / count if name in one else 0.0 for name in names} for one in (before, after)
+        ]
         if not all(np.isfinite(value) for value in reports[1].values()):
             raise CloseintError("The refinement did not come to a finite result.", "Reconstruct the clip again.")
         return RefineReport(reports[0], reports[1], rounds, depth)
@@ -414,7 +430,9 @@ class Refinement:
         """Damped Gauss-Newton steps; a step that raises the energy is not taken."""
         terms = self.terms
         given = [(name, one) for name, one in pairs if one is not None]
-        hold = torch.cat((1 / terms.reach.repeat_interleave(3) ** 2, torch.full((3,), 1 / 0.05**2, device=terms.device)))
+        hold = torch.cat(
+            (1 / terms.reach.repeat_interleave(3) ** 2, torch.full((3,), 1 / 0.05**2, device=terms.device))
+        )
         damping = torch.full((terms.frames,), 0.2, device=terms.device)
         values, system = terms.evaluate(self.rotations, self.transl, self.weights, given)
         energy = torch.stack(list(values.values())).sum(0)  # (T,)
