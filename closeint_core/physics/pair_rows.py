@@ -169,9 +169,9 @@ def springs(
     parts = [ride.vertices(corner[:, i], place(1 - person, corner[:, i])) for i in range(3)]
     share = found.barycentric.unbind(1)
     surface = Riders(
-        sum((one.moments * w[:, None, None] for one, w in zip(parts, share, strict=True)), torch.zeros_like(vertex.moments)),
-        sum((one.masses * w[:, None] for one, w in zip(parts, share, strict=True)), torch.zeros_like(vertex.masses)),
-    )  # fmt: skip
+        torch.stack([one.moments * w[:, None, None] for one, w in zip(parts, share, strict=True)]).sum(0),
+        torch.stack([one.masses * w[:, None] for one, w in zip(parts, share, strict=True)]).sum(0),
+    )
     swap = person == 1
     first = Riders(torch.where(swap[:, None, None], surface.moments, vertex.moments),
                    torch.where(swap[:, None], surface.masses, vertex.masses))  # fmt: skip

@@ -37,7 +37,8 @@ class Weights:
     """Weights of the terms, all near one.
 
     Attributes:
-        push: springs. contact: what draws parts together. spacing: spheres of the two people. The others are named after their terms.
+        push: springs. contact: what draws parts together. spacing: spheres of the two people.
+        The others are named after their terms.
     """
 
     push: float = 1.0
@@ -261,7 +262,7 @@ class PairTerms:
         soles, moved = self._points(skeleton, self.soles)  # (P, T, 2 * N, 3), left then right
         height = soles[..., 2]
         rows = moved[..., 2, :]
-        sink, steep = one_sided(height, 0.002, _SOFT)
+        sink, steep = one_sided(height, 0.001, _SOFT)
         weight = torch.full_like(sink, weights.ground / 0.003**2)
         terms["sink"] = _by_frame(weight * sink.square())
         # Planted feet reach the floor with their lowest point; the heel of a step may be up.
@@ -281,7 +282,7 @@ class PairTerms:
                 up_axis = torch.zeros(*rider.masses.shape[:-1], 3, device=self.device)
                 up_axis[..., 2] = 1.0
                 places, lifted = along(_one(skeleton, person), rider, self.map.below, up_axis)
-                sink, steep = one_sided(places[..., 2], 0.002, _SOFT)
+                sink, steep = one_sided(places[..., 2], 0.001, _SOFT)
                 weight = torch.full_like(sink, weights.ground / 0.003**2)
                 terms["sink"] = terms["sink"] + (weight * sink.square()).sum(-1)
                 system.add_rows(-steep[..., None] * lifted, sink, weight, person)
@@ -367,13 +368,13 @@ class PairTerms:
         a, b, depth = found
         place = [torch.gather(centres[who], 1, index[..., None].expand(-1, -1, 3)) for who, index in ((0, a), (1, b))]
         direction = normalize(place[0] - place[1], dim=-1)
-        rows = []
+        sides = []
         for who, index in ((0, a), (1, b)):
             rider = self.spheres.of(torch.as_tensor(who), index)
-            rows.append(along(_one(skeleton, who), rider, self.map.below, direction)[1])
+            sides.append(along(_one(skeleton, who), rider, self.map.below, direction)[1])
         weight = torch.full_like(depth, 2.0 * weights.spacing / 0.01**2)  # both persons' frames
         terms["overlap"] = (weight * depth.square()).sum(-1)
-        system.add_rows(torch.cat((-rows[0], rows[1]), -1), depth, weight)
+        system.add_rows(torch.cat((-sides[0], sides[1]), -1), depth, weight)
 
     def _overlapping(
         self, mine: Tensor, theirs: Tensor, who: int, whom: int, allowed: Tensor | None

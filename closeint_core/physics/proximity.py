@@ -26,7 +26,7 @@ _CHUNK = 8  # frames whose distances between all samples are in memory
 
 @dataclass
 class SkinSamples:
-    """S vertices spread over the skin. ``vertex``: (S,). ``part``: (S,). ``around``: (S, 24) vertices nearest to each."""
+    """S vertices spread over the skin: ``vertex``, ``part`` (S,), ``around`` (S, 24) the vertices nearest to each."""
 
     vertex: Tensor
     part: Tensor
@@ -64,8 +64,8 @@ def vertex_rings(data: BodyData, size: int = 6) -> Tensor:
 
 @dataclass
 class NearParts:
-    """For each person, frame and part (2, T, 24, C), nearest first: ``own`` and ``other`` vertex, and their ``distance``
-    in metres, infinite where there are fewer than C."""
+    """For each person, frame and part (2, T, 24, C), nearest first: ``own`` and ``other`` vertex, and their
+    ``distance`` in metres, infinite where there are fewer than C."""
 
     own: Tensor
     other: Tensor
@@ -88,11 +88,8 @@ def near_parts(
     found: list[tuple[Tensor, Tensor, Tensor]] = []
     for start in range(0, frames, _CHUNK):
         part = slice(start, start + _CHUNK)
-        found.append(
-            _near(
-                vertices[:, part], samples, count, *(None if x is None else x[:, part] for x in (wanted, liked)), bias
-            )
-        )
+        asked, better = (None if x is None else x[:, part] for x in (wanted, liked))
+        found.append(_near(vertices[:, part], samples, count, asked, better, bias))
     own, other, distance = (torch.cat(each, 1) for each in zip(*found, strict=True))
     return NearParts(own, other, distance)
 
@@ -100,7 +97,7 @@ def near_parts(
 def _near(
     vertices: Tensor, samples: SkinSamples, count: int, wanted: Tensor | None, liked: Tensor | None, bias: float
 ) -> tuple[Tensor, Tensor, Tensor]:
-    device, frames = vertices.device, vertices.shape[1]
+    device = vertices.device
     points = vertices[:, :, samples.vertex]
     points = points - points.mean((0, 2), keepdim=True)  # squares lose less near the origin
     size = points.square().sum(-1)
@@ -127,7 +124,9 @@ def _near(
         near = torch.where(valid, near, torch.full_like(near, torch.inf))
         part = samples.part[chosen]
         by_part = torch.where(
-            part[:, None] == torch.arange(24, device=device)[:, None], near[:, None], torch.full_like(near, torch.inf)[:, None]
+            part[:, None] == torch.arange(24, device=device)[:, None],
+            near[:, None],
+            torch.full_like(near, torch.inf)[:, None],
         )  # fmt: skip
         best, place = by_part.topk(count, -1, largest=False)  # (t, 24, C)
         sample = chosen.gather(1, place.flatten(1)).unflatten(1, place.shape[1:])

@@ -418,7 +418,7 @@ class Refinement:
             depth = torch.zeros(len(stuck), device=bad.device)
             depth = depth.scatter_reduce(0, inside.frame, inside.depth, "amax")
             tries.append((depth, rotations, transl))
-        best, which = torch.stack([self.depth[stuck], *(one[0] for one in tries)]).min(0)
+        which = torch.stack([self.depth[stuck], *(one[0] for one in tries)]).argmin(0)
         rotations, transl = kept[0].clone(), kept[1].clone()
         for number, (_, turned, placed) in enumerate(tries):
             chosen = stuck[which == number + 1]

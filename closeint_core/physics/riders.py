@@ -4,8 +4,8 @@
 A point of the skin, a keypoint, a sphere's centre, the centre of mass, and the difference of two such points are all
 sum_j R_j m_j + s_j o_j, with R and o the joints' posed rotations and offsets (``Skeleton``), m (3,) a moment and s a
 mass for each joint. Turning joint a by a small world rotation omega moves it by omega x v_a, where
-v_a = sum over a's descendants j of (R_j m_j + s_j o_j) - s_j p_a with p_a the joint's place. Here every joint turns in its own
-axes, R_a -> R_a exp(delta), so omega = R_a delta.
+v_a = sum over a's descendants j of (R_j m_j + s_j o_j) - s_j p_a with p_a the joint's place. Here every joint turns
+in its own axes, R_a -> R_a exp(delta), so omega = R_a delta.
 """
 
 from __future__ import annotations

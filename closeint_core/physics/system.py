@@ -88,7 +88,7 @@ class System:
                 own = self.own(person)
                 near[:, own, own] += (jacobian[person] * squared[person][..., None]).mT @ jacobian[person]
         scale = near.diagonal(dim1=-2, dim2=-1)
-        factor, info = torch.linalg.cholesky_ex(near + torch.diag_embed(1e-5 * scale))
+        factor = torch.linalg.cholesky_ex(near + torch.diag_embed(1e-5 * scale)).L
         inverse = torch.cholesky_inverse(factor)
 
         def apply(x: Tensor) -> Tensor:
