@@ -262,7 +262,7 @@ class PairTerms:
         soles, moved = self._points(skeleton, self.soles)  # (P, T, 2 * N, 3), left then right
         height = soles[..., 2]
         rows = moved[..., 2, :]
-        sink, steep = one_sided(height, 0.001, _SOFT)
+        sink, steep = one_sided(height, 0.002, _SOFT)
         weight = torch.full_like(sink, weights.ground / 0.003**2)
         terms["sink"] = _by_frame(weight * sink.square())
         # Planted feet reach the floor with their lowest point; the heel of a step may be up.
@@ -282,7 +282,7 @@ class PairTerms:
                 up_axis = torch.zeros(*rider.masses.shape[:-1], 3, device=self.device)
                 up_axis[..., 2] = 1.0
                 places, lifted = along(_one(skeleton, person), rider, self.map.below, up_axis)
-                sink, steep = one_sided(places[..., 2], 0.001, _SOFT)
+                sink, steep = one_sided(places[..., 2], 0.002, _SOFT)
                 weight = torch.full_like(sink, weights.ground / 0.003**2)
                 terms["sink"] = terms["sink"] + (weight * sink.square()).sum(-1)
                 system.add_rows(-steep[..., None] * lifted, sink, weight, person)

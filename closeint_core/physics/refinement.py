@@ -249,7 +249,7 @@ class Refinement:
             drawn.append(("apart", kept_apart(place, self.doubt)))
         return found, [(name, pairs) for name, pairs in drawn if pairs is not None]
 
-    def _lowest(self, vertices: Tensor, count: int = 4) -> None:
+    def _lowest(self, vertices: Tensor, count: int = 8) -> None:
         """The lowest vertices of each foot are kept over the floor like the samples of the soles."""
         people, frames = vertices.shape[:2]
         found = []
