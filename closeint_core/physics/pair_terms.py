@@ -133,7 +133,10 @@ class PairTerms:
         flat = chosen.flatten()
         places = self.rest[:, flat]
         each = [self.map.vertices(flat, places[person]) for person in range(self.people)]
+        self.before = skeleton
         self.soles = Riders(torch.stack([one.moments for one in each]), torch.stack([one.masses for one in each]))
+        over_time = Riders(self.soles.moments[:, None], self.soles.masses[:, None])
+        self.sole_before = parts_of(skeleton, over_time).sum(-2)[..., 2]
         vectors = roma.rotmat_to_rotvec(self.old_rotations)
         # A motion beyond the usual limits may stay there, but not go further.
         self.low = torch.minimum(energies.LIMIT_LOW.to(self.device), vectors)
@@ -174,6 +177,16 @@ class PairTerms:
         for name, one in pairs:
             terms[name] = self._pairs(system, skeleton, one, weights.push if name == "separation" else weights.contact)
         return terms, system
+
+    def watch_feet(self, lowest: Riders) -> None:
+        """Keep vertices (P, T, K) over the floor besides the samples of the soles: those that lie lowest now."""
+        self.lowest = lowest
+        self.lowest_before = parts_of(self.before, lowest).sum(-2)[..., 2]
+
+    def _clearance(self, before: Tensor) -> Tensor:
+        """Metres over the floor at which points are to stay: what came to lie under it leaves it for sure, what came to
+        stand on it stays as it is."""
+        return torch.where(before < -0.002, 0.002, -0.002).to(before)
 
     lowest: Riders | None = None
     """(P, T, K) vertices of the feet that were lowest when the skins were last looked at."""
@@ -262,7 +275,7 @@ class PairTerms:
         soles, moved = self._points(skeleton, self.soles)  # (P, T, 2 * N, 3), left then right
         height = soles[..., 2]
         rows = moved[..., 2, :]
-        sink, steep = one_sided(height, 0.002, _SOFT)
+        sink, steep = one_sided(height, self._clearance(self.sole_before), _SOFT)
         weight = torch.full_like(sink, weights.ground / 0.003**2)
         terms["sink"] = _by_frame(weight * sink.square())
         # Planted feet reach the floor with their lowest point; the heel of a step may be up.
@@ -282,7 +295,7 @@ class PairTerms:
                 up_axis = torch.zeros(*rider.masses.shape[:-1], 3, device=self.device)
                 up_axis[..., 2] = 1.0
                 places, lifted = along(_one(skeleton, person), rider, self.map.below, up_axis)
-                sink, steep = one_sided(places[..., 2], 0.002, _SOFT)
+                sink, steep = one_sided(places[..., 2], self._clearance(self.lowest_before[person]), _SOFT)
                 weight = torch.full_like(sink, weights.ground / 0.003**2)
                 terms["sink"] = terms["sink"] + (weight * sink.square()).sum(-1)
                 system.add_rows(-steep[..., None] * lifted, sink, weight, person)

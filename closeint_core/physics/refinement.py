@@ -260,7 +260,7 @@ class Refinement:
         who = torch.arange(people, device=chosen.device)[:, None, None].expand_as(chosen)
         one = self.terms.map.vertices(chosen.flatten(), self.terms.rest[who.flatten(), chosen.flatten()])
         shape = (people, frames, 2 * count)
-        self.terms.lowest = Riders(one.moments.unflatten(0, shape), one.masses.unflatten(0, shape))
+        self.terms.watch_feet(Riders(one.moments.unflatten(0, shape), one.masses.unflatten(0, shape)))
 
     def _normals(self, vertices: Tensor, near: NearParts) -> Tensor:
         """(2, T, 24, C, 3) unit normals between two nearest places, outwards from the partner's skin."""

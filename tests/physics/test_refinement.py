@@ -82,7 +82,7 @@ def test_people_far_apart_are_left_alone():
     clip = standing(4, 10.0)
     clip.keypoints2d[:] = np.nan
     refined = refine(clip, QUICK)
-    assert np.abs(refined.transl - clip.transl).max() < 0.015  # nothing is seen of them, and their feet are put flat
+    assert np.abs(refined.transl - clip.transl).max() < 0.01
     assert np.abs(refined.poses - clip.poses).max() < 0.02
 
 
