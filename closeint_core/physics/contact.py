@@ -52,4 +52,4 @@ def contact_probability(distances: np.ndarray, middle: float = 0.02, width: floa
 
     The middle allows for the mesh's own vertex spacing (about 1 cm) and soft tissue.
     """
-    return (1.0 / (1.0 + np.exp((distances - middle) / width))).astype(np.float32)
+    return (1.0 / (1.0 + np.exp(np.clip((distances - middle) / width, None, 60)))).astype(np.float32)

@@ -38,6 +38,19 @@ def huber(squared: Tensor, knee: float) -> Tensor:
     return torch.where(squared <= knee**2, squared, 2 * knee * squared.clamp(min=knee**2).sqrt() - knee**2)
 
 
+def huber_slope(squared: Tensor, knee: float) -> tuple[Tensor, Tensor]:
+    """``huber`` and its slope by the squared error."""
+    size = squared.clamp(min=knee**2).sqrt()
+    far = squared > knee**2
+    return torch.where(far, 2 * knee * size - knee**2, squared), torch.where(far, knee / size, torch.ones_like(size))
+
+
+def geman_mcclure_slope(squared: Tensor, scale: float) -> tuple[Tensor, Tensor]:
+    """``geman_mcclure`` and its slope by the squared error."""
+    share = scale**2 / (squared + scale**2)
+    return squared * share, share.square()
+
+
 def reprojection(
     projected: Tensor, observed: Tensor, weights: Tensor, metres_per_pixel: Tensor, spread: float, scale: float
 ) -> Tensor:

@@ -3,45 +3,53 @@
 
 All frames of a window and both people are solved at once. The unknowns are changes of joint rotations and
 translations; the shapes stay. What pulls: the observed keypoints, the motion as it came, smoothness, joint limits,
-the floor, contacts, and springs on the exact meshes that push every vertex out of the partner by the shortest way
-(their direction is agreed over neighbouring vertices and frames, so a limb leaves whole instead of being squeezed
-through). What touches and what penetrates is looked for again at the start of every round.
+the floor, balance, contacts, and springs on the exact meshes that push every vertex out of the partner by the
+shortest way (their direction is agreed over neighbouring vertices and frames, so a limb leaves whole instead of being
+squeezed through). What touches and what penetrates is looked for again at the start of every round; within a round
+damped Gauss-Newton steps are taken (``pair_terms`` has the residuals, ``system`` solves for all frames together).
 """
 
 from __future__ import annotations
 
-import functools
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any, cast
+from typing import Any
 
 import numpy as np
 import roma
 import torch
 from torch import Tensor
+from torch.nn.functional import max_pool1d, normalize
 
 from closeint_core.body.data import load_body
-from closeint_core.body.torch_body import Skeleton, TorchBody
+from closeint_core.body.torch_body import TorchBody
 from closeint_core.clip import InteractionClip
 from closeint_core.errors import CloseintError
-from closeint_core.physics import energies
-from closeint_core.physics.contact import clip_contacts
-from closeint_core.physics.contact_pairs import VertexPairs, part_pairs
-from closeint_core.physics.minimise import minimise
-from closeint_core.physics.penetration import clip_penetration
-from closeint_core.physics.separation import Separation, Springs, find_penetration, join_springs, point_apart
-from closeint_core.physics.separation import vertices_at as skinned
+from closeint_core.physics.contact import contact_probability
+from closeint_core.physics.inside import Inside, find_inside
+from closeint_core.physics.pair_rows import (
+    Found,
+    Place,
+    contacts,
+    kept_apart,
+    representatives,
+    side_by_side,
+    springs,
+    watch,
+)
+from closeint_core.physics.pair_terms import Pairs, PairTerms, Weights
+from closeint_core.physics.proximity import NearParts, near_parts, skin_samples, vertex_rings
+from closeint_core.physics.riders import Riders
 from closeint_core.physics.spheres import BodySpheres, spheres_of
 from closeint_core.physics.windows import blend_in, window_spans
 from closeint_core.progress import Progress
 
 _DEEP = 0.015  # metres from which on an overlap is deep
 _TANGLED = 0.035  # metres from which on the nearest way out may be the wrong one
-
-# How far, in radians, a joint is moved as readily as any other: limbs before the spine, the root last.
-_REACH = torch.tensor(
-    [0.10, .25, .25, .10, .3, .3, .10, .2, .2, .10, .10, .10, .12, .15, .15, .15, .35, .35, .4, .4, .25, .25, .1, .1]
-)  # fmt: skip
+_STUCK = 0.010  # metres of depth from which on a frame is stuck, and the rounds after which it is led out
+_BRIDGED = (4, 6, 7)
+_LEAN = 1.5  # how much the way out leans towards the side on which the limb is
+_TURN, _MOVE = 0.3, 0.15  # radians and metres, the longest step
 
 
 @dataclass(frozen=True)
@@ -49,7 +57,7 @@ class RefineOptions:
     """How a clip is refined.
 
     Attributes:
-        rounds: times that contacts and penetration are looked for. iterations: evaluations in each.
+        rounds: times that contacts and penetration are looked for. iterations: steps in each.
         tolerance: metres of penetration left alone.
         keep: weight of the motion as it came. seen: weight of the observed keypoints.
         reach: metres from which on a contact that the evidence speaks of is not closed.
@@ -57,23 +65,23 @@ class RefineOptions:
     """
 
     rounds: int = 10
-    iterations: int = 30
+    iterations: int = 4
     tolerance: float = 0.003
-    keep: float = 1.0
-    seen: float = 1.5
+    keep: float = 6.0
+    seen: float = 0.7
     reach: float = 0.15
     acceptable: float = 0.005
 
 
 @dataclass
 class RefineReport:
-    """Energies, weighted, before and after, how many rounds were needed, and the greatest depth (metres) before;
-    JSON types in ``as_dict``."""
+    """Energies, weighted, before and after, how many rounds were needed, and the greatest depth (metres) before and
+    after; JSON types in ``as_dict``."""
 
     before: dict[str, float]
     after: dict[str, float]
     rounds: int
-    depth: float
+    depth: tuple[float, float]
 
     def as_dict(self) -> dict[str, Any]:
         """For the clip's metadata."""
@@ -90,6 +98,7 @@ def refine(
     progress: Progress | None = None,
     data: str | Path | None = None,
     body: TorchBody | None = None,
+    device: str | torch.device | None = None,
 ) -> InteractionClip:
     """A copy of ``clip`` made plausible; metadata gets ``refinement`` with every energy before and after.
 
@@ -98,6 +107,7 @@ def refine(
 
     Args:
         body: the clip's body, if it is loaded already; ``data`` is the folder to load it from otherwise.
+        device: where to compute; None is where ``body`` is.
 
     Raises:
         CloseintError: the clip holds values that are not finite, or its body is missing.
@@ -108,9 +118,12 @@ def refine(
         if not np.isfinite(getattr(clip, name)).all():
             raise CloseintError(f"The clip's {name} hold values that are not finite.", "Reconstruct it again.")
     body = body or TorchBody(load_body(clip.body, Path(data) if data else None))
-    spheres = spheres_of(body) if clip.people == 2 else None
+    spheres = spheres_of(body) if body.template.device.type == "cpu" else spheres_of(TorchBody(body.data))
+    if device is not None and torch.device(device).type != body.template.device.type:
+        body = TorchBody(body.data).to(device)
     quats = torch.zeros(*clip.poses.shape[:3], 4)
     transl = torch.as_tensor(clip.transl).clone()
+    touching = torch.zeros(clip.contacts.shape)
     reports = []
     filled = 0
     windows = window_spans(clip.frames)
@@ -118,25 +131,26 @@ def refine(
         part = slice(start, stop)
         window = Refinement(body, _cut(clip, part), spheres, options)
         reports.append(window.solve(progress, number, len(windows)))
-        new = roma.rotmat_to_unitquat(window.rotations())
-        blend_in(quats, transl, new, window.translations(), start, filled)
+        new = roma.rotmat_to_unitquat(window.rotations).cpu()
+        blend_in(quats, transl, new, window.transl.cpu(), start, filled)
         filled = stop
-    poses = roma.unitquat_to_rotvec(torch.nn.functional.normalize(quats, dim=-1)).numpy()
+        touching[:, part] = window.distances.cpu()
+    poses = roma.unitquat_to_rotvec(normalize(quats, dim=-1)).numpy()
     result = clip.copy(poses=poses.astype(np.float32), transl=transl.numpy().astype(np.float32))
     report = RefineReport(
         _mean([one.before for one in reports]),
         _mean([one.after for one in reports]),
         max(one.rounds for one in reports),
-        max(one.depth for one in reports),
+        (max(one.depth[0] for one in reports), max(one.depth[1] for one in reports)),
     )
     metadata = report.as_dict()
     if clip.people == 2:
-        depths = (report.depth, clip_penetration(result, body.data))
-        metadata["max_penetration_mm"] = [round(1000 * depth, 2) for depth in depths]
-        if depths[1] > max(depths[0], options.acceptable):
+        metadata["max_penetration_mm"] = [round(1000 * depth, 2) for depth in report.depth]
+        if report.depth[1] > max(report.depth[0], options.acceptable):
             progress.warn("The refinement would have made the penetration worse, so the clip was left as it was.")
             result = clip.copy()
-        result.contacts = clip_contacts(result, body.data)
+        else:
+            result.contacts = contact_probability(touching.numpy())
     kept = {key: value for key, value in clip.metadata.items() if key != "quality"}
     return result.copy(metadata={**kept, "refinement": metadata}).validate()
 
@@ -162,231 +176,313 @@ def _mean(values: list[dict[str, float]]) -> dict[str, float]:
 
 
 class Refinement:
-    """The unknowns of one window and their energies.
+    """The state of one window, and the rounds that change it.
 
-    It has what ``separation`` asks of a solver: body, spheres, betas, transl, rotations().
+    Attributes:
+        rotations: (P, T, 24, 3, 3) local rotations and transl: (P, T, 3) as they stand.
+        distances: (P, T, 24) metres from each body part to the partner, once solved.
     """
 
-    def __init__(
-        self, body: TorchBody, clip: InteractionClip, spheres: BodySpheres | None, options: RefineOptions
-    ) -> None:
-        self.body, self.spheres, self.clip, self.options = body, spheres, clip, options
-        self.betas = torch.as_tensor(clip.betas, dtype=torch.float32)
-        self.old_rotations = roma.rotvec_to_rotmat(torch.as_tensor(clip.poses, dtype=torch.float32))
-        self.old_transl = torch.as_tensor(clip.transl, dtype=torch.float32)
-        self.transl = self.old_transl
-        self.turn = torch.zeros_like(self.old_rotations[..., 0])
-        self.shift = torch.zeros_like(self.old_transl)
-        self.halpe = body.points("halpe")
-        self.parts = torch.as_tensor(body.data.parts, dtype=torch.long)
+    def __init__(self, body: TorchBody, clip: InteractionClip, spheres: BodySpheres, options: RefineOptions) -> None:
+        self.body, self.clip, self.options = body, clip, options
         with torch.no_grad():
-            self.rest = body.rest_vertices(self.betas)
-            skeleton = body.skeleton(self.old_rotations, self.betas[:, None], self.old_transl)
-            if spheres is not None:
-                self.radii = spheres.radii(self.betas)
-        self._gather(clip, skeleton)
-        self.springs: Separation | None = None
-        self.spacing = 1.0
-        self.drawn = VertexPairs.join([])
+            self.terms = PairTerms(body, clip, spheres)
+        device = self.terms.device
+        self.rotations, self.transl = self.terms.old_rotations, self.terms.old_transl
+        self.parts = torch.as_tensor(body.data.parts, dtype=torch.long, device=device)
+        self.feet = [
+            torch.as_tensor(np.flatnonzero(np.isin(body.data.parts, foot)), device=device)
+            for foot in ((7, 10), (8, 11))
+        ]
+        self.samples = skin_samples(body.data).to(device)
+        self.ring = vertex_rings(body.data).to(device)
+        self.watched: Found | None = None
+        self.depth = torch.zeros(clip.frames, device=device)
+        self.distances = torch.full(clip.contacts.shape, torch.inf, device=device)
+        held = hysteresis(clip.contacts) if clip.people == 2 else np.zeros(clip.contacts.shape, bool)
+        self.evidence = torch.as_tensor(held, device=device)
+        self.belief = torch.as_tensor(held * clip.contacts, dtype=torch.float32, device=device)
+        self.doubt: Tensor | None = None
+        self.unlikely: Tensor | None = None
+        if clip.people == 2 and held.any():  # a clip that speaks of no contact does not say that there is none
+            self.unlikely = torch.as_tensor(np.clip(1 - clip.contacts / 0.4, 0, 1) * ~held, dtype=torch.float32).to(
+                device
+            )
+        if clip.people == 2:
+            self.terms.leaning = self.evidence.any(2).any(0)
+        self.weights = Weights(keep=options.keep, seen=options.seen)
 
-    def _gather(self, clip: InteractionClip, skeleton: Skeleton) -> None:
-        """Evidence in the shape in which every evaluation needs it."""
-        observed = torch.as_tensor(clip.keypoints2d, dtype=torch.float32)
-        seen = observed.isfinite().all(-1)
-        self.weights = torch.where(seen, observed[..., 2].nan_to_num(0).clamp(0, 1), torch.zeros(()))
-        self.observed = observed[..., :2].nan_to_num(0)
-        self.camera = [torch.as_tensor(x, dtype=torch.float32) for x in (clip.camera_K, clip.camera_R, clip.camera_t)]
-        depth = (skeleton.joints[:, :, :1] @ self.camera[1].mT + self.camera[2][:, None])[..., 2]
-        self.metres_per_pixel = (depth / self.camera[0][:, 0, 0][:, None]).clamp(min=1e-4)
-        # The direction in which a single camera knows least: along its rays.
-        self.ray = torch.nn.functional.normalize(
-            skeleton.joints[:, :, 0] + (self.camera[1].mT @ self.camera[2][..., None])[..., 0], dim=-1
-        )
-        feet = torch.as_tensor(clip.foot_contacts, dtype=torch.float32)
-        self.planted = torch.where(feet > 0.5, feet, torch.zeros(())).repeat_interleave(3, -1)
-        self.sole = energies.sole_offsets(self.body.data)
-        vectors = roma.rotmat_to_rotvec(self.old_rotations)
-        # A motion beyond the usual limits may stay there, but not go further.
-        self.limit_low = torch.minimum(energies.LIMIT_LOW, vectors)
-        self.limit_high = torch.maximum(energies.LIMIT_HIGH, vectors)
-        self.evidence = hysteresis(clip.contacts) if clip.people == 2 else np.zeros(clip.contacts.shape, bool)
+    # -- what there is to be seen ------------------------------------------------------------------------------------
 
-    # -- the state ---------------------------------------------------------------------------------------------------
+    def vertices(self, frames: Tensor | None = None) -> Tensor:
+        """(P, t, V, 3) skins of all or of chosen frames, as they stand."""
+        chosen = slice(None) if frames is None else frames
+        terms = self.terms
+        return self.body(self.rotations[:, chosen], terms.betas[:, None], self.transl[:, chosen]).vertices
 
-    def rotations(self) -> Tensor:
-        """(P, T, 24, 3, 3) joint rotations as they stand."""
-        return self.old_rotations @ roma.rotvec_to_rotmat(self.turn)
-
-    def translations(self) -> Tensor:
-        """(P, T, 3) translations as they stand."""
-        return self.old_transl + self.shift
-
-    # -- the energies ------------------------------------------------------------------------------------------------
-
-    def energy(self, push: float) -> dict[str, Tensor]:
-        """Every term, weighted; ``push`` is the weight of contacts and springs."""
-        options = self.options
-        rotations, transl = self.rotations(), self.translations()
-        self.transl = transl  # where separation looks for it
-        skeleton = self.body.skeleton(rotations, self.betas[:, None], transl)
-        keypoints = self.halpe(skeleton, self.betas[:, None])
-        rate = 30.0 / self.clip.fps
-        vectors = roma.rotmat_to_rotvec(rotations)
-        over = (vectors - self.limit_high).clamp(min=0) + (self.limit_low - vectors).clamp(min=0)
-        feet = keypoints[:, :, energies.FOOT_POINTS]
-        heights = feet[..., 2] - self.sole
-        along = (self.shift * self.ray).sum(-1)
-        across = (self.shift - along[..., None] * self.ray).square().sum(-1)
-        terms = {
-            "pose": options.keep * 0.5 * energies.huber(self.turn.square().sum(-1) / _REACH**2, 2.0).sum(-1).mean(),
-            "place": options.keep * (across.mean() / 0.05**2 + along.square().mean() / 0.20**2),
-            "reprojection": options.seen * self._reprojection(keypoints),
-            "smooth": 0.3 * energies.acceleration(skeleton.joints, 0.012 * rate**2),
-            "limits": over[..., 1:, :].square().sum((-1, -2)).mean() / 0.08**2,
-            "sink": heights.clamp(max=0).square().sum(-1).mean() / 0.004**2,
-            "stand": self._stand(heights),
-            "skate": self._skate(feet, rate),
-        }
-        if self.spheres is not None:
-            centres = self.spheres.centres(skeleton, self.betas[:, None])
-            terms["overlap"] = self.spacing * energies.sphere_overlap(centres, self.radii)
-            if self.springs is not None:
-                terms |= {name: push * value for name, value in self.springs(cast(Any, self), rotations).items()}
-            if len(self.drawn):
-                terms["contact"] = push * self._contact(skeleton)
-        return terms
-
-    def _reprojection(self, keypoints: Tensor) -> Tensor:
-        K, R, t = self.camera
-        seen = keypoints @ R.mT + t[:, None]
-        pixels = seen[..., :2] / seen[..., 2:].clamp(min=0.05)
-        pixels = pixels * torch.stack([K[:, 0, 0], K[:, 1, 1]], -1)[:, None] + K[:, None, :2, 2]
-        return energies.reprojection(pixels, self.observed, self.weights, self.metres_per_pixel, 0.02, 0.15)
-
-    def _stand(self, heights: Tensor) -> Tensor:
-        """Planted feet reach the floor with their lowest point; the heel of a step may be up."""
-        lowest = -0.01 * torch.logsumexp(-heights.unflatten(-1, (2, 3)) / 0.01, -1) + 0.01
-        planted = self.planted.unflatten(-1, (2, 3))[..., 0]
-        return (planted * lowest.clamp(min=0).square()).sum(-1).mean() / 0.01**2
-
-    def _skate(self, feet: Tensor, rate: float) -> Tensor:
-        if feet.shape[1] < 2:
-            return feet.new_zeros(())
-        both = torch.minimum(self.planted[:, 1:], self.planted[:, :-1])
-        return 0.5 * energies.foot_skate(feet[..., :2], both, 0.003 * rate)
-
-    def _contact(self, skeleton: Skeleton) -> Tensor:
-        frame = torch.as_tensor(self.drawn.frame)
-        ends = []
-        for person, vertex in ((0, self.drawn.a), (1, self.drawn.b)):
-            who = torch.full_like(frame, person)
-            ends.append(skinned(self.body, skeleton, self.rest, who, frame, torch.as_tensor(vertex)))
-        gap = (((ends[0] - ends[1]).square().sum(-1) + 1e-12).sqrt() - 0.003).clamp(min=0)
-        weight = torch.as_tensor(self.drawn.weight)
-        return (weight * energies.huber(gap.square(), 0.03)).sum() / 0.006**2 / self.shift[..., 0].numel()
-
-    # -- the optimiser -----------------------------------------------------------------------------------------------
-
-    def solve(self, progress: Progress, number: int = 0, windows: int = 1) -> RefineReport:
-        """All rounds; stops early when nothing is deeper than the tolerance."""
-        options = self.options
-        total = windows * (options.rounds + 2) * options.iterations
-        with torch.no_grad():
-            before = {name: float(value) for name, value in self.energy(1.0).items()}
-        done = number * (options.rounds + 2) * options.iterations
-        rounds, self.deepest_before = 0, 0.0
-        if self.spheres is None:
-            self._run(options.iterations, 1.0, progress, done, total)
-        else:
-            rounds = self._take_apart(progress, done, total)
-        with torch.no_grad():
-            after = {name: float(value) for name, value in self.energy(1.0).items()}
-        if not all(np.isfinite(value) for value in after.values()):
-            raise CloseintError("The refinement did not come to a finite result.", "Reconstruct the clip again.")
-        return RefineReport(before, after, rounds, self.deepest_before)
-
-    def _take_apart(self, progress: Progress, done: int, total: int) -> int:
-        """Rounds of looking and solving until nothing is deeper than the tolerance; returns how many it took."""
-        options = self.options
-        recent: list[Springs] = []
-        urgency = torch.ones(self.clip.frames)
-        among: np.ndarray | None = None
-        found = self._look_again()
-        self.deepest_before = float(found.depth.max()) if len(found.depth) else 0.0
-        if self.deepest_before > _TANGLED:
-            # So deep, the nearest way out may be the wrong one: first let the evidence say where the bodies are,
-            # with their spheres alone in each other's way.
-            self.spacing = 4.0
-            self._run(2 * options.iterations, 1.0, progress, done, total)
-            self.spacing = 1.0
-            found = self._look_again()
-        for number in range(options.rounds):
-            deepest = torch.zeros(self.clip.frames).scatter_reduce(0, found.frame, found.depth, "amax")
-            worst = float(deepest.max())
-            if number > 1 and worst <= options.tolerance:
-                if among is None:
-                    return number
-                found, among = self._look_again(), None
-                deepest = torch.zeros(self.clip.frames).scatter_reduce(0, found.frame, found.depth, "amax")
-                worst = float(deepest.max())
-                if worst <= options.tolerance:
-                    return number
-            # Springs of the last rounds stay, so that what came out does not slide back in; older ones point
-            # where the bodies no longer are.
-            recent = [*recent, found][-3 if worst < _TANGLED else -1 :]
-            pushing = [one for one in recent if len(one.depth)]
-            if number == 1 and not pushing and not len(self.drawn):
-                return 1  # nobody is near anybody
-            if number > 2:
-                # What is still inside is pushed harder, and its neighbours in time with it.
-                late = torch.nn.functional.max_pool1d((deepest > options.tolerance).float()[None], 5, 1, 2)[0]
-                urgency = (urgency * (1 + late)).clamp(max=8.0)
-            self.springs = None
-            if pushing:
-                self.springs = Separation(functools.reduce(join_springs, pushing), self.parts, knee=0.01)
-                self.springs.weight = self.springs.weight * urgency[self.springs.springs.frame]
-            # The deeper, the more the evidence has to say about which way is out.
-            push = min((1.0 if worst < _DEEP else 0.25 if worst < _TANGLED else 0.06) * 2.0**number, 4.0)
-            step = done + (number + 1) * options.iterations
-            # A deep overlap is a long way, and its springs turn as it opens.
-            self._run(options.iterations * (2 if worst > _DEEP else 1), push, progress, step, total)
-            # Most frames are done soon; what is near trouble is looked at every time, the rest at the end.
-            troubled = torch.nn.functional.max_pool1d((deepest > 0).float()[None], 7, 1, 3)[0].numpy()
-            among = np.flatnonzero(troubled) if number else None
-            found = self._look_again(among)
-        return options.rounds
-
-    def _run(self, iterations: int, push: float, progress: Progress, done: int, total: int) -> None:
-        person_frames = self.shift[..., 0].numel()
-        minimise(
-            [self.turn, self.shift],
-            lambda: torch.stack(list(self.energy(push).values())).sum() * person_frames,
-            iterations,
-            12,
-            lambda calls: progress.update("refining", done + calls, total),
-        )
-
-    def _look_again(self, among: np.ndarray | None = None) -> Springs:
-        """What is inside what, and which contacts are to be closed, as the bodies stand now.
+    def look(self, among: Tensor | None = None) -> tuple[Found, list[tuple[str, Pairs]]]:
+        """What is inside the partner, and pairs of points that should touch or should not, as the bodies stand now.
 
         Args:
             among: frames to look for penetration in; None is all of them.
         """
-        with torch.no_grad():
-            rotations, self.transl = self.rotations(), self.translations()
-            chosen = np.arange(self.clip.frames) if among is None else among
-            springs = find_penetration(self.body, rotations[:, chosen], self.transl[:, chosen], self.betas, 0.0)
-            springs = replace(springs, frame=torch.as_tensor(chosen)[springs.frame])
-            springs = point_apart(springs, cast(Any, self))
-            frames = np.flatnonzero(self.evidence.any((0, 2)))
-            drawn = []
-            for start in range(0, len(frames), 32):
-                chosen = frames[start : start + 32]
-                vertices = self.body(rotations[:, chosen], self.betas[:, None], self.transl[:, chosen]).vertices.numpy()
-                pairs = part_pairs(vertices, self.body.data.parts, self.evidence[:, chosen], self.options.reach)
-                drawn.append(replace(pairs, frame=chosen[pairs.frame]))
-            self.drawn = VertexPairs.join(drawn)
-        return springs
+        terms = self.terms
+        vertices = self.vertices()
+        self._lowest(vertices)
+        chosen = torch.arange(terms.frames, device=terms.device) if among is None else among
+        inside = find_inside(vertices[:, chosen], self.body.faces)
+        inside.frame = chosen[inside.frame]
+        skeleton = terms.skeleton(self.rotations, self.transl)
+        found = self._way_out(inside, vertices, skeleton)
+        self.depth = self.depths(found)
+        # What came out stays watched, so that it does not slide back in.
+        if self.watched is not None and len(self.watched):
+            again = torch.isin(self._key(self.watched), self._key(found), invert=True)
+            earlier = self.watched.take(again)
+            found = Found.join([found, watch(earlier, vertices, self.samples, self.ring)])
+        self.watched = found
+        wanted = self.evidence if self.doubt is None else self.evidence | (self.doubt > 0)
+        near = near_parts(vertices, self.samples, 3, wanted, liked=self.evidence)
+        place = Place(terms.map, self._places(skeleton), self.parts, skeleton, near, self._normals(vertices, near))
+        drawn = [("contact", contacts(place, self.belief, self.options.reach))]
+        if self.doubt is not None:
+            drawn.append(("apart", kept_apart(place, self.doubt)))
+        return found, [(name, pairs) for name, pairs in drawn if pairs is not None]
+
+    def _lowest(self, vertices: Tensor, count: int = 8) -> None:
+        """The lowest vertices of each foot are kept over the floor like the samples of the soles."""
+        people, frames = vertices.shape[:2]
+        found = []
+        for foot in self.feet:
+            index = vertices[:, :, foot, 2].topk(count, -1, largest=False).indices
+            found.append(foot[index])
+        chosen = torch.cat(found, -1)  # (P, T, 2 * count)
+        who = torch.arange(people, device=chosen.device)[:, None, None].expand_as(chosen)
+        one = self.terms.map.vertices(chosen.flatten(), self.terms.rest[who.flatten(), chosen.flatten()])
+        shape = (people, frames, 2 * count)
+        self.terms.watch_feet(Riders(one.moments.unflatten(0, shape), one.masses.unflatten(0, shape)))
+
+    def _normals(self, vertices: Tensor, near: NearParts) -> Tensor:
+        """(2, T, 24, C, 3) unit normals between two nearest places, outwards from the partner's skin."""
+        frame = torch.arange(self.terms.frames, device=self.terms.device)[:, None, None, None]
+        out = []
+        for person in (0, 1):
+            both = []
+            for who, vertex in ((1 - person, near.other[person]), (person, near.own[person])):
+                ring = self.ring[vertex]  # (T, 24, C, 6, 3) faces' corners
+                corners = vertices[who, frame[..., None], ring]
+                a, b, c = corners.unbind(-2)
+                both.append(normalize(torch.linalg.cross(b - a, c - a).sum(-2), dim=-1))
+            out.append(normalize(both[0] - both[1] + 1e-3 * both[0], dim=-1))
+        return torch.stack(out)
+
+    def _places(self, skeleton: Any) -> Tensor:
+        """Rest vertices (P, V, 3), or (P, T, V, 3) where the pose changes them."""
+        posedirs = self.body.posedirs
+        if posedirs is None or skeleton.pose_feature is None:
+            return self.terms.rest
+        flat = skeleton.pose_feature @ posedirs.reshape(-1, posedirs.shape[-1]).T
+        return self.terms.rest[:, None] + flat.unflatten(-1, (-1, 3))
+
+    def _way_out(self, inside: Inside, vertices: Tensor, skeleton: Any) -> Found:
+        index = representatives(inside, self.parts)
+        person, frame, vertex = inside.person[index], inside.frame[index], inside.vertex[index]
+        points = vertices[person, frame, vertex]
+        corner = self.body.faces[inside.face[index]]
+        corners = vertices[(1 - person)[:, None], frame[:, None], corner]
+        normal = normalize(torch.linalg.cross(corners[:, 1] - corners[:, 0], corners[:, 2] - corners[:, 0]), dim=-1)
+        middles = self.terms.sphere_centres(skeleton)
+        aside = side_by_side(inside, index, self.parts, middles, points, self.terms.frames)
+        # Where a limb sticks right through another, its vertices are nearest to opposite sides and their pushes
+        # cancel: leaning every push away from the other limb's middle makes the whole limb leave by one side.
+        lean = self._entangled(inside)[person, self.parts[vertex], frame]
+        direction = normalize(normal + _LEAN * lean[:, None] * aside, dim=-1)
+        return Found(frame, person, vertex, corner, inside.barycentric[index], inside.depth[index].detach(), direction)
+
+    def _key(self, found: Found) -> Tensor:
+        return (found.frame * 2 + found.person) * self.body.template.shape[0] + found.vertex
+
+    def _entangled(self, inside: Inside) -> Tensor:
+        """(2, 24, T) 0..1, how deep each part is in the partner around each frame: whether its nearest surface may be
+        on the wrong side."""
+        frames = self.terms.frames
+        key = (inside.person * 24 + self.parts[inside.vertex]) * frames + inside.frame
+        deepest = torch.zeros(48 * frames, device=self.terms.device).scatter_reduce(
+            0, key, inside.depth.detach(), "amax"
+        )
+        deepest = max_pool1d(deepest.reshape(48, frames), 17, 1, 8).reshape(2, 24, frames)
+        return ((deepest - 0.005) / _DEEP).clamp(0, 1)
+
+    def depths(self, found: Found) -> Tensor:
+        """(T,) depth of the deepest found vertex of every frame."""
+        zero = torch.zeros(self.terms.frames, device=self.terms.device)
+        return zero.scatter_reduce(0, found.frame, found.depth, "amax").clamp(min=0)
+
+    # -- solving -----------------------------------------------------------------------------------------------------
+
+    @torch.no_grad()
+    def solve(self, progress: Progress, number: int = 0, windows: int = 1) -> RefineReport:
+        """All rounds; stops early when nothing is deeper than the tolerance."""
+        options = self.options
+        self._progress, self._done = progress, number * (options.rounds + 2) * options.iterations
+        self._total = windows * (options.rounds + 2) * options.iterations
+        before, _ = self.terms.evaluate(self.rotations, self.transl, self.weights, [])
+        rounds, depth = 0, (0.0, 0.0)
+        if self.terms.people < 2:
+            for _ in range(2):
+                self._lowest(self.vertices())
+                self._descend([], options.iterations)
+        else:
+            rounds, depth = self._take_apart()
+        if self.terms.people == 2:
+            self.distances = near_parts(self.vertices(), self.samples).distance[..., 0]
+        after, _ = self.terms.evaluate(self.rotations, self.transl, replace(self.weights, push=1.0, spacing=1.0), [])
+        count = self.terms.people * self.terms.frames
+        names = dict.fromkeys((*before, *after))
+        reports = [
+            {name: float(one[name].sum()) / count if name in one else 0.0 for name in names} for one in (before, after)
+        ]
+        if not all(np.isfinite(value) for value in reports[1].values()):
+            raise CloseintError("The refinement did not come to a finite result.", "Reconstruct the clip again.")
+        return RefineReport(reports[0], reports[1], rounds, depth)
+
+    def _take_apart(self) -> tuple[int, tuple[float, float]]:
+        """Rounds of looking and solving until nothing is deeper than the tolerance."""
+        options, terms = self.options, self.terms
+        inside = find_inside(self.vertices(), self.body.faces)
+        first = float(inside.depth.max()) if len(inside) else 0.0
+        # What touches and which way is out is only known once the evidence has said where the bodies are: what is
+        # nearest before is often the wrong limb, or the wrong side of it.
+        self.weights.spacing = 0.0
+        self._descend([], 2 * options.iterations)
+        found, drawn = self.look()
+        push = torch.zeros(terms.frames, device=terms.device)
+        led = False
+        least, best, final = np.inf, (self.rotations, self.transl), first
+        for number in range(options.rounds):
+            worst = float(self.depth.max())
+            if number > 1 and worst <= options.tolerance and not led:
+                return number, (first, worst)
+            if number == 1 and not len(found) and not drawn:
+                return 1, (first, worst)  # nobody is near anybody
+            # The deeper, the more the evidence has to say about which way is out; what stays inside is pushed harder,
+            # and its neighbours in time with it.
+            near = max_pool1d(self.depth[None], 9, 1, 4)[0]
+            start = torch.where(near < _DEEP, 1.0, torch.where(near < _TANGLED, 0.4, 0.12))
+            more = torch.where(near > options.tolerance, 2.5, 1.0)
+            push = torch.maximum(push * more, start).clamp(max=8.0)
+            self.weights.contact = 1.0 if number < 1 else 4.0
+            skeleton = terms.skeleton(self.rotations, self.transl)
+            pushing = springs(found, push, terms.map, self._places(skeleton), self.parts, skeleton)
+            self._descend([*drawn, ("separation", pushing)], options.iterations)
+            self.doubt = self.unlikely if number else None
+            found, drawn = self.look()
+            trouble = float((self.depth - options.tolerance).clamp(min=0).square().sum())
+            if trouble < least:
+                least, best, final = trouble, (self.rotations, self.transl), float(self.depth.max())
+            led = number in _BRIDGED and float(self.depth.max()) > _STUCK and self._bridge()
+            if led:
+                found, drawn = self.look()
+        self.rotations, self.transl = best
+        return options.rounds, (first, final)
+
+    def _bridge(self, longest: int = 30) -> bool:
+        """Frames that are stuck inside are led from what was before to what comes after; says whether any was.
+
+        A limb that is on the wrong side in a few frames has no small way out, but its neighbours in time show one:
+        either their poses or how theirs were changed, whichever is less deep.
+        """
+        terms = self.terms
+        bad = max_pool1d((self.depth > _STUCK).float()[None], 3, 1, 1)[0] > 0
+        before, after, share = neighbours(bad.cpu().numpy(), longest)
+        stuck = torch.as_tensor(np.flatnonzero(before >= 0), device=bad.device)
+        if not len(stuck):
+            return False
+        ends = [torch.as_tensor(x[before >= 0], device=bad.device) for x in (before, after)]
+        mix = torch.as_tensor(share[before >= 0], dtype=torch.float32, device=bad.device)[:, None]
+        kept = self.rotations, self.transl
+        changed = terms.old_rotations.mT @ self.rotations
+        tries = []
+        for base, offset in ((None, self.rotations), (terms.old_rotations, changed)):
+            quats = roma.rotmat_to_unitquat(offset)
+            first, second = quats[:, ends[0]], quats[:, ends[1]]
+            flip = torch.where((first * second).sum(-1, keepdim=True) < 0, -1.0, 1.0)
+            mixed = roma.unitquat_to_rotmat(normalize(first + (second * flip - first) * mix[..., None], dim=-1))
+            shift = self.transl if base is None else self.transl - terms.old_transl
+            moved = shift[:, ends[0]] + (shift[:, ends[1]] - shift[:, ends[0]]) * mix
+            rotations, transl = self.rotations.clone(), self.transl.clone()
+            rotations[:, stuck] = mixed if base is None else base[:, stuck] @ mixed
+            transl[:, stuck] = moved if base is None else terms.old_transl[:, stuck] + moved
+            self.rotations, self.transl = rotations, transl
+            inside = find_inside(self.vertices(stuck), self.body.faces)
+            depth = torch.zeros(len(stuck), device=bad.device)
+            depth = depth.scatter_reduce(0, inside.frame, inside.depth, "amax")
+            tries.append((depth, rotations, transl))
+        which = torch.stack([self.depth[stuck], *(one[0] for one in tries)]).argmin(0)
+        rotations, transl = kept[0].clone(), kept[1].clone()
+        for number, (_, turned, placed) in enumerate(tries):
+            chosen = stuck[which == number + 1]
+            rotations[:, chosen], transl[:, chosen] = turned[:, chosen], placed[:, chosen]
+        self.rotations, self.transl = rotations, transl
+        return bool((which > 0).any())
+
+    def _descend(self, pairs: list[tuple[str, Pairs | None]], iterations: int) -> None:
+        """Damped Gauss-Newton steps; a step that raises the energy is not taken."""
+        terms = self.terms
+        given = [(name, one) for name, one in pairs if one is not None]
+        hold = torch.cat(
+            (1 / terms.reach.repeat_interleave(3) ** 2, torch.full((3,), 1 / 0.05**2, device=terms.device))
+        )
+        damping = torch.full((terms.frames,), 0.2, device=terms.device)
+        values, system = terms.evaluate(self.rotations, self.transl, self.weights, given)
+        energy = torch.stack(list(values.values())).sum(0)  # (T,)
+        for _ in range(iterations):
+            self._done += 1
+            self._progress.update("refining", min(self._done, self._total), self._total)
+            step = system.solve(damping[:, None] * hold)  # (T, P, 75)
+            turn = step[..., :72].unflatten(-1, (24, 3)).transpose(0, 1)
+            move = step[..., 72:].transpose(0, 1)
+            # Too long a step is shortened for the whole frame and, less and less, for those around it.
+            longest = torch.maximum(turn.norm(dim=-1).amax((0, 2)) / _TURN, move.norm(dim=-1).amax(0) / _MOVE)
+            share = _around(1 / longest.clamp(min=1.0))
+            turn, move = turn * share[:, None, None], move * share[:, None]
+            rotations, transl = self.rotations @ roma.rotvec_to_rotmat(turn), self.transl + move
+            values, tried = terms.evaluate(rotations, transl, self.weights, given)
+            new = torch.stack(list(values.values())).sum(0)
+            fell = bool(new.sum() < energy.sum())
+            # Where it rose, steps are to be shorter, whatever the others do.
+            rose = max_pool1d((new > energy + 1e-3).float()[None], 3, 1, 1)[0]
+            damping = torch.where(rose > 0, damping * (3.0 if fell else 6.0), (damping / 3).clamp(min=0.02))
+            if fell:
+                self.rotations, self.transl, system, energy = rotations, transl, tried, new
+
+
+def _around(share: Tensor, reach: int = 3) -> Tensor:
+    """The least of shares (T,) nearby, smoothed."""
+    kernel = 2 * reach + 1
+    least = -max_pool1d(-share[None], kernel, 1, reach)
+    padded = torch.nn.functional.pad(least[None], (reach, reach), mode="replicate")[0]
+    return torch.nn.functional.avg_pool1d(padded, kernel, 1)[0]
+
+
+def neighbours(bad: np.ndarray, longest: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """For each bad frame (T,) the good ones before and after it and how far it is between them.
+
+    Returns:
+        (T,) before and after, -1 for frames that are good or in a bad run longer than ``longest`` or with no good frame
+        around; the same twice at the clip's ends. (T,) 0..1.
+    """
+    frames = len(bad)
+    before, after, share = np.full(frames, -1), np.full(frames, -1), np.zeros(frames)
+    edges = np.flatnonzero(np.diff(np.concatenate([[False], bad, [False]]).astype(int)))
+    for start, stop in edges.reshape(-1, 2):
+        if stop - start > longest or (start == 0 and stop == frames):
+            continue
+        a, b = start - 1, stop
+        a, b = (b, b) if a < 0 else (a, a) if b == frames else (a, b)
+        before[start:stop], after[start:stop] = a, b
+        share[start:stop] = (np.arange(start, stop) - a) / (b - a) if b > a else 0.0
+    return before, after, share
 
 
 def hysteresis(probability: np.ndarray, on: float = 0.6, off: float = 0.4, axis: int = 1) -> np.ndarray:

@@ -35,17 +35,62 @@ class BodySpheres:
         self._shapedirs = torch.as_tensor(body.data.shapedirs)
         self._regressor = torch.as_tensor(regressor, dtype=torch.float32)
         self._points = body.points(regressor)
+        self._parts = torch.as_tensor((regressor @ body.data.dense_weights).argmax(1))
+        self._parents = body.parents
         self.count = len(centres)
 
     def centres(self, skeleton: Skeleton, betas: Tensor) -> Tensor:
         """(..., S, 3) centres of a posed body."""
         return self._points(skeleton, betas)
 
+    @property
+    def regressor(self) -> Tensor:
+        """(S, V), the centres from vertices."""
+        return self._regressor
+
+    def strangers(self) -> Tensor:
+        """(S, S) bool, pairs of one body's spheres that should not meet: well apart in the rest pose and along the
+        skeleton; each pair once."""
+        centres = self._regressor @ self._template
+        radii = torch.as_tensor(self.rest_radii, dtype=torch.float32)
+        gap = torch.cdist(centres, centres) - radii[:, None] - radii
+        parts = self._parts
+        near = joint_distance(self._parents)[parts[:, None], parts]
+        return ((gap > 0.06) & (near > 2)).triu(1)
+
     def radii(self, betas: Tensor) -> Tensor:
         """(..., S) radii at the shapes ``betas`` (..., B): the distance from each centre to the rest skin."""
         vertices = self._template + torch.einsum("vcb,...b->...vc", self._shapedirs, betas.detach())
         centres = self._regressor @ vertices
         return torch.cdist(centres, vertices).amin(-1)
+
+
+def joint_distance(parents: list[int]) -> Tensor:
+    """(J, J) number of bones between two joints."""
+    count = len(parents)
+    distance = torch.full((count, count), count)
+    for joint in range(count):
+        distance[joint, joint] = 0
+        if joint:  # parents come before their children
+            distance[joint, :joint] = distance[parents[joint], :joint] + 1
+            distance[:joint, joint] = distance[joint, :joint]
+    return distance
+
+
+def sole_vertices(data: BodyData, count: int = 12, rim: int = 6) -> np.ndarray:
+    """(2, count + rim) vertices of the left and the right foot: spread over the sole, then over its rim up to 3 cm."""
+    chosen = []
+    for parts in ((7, 10), (8, 11)):
+        foot = np.flatnonzero(np.isin(data.parts, parts))
+        height = data.template[foot, 1] - data.template[foot, 1].min()
+        picked = [int(foot[height < 0.01][data.template[foot[height < 0.01], 2].argmin()])]  # the heel first
+        for top, number in ((0.01, count), (0.03, count + rim)):
+            low = foot[height < top]
+            while len(picked) < number:
+                gap = np.linalg.norm(data.template[low][:, None] - data.template[picked], axis=-1).min(1)
+                picked.append(int(low[gap.argmax()]))
+        chosen.append(picked)
+    return np.array(chosen)
 
 
 @functools.lru_cache(maxsize=2)

@@ -43,7 +43,8 @@ from closeint_core.reconstruction.fit import (
     running_median,
 )
 from closeint_core.reconstruction.reference import floor_and_feet
-from closeint_core.reconstruction.solve import Solution, blend_motions, foot_contacts, small_on_one_thread
+from closeint_core.reconstruction.separating import separate
+from closeint_core.reconstruction.solve import SEPARATE, Solution, blend_motions, foot_contacts, small_on_one_thread
 from closeint_core.reconstruction.window_conditions import window_conditions
 from closeint_core.reconstruction.windows import blend, blend_rotations, gather, window_starts, window_weights
 
@@ -92,6 +93,7 @@ def solve_learned(
     *,
     alone: bool = False,
     effort: float = 1.0,
+    separated: bool = True,
     device: str = "cpu",
     model: Denoiser | None = None,
 ) -> Solution:
@@ -100,6 +102,7 @@ def solve_learned(
     Args:
         camera: (3, 3) intrinsics. alone: nobody sees the other, neither the network nor the fit (for comparison).
         effort: factor on the iterations of the fit that follows; 0 leaves the denoiser's word as it is.
+        separated: take the bodies out of each other on their exact meshes at the end.
         device: where the denoiser runs. model: in place of the bundled one.
 
     Raises:
@@ -121,12 +124,17 @@ def solve_learned(
     with small_on_one_thread(people * min(frames, LONGEST)):
         if alone and people == 2:
             return _joined(
-                [_settle(body, _only(evidence, person), _person(motion, person), effort, progress) for person in (0, 1)]
+                [
+                    _settle(body, _only(evidence, person), _person(motion, person), effort, False, progress)
+                    for person in (0, 1)
+                ]
             )
-        return _settle(body, evidence, motion, effort, progress)
+        return _settle(body, evidence, motion, effort, separated, progress)
 
 
-def _settle(body: TorchBody, evidence: Evidence, motion: Motion, effort: float, progress: Progress) -> Solution:
+def _settle(
+    body: TorchBody, evidence: Evidence, motion: Motion, effort: float, separated: bool, progress: Progress
+) -> Solution:
     """The short fit, window by window; shapes and floor are those of the whole motion where there are several."""
     people, frames = evidence.visible.shape
     spheres = spheres_of(body) if people == 2 else None
@@ -149,6 +157,9 @@ def _settle(body: TorchBody, evidence: Evidence, motion: Motion, effort: float, 
             done = number * stage.iterations
             rounds = replace(stage, iterations=max(1, round(effort * stage.iterations)))
             fit.run(rounds, progress, done, len(windows) * stage.iterations)
+        if separated and spheres is not None and effort > 0:
+            rounds = replace(SEPARATE, iterations=max(1, round(effort * SEPARATE.iterations)))
+            separate(fit, rounds, progress)
         motions.append(fit.motion())
         feet[:, part] = torch.maximum(feet[:, part], foot_contacts(fit))
         keypoints[:, part], weights[:, part] = fit.evidence.keypoints, fit.evidence.weights

@@ -98,11 +98,14 @@ def reconstruct(
         solution = solve(body, observations, camera, progress, effort=effort, separated=settings.refine)
     else:
         device = torch_device(settings.device)
-        solution = solve_learned(body, observations, camera, progress, effort=effort, device=device, model=denoiser)
+        solution = solve_learned(
+            body, observations, camera, progress,
+            effort=effort, separated=settings.refine, device=device, model=denoiser,
+        )  # fmt: skip
     clip = build_clip(solution, observations, data, str(source))
     refinement = {}
     if settings.refine and clip.people == 2:
-        options = RefineOptions(rounds=max(2, round(6 * min(effort, 1.0))), iterations=max(10, round(30 * effort)))
+        options = RefineOptions(rounds=max(4, round(10 * min(effort, 1.0))))
         clip = refine(clip, options, progress, body=body)
         refinement = {"refinement": clip.metadata["refinement"]}
     progress.update("measuring", 0, 1)

@@ -20,7 +20,7 @@ from closeint_core.progress import Progress
 from closeint_core.reconstruction.fit import relaxed_pose
 
 DATA = load_body()
-QUICK = RefineOptions(rounds=4, iterations=15)
+QUICK = RefineOptions(rounds=6)
 
 
 def standing(frames: int, gap: float, people: int = 2) -> InteractionClip:

@@ -1,0 +1,67 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Whether people would fall over: the centre of mass over the feet, of both people together when they lean."""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from closeint_core.body.data import BodyData
+
+# Share of the body's mass, per cent: de Leva, "Adjustments to Zatsiorsky-Seluyanov's segment inertia parameters",
+# Journal of Biomechanics 29, 1996, mean of women and men; the trunk's by its upper, middle and lower part.
+_SEGMENTS: dict[tuple[int, ...], float] = {
+    (12, 15): 6.8, (9, 13, 14): 15.7, (3, 6): 15.5, (0,): 11.8, (16,): 2.6, (17,): 2.6, (18,): 1.5, (19,): 1.5,
+    (20, 22): 0.6, (21, 23): 0.6, (1,): 14.5, (2,): 14.5, (4,): 4.6, (5,): 4.6, (7, 10): 1.3, (8, 11): 1.3,
+}  # fmt: skip
+_DIRECTIONS = 32
+_FOOT_WIDTH = 0.03
+"""Metres by which a sole reaches beyond its keypoints."""
+
+
+def body_masses(data: BodyData) -> np.ndarray:
+    """(1, V) share of the body's mass that each vertex stands for; the rows sum to one."""
+    share = np.zeros((1, data.num_vertices), np.float32)
+    for parts, mass in _SEGMENTS.items():
+        chosen = np.flatnonzero(np.isin(data.parts, parts))
+        if len(chosen):
+            share[0, chosen] = mass / len(chosen)
+    return share / share.sum()
+
+
+def outside_of_support(
+    centre: Tensor, feet: Tensor, planted: Tensor, leaning: Tensor | None
+) -> tuple[Tensor, Tensor, Tensor]:
+    """How far the centre of mass is from being over the feet that stand.
+
+    The support is the convex hull of the planted soles, seen from ``_DIRECTIONS`` sides. While two people lean on
+    each other, they are one body on four feet.
+
+    Args:
+        centre: (P, T, 3). feet: (P, T, 6, 3). planted: (P, T, 6), 0 where a foot is up.
+        leaning: (T,) bool for two people, else None.
+
+    Returns:
+        (P, T, 2) metres from the support to the centre, 0 inside; (T,) bool, whose support is shared;
+        (P, T) 0..1, how much it counts: not in the air, not with hardly a foot down.
+    """
+    angle = torch.arange(_DIRECTIONS, device=centre.device) * (2 * math.pi / _DIRECTIONS)
+    sides = torch.stack((torch.cos(angle), torch.sin(angle)), -1)  # (D, 2)
+    down = planted > 0
+    reach = feet[..., :2] @ sides.T + _FOOT_WIDTH  # (P, T, 6, D)
+    reach = torch.where(down[..., None], reach, torch.full_like(reach, -math.inf)).amax(2)
+    trust = planted.amax(-1)
+    place = centre[..., :2]
+    joined = torch.zeros(centre.shape[1], dtype=torch.bool, device=centre.device)
+    if leaning is not None and len(centre) == 2:
+        joined = leaning & down.any(-1).all(0)
+        reach = torch.where(joined[:, None], reach.amax(0, keepdim=True), reach)
+        place = torch.where(joined[:, None], place.mean(0, keepdim=True), place)
+    beyond = place @ sides.T - reach
+    beyond = torch.where(torch.isfinite(beyond), beyond, torch.zeros_like(beyond))
+    far, which = beyond.max(-1)
+    out = far.clamp(min=0)[..., None] * sides[which]
+    return out, joined, trust * down.any(-1)

@@ -1,0 +1,285 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What is inside and what should touch, as pairs of points in every frame for ``pair_terms``."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+from torch.nn.functional import normalize
+
+from closeint_core.body.torch_body import Skeleton
+from closeint_core.physics.inside import Inside
+from closeint_core.physics.pair_terms import Pairs
+from closeint_core.physics.proximity import NearParts, SkinSamples
+from closeint_core.physics.riders import JOINTS, RideMap, Riders
+
+_APART = 0.02  # metres between skins that do not touch
+_A_CLUSTER = 10  # vertices of a part inside the partner that stand for the whole part
+
+
+@dataclass
+class Found:
+    """N vertices that are inside the partner, or were and are near it, and which way is out.
+
+    Attributes:
+        frame, person, vertex: (N,). corner: (N, 3) vertices of the partner and barycentric: (N, 3) their weights: the
+            place on its skin to stay outside of. depth: (N,) metres, negative outside. direction: (N, 3) unit, world.
+    """
+
+    frame: Tensor
+    person: Tensor
+    vertex: Tensor
+    corner: Tensor
+    barycentric: Tensor
+    depth: Tensor
+    direction: Tensor
+
+    def __len__(self) -> int:
+        return len(self.frame)
+
+    def take(self, index: Tensor) -> Found:
+        """Some of them."""
+        return Found(**{name: getattr(self, name)[index] for name in self.__dataclass_fields__})
+
+    @classmethod
+    def join(cls, parts: list[Found]) -> Found:
+        """All of several."""
+        return cls(**{name: torch.cat([getattr(one, name) for one in parts]) for name in cls.__dataclass_fields__})
+
+
+def watch(found: Found, vertices: Tensor, samples: SkinSamples, ring: Tensor, reach: float = 0.025) -> Found:
+    """Vertices found earlier against the partner's skin as it lies now, without those that are far out.
+
+    What came out would slide back in if nothing held it. The skin is taken to be flat around its nearest vertex.
+
+    Args:
+        vertices: (2, T, V, 3) as they lie. ring: (V, R, 3) corners of the faces around each vertex.
+        reach: metres from the skin beyond which a vertex is not in danger.
+    """
+    frame, person = found.frame, found.person
+    point = vertices[person, frame, found.vertex]
+    nearest = torch.empty_like(frame)
+    for start in range(0, len(frame), 4096):
+        some = slice(start, start + 4096)
+        who, when = 1 - person[some], frame[some]
+        coarse = vertices[who[:, None], when[:, None], samples.vertex]
+        sample = (coarse - point[some, None]).square().sum(-1).argmin(1)
+        around = samples.around[sample]
+        fine = vertices[who[:, None], when[:, None], around]
+        best = (fine - point[some, None]).square().sum(-1).argmin(1)
+        nearest[some] = around[torch.arange(len(best), device=best.device), best]
+    a, b, c = vertices[(1 - person)[:, None, None], frame[:, None, None], ring[nearest]].unbind(-2)
+    normal = normalize(torch.linalg.cross(b - a, c - a).sum(1), dim=-1)
+    away = point - vertices[1 - person, frame, nearest]
+    height = (away * normal).sum(-1)
+    one = torch.zeros_like(found.barycentric)
+    one[:, 0] = 1.0
+    current = Found(frame, person, found.vertex, nearest[:, None].expand(-1, 3), one, -height, normal)
+    # What lies deeper than it is far from the nearest vertex is not there at all: the plane is the wrong one.
+    return current.take((away.norm(dim=-1) < reach) & (height > -0.005))
+
+
+def representatives(inside: Inside, part: Tensor) -> Tensor:
+    """Indices (n,) of vertices that stand for all that are inside: of each part of each person in each frame the
+    deepest and others at even steps of depth."""
+    key = (inside.frame * 2 + inside.person) * JOINTS + part[inside.vertex]
+    order = torch.argsort(inside.depth.detach(), descending=True, stable=True)
+    order = order[torch.argsort(key[order], stable=True)]
+    _, cluster, counts = torch.unique_consecutive(key[order], return_inverse=True, return_counts=True)
+    first = counts.cumsum(0) - counts
+    rank = torch.arange(len(order), device=order.device) - first[cluster]
+    stride = torch.div(counts[cluster] + _A_CLUSTER - 1, _A_CLUSTER, rounding_mode="floor")
+    return order[rank % stride == 0]
+
+
+def fair_shares(found: Found, part: Tensor) -> Tensor:
+    """(N,) weights: one deep contact has many vertices inside, and every part in contact counts about once."""
+    key = (found.frame * 2 + found.person) * JOINTS + part[found.vertex]
+    _, cluster, counts = torch.unique(key, return_inverse=True, return_counts=True)
+    return 1.0 / counts[cluster].float().clamp(min=4)
+
+
+def side_by_side(
+    inside: Inside, index: Tensor, part: Tensor, middles: Tensor, points: Tensor, frames: int, span: int = 17
+) -> Tensor:
+    """Unit directions (n, 3) from the middle of the partner's limb to the middle of one's own, steady over time.
+
+    Args:
+        index: (n,) which of ``inside``. middles: (2, T, S, 3) centres of both people's spheres. points: (n, 3) the
+            vertices. span: frames over which a limb is expected to stay on one side.
+    """
+    person, frame = inside.person[index], inside.frame[index]
+    out = []
+    for start in range(0, len(index), 4096):
+        some = slice(start, start + 4096)
+        ends = []
+        for whose in (person[some], 1 - person[some]):
+            near = middles[whose, frame[some]]
+            nearest = (near - points[some, None]).square().sum(-1).argmin(1)
+            ends.append(near[torch.arange(len(nearest), device=near.device), nearest])
+        out.append(normalize(ends[0] - ends[1], dim=-1))
+    each = torch.cat(out) if out else points.new_zeros(0, 3)
+    key = person * JOINTS + part[inside.vertex[index]]
+    total = points.new_zeros(2 * JOINTS * frames, 3).index_add(0, key * frames + frame, each)
+    total = total.reshape(2 * JOINTS, frames, 3).mT
+    total = torch.nn.functional.avg_pool1d(total, span, 1, span // 2, count_include_pad=False).mT
+    return normalize(total[key, frame], dim=-1)
+
+
+def _packed(frame: Tensor, importance: Tensor, frames: int, most: int) -> tuple[Tensor, Tensor, int]:
+    """Of N items, the ``most`` important of every frame: their indices, their column in it, and the columns in all."""
+    order = torch.argsort(importance, descending=True, stable=True)
+    order = order[torch.argsort(frame[order], stable=True)]
+    counts = torch.bincount(frame, minlength=frames)
+    column = torch.arange(len(order), device=frame.device) - (counts.cumsum(0) - counts)[frame[order]]
+    kept = column < most
+    return order[kept], column[kept], int(counts.clamp(max=most).max()) if len(frame) else 0
+
+
+def _spread(value: Tensor, frame: Tensor, column: Tensor, frames: int, columns: int) -> Tensor:
+    out = value.new_zeros(frames, columns, *value.shape[1:])
+    out[frame, column] = value
+    return out
+
+
+def springs(
+    found: Found, push: Tensor, ride: RideMap, places: Tensor, part: Tensor, skeleton: Skeleton,
+    margin: float = 0.002, spread: float = 0.004, knee: float = 0.01, most: int = 128,
+) -> Pairs | None:  # fmt: skip
+    """What pushes found vertices out of the partner.
+
+    Args:
+        push: (T,) weight in each frame. places: (2, V, 3) or (2, T, V, 3) rest vertices. skeleton: as the vertices
+            were found. margin: metres by which they are to be outside.
+    """
+    frames = len(push)
+    if not len(found):
+        return None
+    index, column, columns = _packed(found.frame, found.depth, frames, most)
+    found = found.take(index)
+    frame, person = found.frame, found.person
+
+    def place(who: Tensor, vertex: Tensor) -> Tensor:
+        return places[who, vertex] if places.ndim == 3 else places[who, frame, vertex]
+
+    vertex = ride.vertices(found.vertex, place(person, found.vertex))
+    corner = found.corner
+    parts = [ride.vertices(corner[:, i], place(1 - person, corner[:, i])) for i in range(3)]
+    share = found.barycentric.unbind(1)
+    surface = Riders(
+        torch.stack([one.moments * w[:, None, None] for one, w in zip(parts, share, strict=True)]).sum(0),
+        torch.stack([one.masses * w[:, None] for one, w in zip(parts, share, strict=True)]).sum(0),
+    )
+    swap = person == 1
+    first = Riders(torch.where(swap[:, None, None], surface.moments, vertex.moments),
+                   torch.where(swap[:, None], surface.masses, vertex.masses))  # fmt: skip
+    second = Riders(torch.where(swap[:, None, None], vertex.moments, surface.moments),
+                    torch.where(swap[:, None], vertex.masses, surface.masses))  # fmt: skip
+    axis = torch.where(swap[:, None], -found.direction, found.direction)
+    # The way out turns with the partner's part.
+    bone = part[corner[:, 0]]
+    turned = skeleton.rotations[1 - person, frame, bone]
+    axis = (turned.mT @ axis[..., None])[..., 0]
+    at = (frame, column, frames, columns)
+    weight = fair_shares(found, part) * push[frame] * (30 / spread**2)
+    return Pairs(
+        Riders(_spread(first.moments, *at), _spread(first.masses, *at)),
+        Riders(_spread(second.moments, *at), _spread(second.masses, *at)),
+        _spread(axis, *at),
+        _spread(bone + JOINTS * (1 - person), *at),
+        torch.full((frames, columns), margin, device=frame.device),
+        _spread(weight, *at),
+        torch.ones(frames, columns, dtype=torch.bool, device=frame.device),
+        False,
+        knee,
+    )
+
+
+@dataclass
+class Place:
+    """What ``contacts`` and ``kept_apart`` need of the bodies as they stand.
+
+    Attributes:
+        ride: the body's. rest: (2, V, 3) or (2, T, V, 3) rest vertices. part: (V,). skeleton: posed.
+        near: the nearest places. normals: (2, T, 24, C, 3) of them, from the partner's skin outwards.
+    """
+
+    ride: RideMap
+    rest: Tensor
+    part: Tensor
+    skeleton: Skeleton
+    near: NearParts
+    normals: Tensor
+
+    def pairs(self, there: Tensor, weight: Tensor, goal: Tensor, most: int, aside: float) -> Pairs | None:
+        """Pairs of the places ``there`` (2, T, 24, C) with weight and goal (2, T, 24); ``aside`` of the weight acts
+        across the normal, and makes it a pull."""
+        near, frames = self.near, self.near.own.shape[1]
+        person, frame, own_part, _ = torch.nonzero(there, as_tuple=True)
+        if not len(person):
+            return None
+        count = there.sum(-1)[person, frame, own_part].float()
+        each = weight[person, frame, own_part] / count
+        index, column, columns = _packed(frame, each, frames, most)
+        own, other, normal = near.own[there][index], near.other[there][index], self.normals[there][index]
+        gap = goal[person, frame, own_part][index]
+        person, frame, each = person[index], frame[index], each[index]
+        first, second = torch.where(person == 0, own, other), torch.where(person == 0, other, own)
+        at = (frame, column, frames, columns)
+        copies = 3 if aside else 1
+        riders = []
+        for who, vertex in ((0, first), (1, second)):
+            rest = self.rest[who, vertex] if self.rest.ndim == 3 else self.rest[who, frame, vertex]
+            one = self.ride.vertices(vertex, rest)
+            riders.append(
+                Riders(_spread(one.moments, *at).repeat(1, copies, 1, 1), _spread(one.masses, *at).repeat(1, copies, 1))
+            )
+        away = torch.where((person == 0)[:, None], normal, -normal)
+        helper = torch.eye(3, device=away.device)[away.abs().argmin(1)]
+        across = normalize(torch.linalg.cross(away, helper), dim=-1)
+        axes = (away, across, torch.linalg.cross(away, across))[:copies]
+        bone = self.part[second]
+        turned = self.skeleton.rotations[1, frame, bone].mT
+        packed, height = _spread(each, *at), _spread(gap, *at)
+        firm = torch.ones_like(height, dtype=torch.bool)
+        return Pairs(
+            riders[0],
+            riders[1],
+            torch.cat([_spread((turned @ axis[..., None])[..., 0], *at) for axis in axes], 1),
+            _spread(bone + JOINTS, *at).repeat(1, copies),
+            height.repeat(1, copies),
+            torch.cat((packed, *[aside * packed] * (copies - 1)), 1),
+            torch.cat((firm, *[~firm] * (copies - 1)), 1),
+            copies > 1,
+            0.03,
+        )
+
+
+def contacts(place: Place, belief: Tensor, reach: float, most: int = 48, spread: float = 0.006) -> Pairs | None:
+    """What draws parts that should touch to the partner's skin: firmly along its normal, a tenth of that across.
+
+    Args:
+        belief: (2, T, 24) that a part touches, 0 where it should not be drawn.
+        reach: metres beyond which a part is left where it is: evidence and motion disagree too much.
+    """
+    there = (place.near.distance < reach) & (belief > 0)[..., None]
+    return place.pairs(there, belief / spread**2, implied_distance(belief), most, 0.1)
+
+
+def kept_apart(place: Place, unlikely: Tensor, most: int = 48, spread: float = 0.006) -> Pairs | None:
+    """What keeps parts that should not touch from doing so by chance.
+
+    Args:
+        unlikely: (2, T, 24) weight of the belief that a part does not touch.
+    """
+    there = (place.near.distance < _APART) & (unlikely > 0)[..., None]
+    there[..., 1:] = False  # the nearest place says it all
+    return place.pairs(there, unlikely / spread**2, torch.full_like(unlikely, _APART), most, 0.0)
+
+
+def implied_distance(probability: Tensor) -> Tensor:
+    """Metres between skins that a probability of touch speaks of (``contact_probability`` turned round), 3 to 12 mm."""
+    odds = torch.logit(probability.clamp(0.01, 0.99))
+    return (0.02 - 0.004 * odds).clamp(0.003, 0.012)

@@ -1,0 +1,468 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Every term of the refinement, as weighted residuals with their slopes.
+
+A term adds to the ``System`` and gives its energy: the sum over person-frames of squared residuals in units of how
+far each may plausibly be off. Robust terms are weighted by the slope of their loss at the residual (iteratively
+reweighted least squares), so the gradient is exact. Metres, radians, world axes with z up and the floor at z = 0.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import roma
+import torch
+from torch import Tensor
+from torch.nn.functional import normalize
+
+from closeint_core.body.torch_body import Skeleton, TorchBody
+from closeint_core.clip import InteractionClip
+from closeint_core.physics import energies
+from closeint_core.physics.balance import body_masses, outside_of_support
+from closeint_core.physics.riders import JOINTS, STATE, RideMap, Riders, along, arms, jacobian, parts_of
+from closeint_core.physics.spheres import BodySpheres, sole_vertices
+from closeint_core.physics.system import System, differences
+
+# How far, in radians, a joint is moved as readily as any other: limbs before the spine, the root last.
+REACH = torch.tensor(
+    [0.10, .25, .25, .10, .3, .3, .10, .2, .2, .10, .10, .10, .12, .15, .15, .15, .35, .35, .4, .4, .25, .25, .1, .1]
+)  # fmt: skip
+_SPHERE_ROWS = 48  # overlapping spheres looked after in a frame, the deepest first
+_SOLE = 0.003  # metres over which the lowest of a foot's points is told
+_SOFT = 0.0015  # metres over which one-sided terms begin
+
+
+@dataclass
+class Weights:
+    """Weights of the terms, all near one.
+
+    Attributes:
+        push: springs. contact: what draws parts together. spacing: spheres of the two people.
+        The others are named after their terms.
+    """
+
+    push: float = 1.0
+    contact: float = 1.0
+    spacing: float = 1.0
+    keep: float = 6.0
+    place: float = 1.0
+    seen: float = 0.7
+    outlier: float = 0.1
+    smooth: float = 0.3
+    jerk: float = 0.05
+    ground: float = 3.0
+    skate: float = 1.0
+    itself: float = 0.5
+    balance: float = 0.1
+
+
+@dataclass
+class Pairs:
+    """Up to K pairs of points in every frame, one of either person: riders (T, K) of both, of person 0 and 1.
+
+    Attributes:
+        axis: (T, K, 3) unit direction in the axes of a joint of a person, along which person 0's point is to be seen
+            from person 1's. joint: (T, K) that joint, plus 24 for person 1.
+        goal: (T, K) metres along the axis. pull: the pair is drawn to between 2 mm and the goal where it is ``firm``
+            (T, K), elsewhere to zero; else it is only pushed apart to the goal.
+        weight: (T, K), 0 where there is no pair. knee: metres beyond which the energy grows linearly.
+    """
+
+    first: Riders
+    second: Riders
+    axis: Tensor
+    joint: Tensor
+    goal: Tensor
+    weight: Tensor
+    firm: Tensor
+    pull: bool
+    knee: float
+
+
+class PairTerms:
+    """What is known of a window of frames, ready to be evaluated at any state.
+
+    Args:
+        body: on the device on which all is computed. clip: the window as it came; its evidence.
+        spheres: of the body, if two people are to be kept apart.
+    """
+
+    def __init__(self, body: TorchBody, clip: InteractionClip, spheres: BodySpheres | None) -> None:
+        device = body.template.device
+        self.body, self.people, self.frames, self.device = body, clip.people, clip.frames, device
+
+        def tensor(array: object) -> Tensor:
+            return torch.as_tensor(array, dtype=torch.float32, device=device)
+
+        self.betas = tensor(clip.betas)
+        self.old_rotations = roma.rotvec_to_rotmat(tensor(clip.poses))
+        self.old_transl = tensor(clip.transl)
+        self.map = RideMap(body)
+        self.rest = body.rest_vertices(self.betas)  # (P, V, 3)
+        data = body.data
+        self._halpe = body.points("halpe")
+        self.keypoints = self.map.combined(tensor(data.halpe_regressor), self.rest, body.weights)
+        self.masses = self.map.combined(tensor(body_masses(data)), self.rest, body.weights)
+        joint = torch.eye(JOINTS, device=device)
+        # Joints ride on their parents; the root does on itself.
+        self.joint_mass = self.map.below.T  # (24 points, 24 joints): 1 where turning the joint moves the point
+        self.eye = joint
+        self.reach = REACH.to(device)
+        self.rate = 30.0 / clip.fps
+        skeleton = body.skeleton(self.old_rotations, self.betas[:, None], self.old_transl)
+        self._gather(clip, skeleton, tensor)
+        self.spheres: Riders | None = None
+        if spheres is not None:
+            self._place_spheres(spheres, tensor)
+
+    def _gather(self, clip: InteractionClip, skeleton: Skeleton, tensor) -> None:  # type: ignore[no-untyped-def]
+        observed = tensor(clip.keypoints2d)
+        seen = observed.isfinite().all(-1)
+        self.confidence = torch.where(seen, observed[..., 2].nan_to_num(0).clamp(0, 1), torch.zeros_like(seen.float()))
+        self.observed = observed[..., :2].nan_to_num(0)
+        self.camera = [tensor(x) for x in (clip.camera_K, clip.camera_R, clip.camera_t)]
+        depth = (skeleton.joints[:, :, :1] @ self.camera[1].mT + self.camera[2][:, None])[..., 2]
+        self.metres_per_pixel = (depth / self.camera[0][:, 0, 0][:, None]).clamp(min=1e-4)
+        # The direction in which a single camera knows least: along its rays.
+        self.ray = normalize(skeleton.joints[:, :, 0] + (self.camera[1].mT @ self.camera[2][..., None])[..., 0], dim=-1)
+        feet = tensor(clip.foot_contacts)
+        self.standing = torch.where(feet > 0.5, feet, torch.zeros_like(feet))  # (P, T, 2)
+        self.planted = self.standing.repeat_interleave(3, -1)
+        self.feet = energies.FOOT_POINTS.to(self.device)
+        chosen = torch.as_tensor(sole_vertices(self.body.data), device=self.device)  # (2, N)
+        flat = chosen.flatten()
+        places = self.rest[:, flat]
+        each = [self.map.vertices(flat, places[person]) for person in range(self.people)]
+        self.before = skeleton
+        self.soles = Riders(torch.stack([one.moments for one in each]), torch.stack([one.masses for one in each]))
+        over_time = Riders(self.soles.moments[:, None], self.soles.masses[:, None])
+        self.sole_before = parts_of(skeleton, over_time).sum(-2)[..., 2]
+        vectors = roma.rotmat_to_rotvec(self.old_rotations)
+        # A motion beyond the usual limits may stay there, but not go further.
+        self.low = torch.minimum(energies.LIMIT_LOW.to(self.device), vectors)
+        self.high = torch.maximum(energies.LIMIT_HIGH.to(self.device), vectors)
+
+    def _place_spheres(self, spheres: BodySpheres, tensor) -> None:  # type: ignore[no-untyped-def]
+        regressor = spheres.regressor.to(self.device)
+        self.spheres = self.map.combined(regressor, self.rest, self.body.weights)
+        self.radii = spheres.radii(self.betas.cpu()).to(self.device)
+        self.apart = spheres.strangers().to(self.device)  # (S, S) pairs of one body that may meet
+
+    # -- evaluation --------------------------------------------------------------------------------------------------
+
+    def skeleton(self, rotations: Tensor, transl: Tensor) -> Skeleton:
+        """Posed joints (P, T)."""
+        return self.body.skeleton(rotations, self.betas[:, None], transl)
+
+    def evaluate(
+        self, rotations: Tensor, transl: Tensor, weights: Weights, pairs: list[tuple[str, Pairs]]
+    ) -> tuple[dict[str, Tensor], System]:
+        """Energies (T,) of every frame, weighted, and their linearisation at a state.
+
+        Args:
+            rotations: (P, T, 24, 3, 3) local. transl: (P, T, 3). pairs: named sets of pairs.
+        """
+        system = System(self.people, self.frames, STATE, self.device)
+        skeleton = self.skeleton(rotations, transl)
+        terms: dict[str, Tensor] = {}
+        self._keep(terms, system, rotations, transl, weights)
+        self._limits(terms, system, rotations)
+        points, slopes = self._points(skeleton, self.keypoints)
+        self._reprojection(terms, system, points, slopes, weights)
+        self._ground(terms, system, skeleton, points, slopes, weights)
+        self._smooth(terms, system, skeleton, weights)
+        self._balance(terms, system, skeleton, points, weights)
+        if self.spheres is not None:
+            self._spheres(terms, system, skeleton, weights)
+        for name, one in pairs:
+            terms[name] = self._pairs(system, skeleton, one, weights.push if name == "separation" else weights.contact)
+        return terms, system
+
+    def watch_feet(self, lowest: Riders) -> None:
+        """Keep vertices (P, T, K) over the floor besides the samples of the soles: those that lie lowest now."""
+        self.lowest = lowest
+        self.lowest_before = parts_of(self.before, lowest).sum(-2)[..., 2]
+
+    def _clearance(self, before: Tensor) -> Tensor:
+        """Metres over the floor at which points are to stay: what came to lie under it leaves it for sure, what came to
+        stand on it stays as it is."""
+        return torch.where(before < -0.002, 0.002, -0.002).to(before)
+
+    lowest: Riders | None = None
+    """(P, T, K) vertices of the feet that were lowest when the skins were last looked at."""
+
+    def _nothing(self) -> Tensor:
+        return torch.zeros(self.frames, device=self.device)
+
+    def sphere_centres(self, skeleton: Skeleton) -> Tensor:
+        """(P, T, S, 3) centres of the spheres of a posed skeleton."""
+        assert self.spheres is not None
+        each = Riders(self.spheres.moments[:, None], self.spheres.masses[:, None])
+        return parts_of(skeleton, each).sum(-2)
+
+    def _points(self, skeleton: Skeleton, riders: Riders) -> tuple[Tensor, Tensor]:
+        """Places (P, T, K, 3) of riders (P, K) and their full slopes (P, T, K, 3, 75)."""
+        each = Riders(riders.moments[:, None], riders.masses[:, None])
+        parts = parts_of(skeleton, each)
+        lever = arms(skeleton, each, parts, self.map.below)
+        return parts.sum(-2), jacobian(skeleton, lever, each.masses.sum(-1).expand(parts.shape[:-2]))
+
+    def _keep(
+        self, terms: dict[str, Tensor], system: System, rotations: Tensor, transl: Tensor, weights: Weights
+    ) -> None:
+        turn = roma.rotmat_to_rotvec(self.old_rotations.mT @ rotations)  # (P, T, 24, 3)
+        squared, slope = energies.huber_slope(turn.square().sum(-1) / self.reach**2, 2.0)
+        terms["pose"] = 0.5 * weights.keep * _by_frame(squared)
+        stiff = 0.5 * weights.keep * slope / self.reach**2
+        eye = torch.eye(3, device=self.device)
+        shift = transl - self.old_transl
+        along_ray = (shift * self.ray).sum(-1)
+        across = shift - along_ray[..., None] * self.ray
+        terms["place"] = weights.place * _by_frame(across.square().sum(-1) / 0.05**2 + along_ray.square() / 0.20**2)
+        outer = self.ray[..., :, None] * self.ray[..., None, :]
+        hold = weights.place * ((eye - outer) / 0.05**2 + outer / 0.20**2)
+        for person in range(self.people):
+            matrices = stiff[person, ..., None, None] * eye
+            system.add_small(0, matrices, stiff[person, ..., None] * turn[person], person)
+            pull = (hold[person] @ shift[person, ..., None])[..., 0]
+            system.add_small(3 * JOINTS, hold[person][:, None], pull[:, None], person)
+
+    def _limits(self, terms: dict[str, Tensor], system: System, rotations: Tensor) -> None:
+        vectors = roma.rotmat_to_rotvec(rotations)
+        over = (vectors - self.high).clamp(min=0) - (self.low - vectors).clamp(min=0)
+        over = over[..., 1:, :] / 0.08
+        terms["limits"] = _by_frame(over.square())
+        inverse = inverse_right_jacobian(vectors[..., 1:, :])
+        active = (over != 0).float()[..., None] / 0.08**2
+        matrices = inverse.mT @ (active * inverse)
+        slope = (inverse.mT @ (over / 0.08)[..., None])[..., 0]
+        for person in range(self.people):
+            system.add_small(3, matrices[person], slope[person], person)
+
+    def _reprojection(
+        self, terms: dict[str, Tensor], system: System, points: Tensor, slopes: Tensor, weights: Weights
+    ) -> None:
+        K, R, t = self.camera
+        view = points @ R.mT + t[:, None]
+        depth = view[..., 2:].clamp(min=0.05)
+        focal = torch.stack([K[:, 0, 0], K[:, 1, 1]], -1)[:, None]
+        pixels = view[..., :2] / depth * focal + K[:, None, :2, 2]
+        scale = self.metres_per_pixel[..., None]
+        error = (pixels - self.observed) * scale
+        value, slope = energies.geman_mcclure_slope(error.square().sum(-1), weights.outlier)
+        weight = weights.seen * self.confidence / 0.02**2
+        terms["reprojection"] = _by_frame(weight * value)
+        # d pixel / d view, then to the world.
+        gradient = torch.zeros(*view.shape[:-1], 2, 3, device=self.device)
+        gradient[..., 0, 0] = gradient[..., 1, 1] = 1.0
+        gradient[..., :, 2] = -view[..., :2] / depth
+        gradient = gradient / depth[..., None] * (focal * scale)[..., None]
+        gradient = gradient @ R[:, None]
+        rows = (gradient @ slopes).flatten(2, 3)  # (P, T, K * 2, 75)
+        weight = (weight * slope).repeat_interleave(2, -1)
+        for person in range(self.people):
+            system.add_rows(rows[person], error[person].flatten(1), weight[person], person)
+
+    def _ground(
+        self,
+        terms: dict[str, Tensor],
+        system: System,
+        skeleton: Skeleton,
+        points: Tensor,
+        slopes: Tensor,
+        weights: Weights,
+    ) -> None:
+        soles, moved = self._points(skeleton, self.soles)  # (P, T, 2 * N, 3), left then right
+        height = soles[..., 2]
+        rows = moved[..., 2, :]
+        sink, steep = one_sided(height, self._clearance(self.sole_before), _SOFT)
+        weight = torch.full_like(sink, weights.ground / 0.003**2)
+        terms["sink"] = _by_frame(weight * sink.square())
+        # Planted feet reach the floor with their lowest point; the heel of a step may be up.
+        grouped = height.unflatten(-1, (2, -1))
+        share = torch.softmax(-grouped / _SOLE, -1)
+        lowest = (share * grouped).sum(-1)
+        up = (lowest - 0.004).clamp(min=0)
+        stand_weight = weights.ground * self.standing / 0.01**2
+        terms["stand"] = _by_frame(stand_weight * up.square())
+        stand_rows = (share[..., None] * rows.unflatten(2, (2, -1))).sum(3)
+        for person in range(self.people):
+            system.add_rows(-steep[person, ..., None] * rows[person], sink[person], weight[person], person)
+            system.add_rows(stand_rows[person], up[person], stand_weight[person], person)
+        if self.lowest is not None:
+            for person in range(self.people):
+                rider = Riders(self.lowest.moments[person], self.lowest.masses[person])
+                up_axis = torch.zeros(*rider.masses.shape[:-1], 3, device=self.device)
+                up_axis[..., 2] = 1.0
+                places, lifted = along(_one(skeleton, person), rider, self.map.below, up_axis)
+                sink, steep = one_sided(places[..., 2], self._clearance(self.lowest_before[person]), _SOFT)
+                weight = torch.full_like(sink, weights.ground / 0.003**2)
+                terms["sink"] = terms["sink"] + (weight * sink.square()).sum(-1)
+                system.add_rows(-steep[..., None] * lifted, sink, weight, person)
+        feet, moved = points[:, :, self.feet], slopes[:, :, self.feet]
+        if self.frames < 2:
+            terms["skate"] = self._nothing()
+            return
+        both = torch.minimum(self.planted[:, 1:], self.planted[:, :-1])
+        spread = 0.003 * self.rate
+        step = differences(feet[..., :2].flatten(2), 1).unflatten(-1, (6, 2))
+        value, slope = energies.huber_slope(step.square().sum(-1), 3 * spread)
+        terms["skate"] = weights.skate * 0.5 / spread**2 * _spread_over(both * value, 1)
+        weight = weights.skate * 0.5 * both * slope / spread**2
+        system.add_over_time(
+            moved[..., :2, :].flatten(2, 3), step.flatten(2), weight.repeat_interleave(2, -1), 1
+        )  # fmt: skip
+
+    def _smooth(self, terms: dict[str, Tensor], system: System, skeleton: Skeleton, weights: Weights) -> None:
+        joints = skeleton.joints
+        lever = (joints[..., :, None, :] - joints[..., None, :, :]) * self.joint_mass[..., None]
+        slopes = jacobian(skeleton, lever, torch.ones(joints.shape[:-1], device=self.device)).flatten(2, 3)
+        flat = joints.flatten(2)
+        for name, order, spread, factor in (
+            ("smooth", 2, 0.012 * self.rate**2, weights.smooth),
+            ("jerk", 3, 0.012 * self.rate**3, weights.jerk),
+        ):
+            if self.frames <= order:
+                terms[name] = self._nothing()
+                continue
+            change = differences(flat, order)
+            value, slope = energies.huber_slope(change.unflatten(-1, (JOINTS, 3)).square().sum(-1), 3 * spread)
+            terms[name] = factor / spread**2 * _spread_over(value, order)
+            system.add_over_time(slopes, change, (factor / spread**2 * slope).repeat_interleave(3, -1), order)
+
+    def _balance(
+        self, terms: dict[str, Tensor], system: System, skeleton: Skeleton, points: Tensor, weights: Weights
+    ) -> None:
+        """The centre of mass over the feet; people who hold on to each other stand on all of their feet."""
+        if not weights.balance:
+            return
+        centre, slopes = self._points(skeleton, self.masses)
+        out, joined, trust = outside_of_support(centre[:, :, 0], points[:, :, self.feet], self.planted, self.leaning)
+        spread = 0.05
+        factor = weights.balance / spread**2
+        terms["balance"] = factor * _by_frame(trust * out.square().sum(-1))
+        rows = slopes[:, :, 0, :2]  # (P, T, 2, 75)
+        for person in range(self.people):
+            alone = trust[person, :, None].expand(-1, 2) * factor
+            if self.people == 1:
+                system.add_rows(rows[0], out[0], alone, 0)
+                continue
+            both = torch.cat(
+                [rows[who] * torch.where(joined, 0.5, float(who == person))[:, None, None] for who in (0, 1)], -1
+            )
+            system.add_rows(both, out[person], alone)
+
+    leaning: Tensor | None = None
+    """(T,) bool, the two hold on to each other; None if there is one person."""
+
+    def _spheres(self, terms: dict[str, Tensor], system: System, skeleton: Skeleton, weights: Weights) -> None:
+        assert self.spheres is not None
+        centres = self.sphere_centres(skeleton)
+        terms["itself"] = self._nothing()
+        for person in range(self.people):
+            found = self._overlapping(centres[person], centres[person], person, person, self.apart)
+            if found is not None:
+                a, b, depth = found
+                rider = self.spheres.of(torch.as_tensor(person), a) - self.spheres.of(torch.as_tensor(person), b)
+                apart = torch.gather(centres[person], 1, a[..., None].expand(-1, -1, 3)) - torch.gather(
+                    centres[person], 1, b[..., None].expand(-1, -1, 3)
+                )
+                frame = _one(skeleton, person)
+                _, rows = along(frame, rider, self.map.below, normalize(apart, dim=-1))
+                weight = torch.full_like(depth, weights.itself / 0.01**2)
+                terms["itself"] = terms["itself"] + (weight * depth.square()).sum(-1)
+                system.add_rows(-rows, depth, weight, person)
+        if self.people < 2:
+            return
+        terms["overlap"] = self._nothing()
+        found = self._overlapping(centres[0], centres[1], 0, 1, None)
+        if found is None or not weights.spacing:
+            return
+        a, b, depth = found
+        place = [torch.gather(centres[who], 1, index[..., None].expand(-1, -1, 3)) for who, index in ((0, a), (1, b))]
+        direction = normalize(place[0] - place[1], dim=-1)
+        sides = []
+        for who, index in ((0, a), (1, b)):
+            rider = self.spheres.of(torch.as_tensor(who), index)
+            sides.append(along(_one(skeleton, who), rider, self.map.below, direction)[1])
+        weight = torch.full_like(depth, 2.0 * weights.spacing / 0.01**2)  # both persons' frames
+        terms["overlap"] = (weight * depth.square()).sum(-1)
+        system.add_rows(torch.cat((-sides[0], sides[1]), -1), depth, weight)
+
+    def _overlapping(
+        self, mine: Tensor, theirs: Tensor, who: int, whom: int, allowed: Tensor | None
+    ) -> tuple[Tensor, Tensor, Tensor] | None:
+        """The deepest overlaps of spheres (T, S, 3): their indices (T, K) and depths; None if there is none."""
+        depth = self.radii[who][:, None] + self.radii[whom] - torch.cdist(mine, theirs)
+        if allowed is not None:
+            depth = torch.where(allowed, depth + 0.01, torch.zeros_like(depth))  # spheres are thinner than limbs
+        depth = depth.clamp(min=0).flatten(1)
+        count = int((depth > 0).sum(1).max())
+        if not count:
+            return None
+        value, index = depth.topk(min(count, _SPHERE_ROWS), dim=1)
+        size = theirs.shape[1]
+        return index // size, index % size, value
+
+    def _pairs(self, system: System, skeleton: Skeleton, pairs: Pairs, push: float) -> Tensor:
+        frame = torch.arange(self.frames, device=self.device)[:, None]
+        turned = skeleton.rotations[pairs.joint // JOINTS, frame, pairs.joint % JOINTS]
+        fixed = (turned @ pairs.axis[..., None])[..., 0]
+        places = [parts_of(_one(skeleton, who), rider).sum(-2) for who, rider in ((0, pairs.first), (1, pairs.second))]
+        height = ((places[0] - places[1]) * fixed).sum(-1)
+        rows = torch.cat(
+            (
+                along(_one(skeleton, 0), pairs.first, self.map.below, fixed)[1],
+                -along(_one(skeleton, 1), pairs.second, self.map.below, fixed)[1],
+            ),
+            -1,
+        )
+        if pairs.pull:
+            miss = height - torch.minimum(height.clamp(min=0.002), pairs.goal.clamp(min=0.002))
+            miss = torch.where(pairs.firm, miss, height)
+        else:
+            miss, steep = one_sided(height, pairs.goal, _SOFT)
+            rows = -steep[..., None] * rows
+        value, slope = energies.huber_slope(miss.square(), pairs.knee)
+        system.add_rows(rows, miss, push * pairs.weight * slope)
+        return push * (pairs.weight * value).sum(-1)
+
+
+def one_sided(height: Tensor, goal: Tensor | float, soft: float) -> tuple[Tensor, Tensor]:
+    """By how much heights fall short of a goal, going to zero smoothly over ``soft``, and its slope by the shortfall.
+
+    What is just above its goal has a curvature already, so a step does not run into what was not there before.
+    """
+    short = goal - height
+    root = (short.square() + soft**2).sqrt()
+    return 0.5 * (short + root), 0.5 * (1 + short / root)
+
+
+def _by_frame(values: Tensor) -> Tensor:
+    """(T,) sums of (P, T, ...)."""
+    return values.flatten(2).sum((0, 2)) if values.ndim > 2 else values.sum(0)
+
+
+def _spread_over(values: Tensor, order: int) -> Tensor:
+    """(T,) sums of differences (P, T - order, ...), each at its middle frame."""
+    each = _by_frame(values)
+    return torch.nn.functional.pad(each, ((order + 1) // 2, order // 2))
+
+
+def _one(skeleton: Skeleton, person: int) -> Skeleton:
+    return Skeleton(skeleton.joints[person], skeleton.rotations[person], skeleton.offsets[person], None)
+
+
+def inverse_right_jacobian(vectors: Tensor) -> Tensor:
+    """(..., 3, 3) change of rotation vectors (..., 3) by a small turn in the rotated axes.
+
+    J^-1 = I + [v]/2 + (1/t^2 - (1 + cos t) / (2 t sin t)) [v]^2, t = |v| (Sola et al., "A micro Lie theory", 2018).
+    """
+    angle = vectors.norm(dim=-1).clamp(1e-3, 3.1)
+    factor = 1 / angle**2 - (1 + torch.cos(angle)) / (2 * angle * torch.sin(angle))
+    cross = torch.zeros(*vectors.shape[:-1], 3, 3, device=vectors.device)
+    x, y, z = vectors.unbind(-1)
+    cross[..., 0, 1], cross[..., 0, 2], cross[..., 1, 2] = -z, y, -x
+    cross = cross - cross.mT
+    eye = torch.eye(3, device=vectors.device)
+    return eye + 0.5 * cross + factor[..., None, None] * (cross @ cross)

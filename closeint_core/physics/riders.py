@@ -1,0 +1,94 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Points that ride on joints, and how they move when joints turn: the Jacobians of skinning in closed form.
+
+A point of the skin, a keypoint, a sphere's centre, the centre of mass, and the difference of two such points are all
+sum_j R_j m_j + s_j o_j, with R and o the joints' posed rotations and offsets (``Skeleton``), m (3,) a moment and s a
+mass for each joint. Turning joint a by a small world rotation omega moves it by omega x v_a, where
+v_a = sum over a's descendants j of (R_j m_j + s_j o_j) - s_j p_a with p_a the joint's place. Here every joint turns
+in its own axes, R_a -> R_a exp(delta), so omega = R_a delta.
+"""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import torch
+from torch import Tensor
+
+from closeint_core.body.torch_body import Skeleton, TorchBody
+
+JOINTS = 24
+STATE = 3 * JOINTS + 3
+"""Numbers that a person's frame is changed by: three for every joint, three for the place."""
+
+
+class Riders(NamedTuple):
+    """Points (...,): ``moments`` (..., 24, 3) and ``masses`` (..., 24)."""
+
+    moments: Tensor
+    masses: Tensor
+
+    def of(self, *index: Tensor) -> Riders:
+        """Those at an index of the leading axes."""
+        return Riders(self.moments[index], self.masses[index])
+
+    def __sub__(self, other: Riders) -> Riders:
+        return Riders(self.moments - other.moments, self.masses - other.masses)
+
+
+class RideMap:
+    """What makes riders of a body's vertices, on the body's device."""
+
+    def __init__(self, body: TorchBody) -> None:
+        device = body.template.device
+        self.joints = torch.as_tensor(body.data.skin_joints, dtype=torch.long, device=device)
+        self.weights = torch.as_tensor(body.data.skin_weights, dtype=torch.float32, device=device)
+        below = torch.eye(JOINTS, dtype=torch.bool)
+        for joint in range(JOINTS - 1, 0, -1):  # children have greater numbers than their parents
+            below[body.parents[joint]] |= below[joint]
+        self.below = below.float().to(device)
+        """(24, 24), 1 where the second joint is the first or hangs on it."""
+
+    def vertices(self, vertex: Tensor, place: Tensor) -> Riders:
+        """Riders (N,) of vertices (N,) that lie at ``place`` (N, 3) in the rest pose (with correctives, if any)."""
+        joints, weights = self.joints[vertex], self.weights[vertex]
+        masses = weights.new_zeros(len(vertex), JOINTS).scatter_add_(1, joints, weights)
+        return Riders(masses[..., None] * place[:, None], masses)
+
+    def combined(self, regressor: Tensor, rest: Tensor, weights: Tensor) -> Riders:
+        """Riders (..., K) that are combinations (K, V) of vertices at rest (..., V, 3), skinned by weights (V, 24)."""
+        used = (regressor != 0).any(0)
+        mass = regressor[:, used, None] * weights[used]  # (K, v, 24)
+        moments = torch.einsum("kvj,...vc->...kjc", mass, rest[..., used, :])
+        return Riders(moments, mass.sum(1).expand(*moments.shape[:-2], JOINTS))
+
+
+def parts_of(skeleton: Skeleton, riders: Riders) -> Tensor:
+    """(..., K, 24, 3), what each joint contributes to riders (..., K) of a posed skeleton (...)."""
+    turned = torch.einsum("...jab,...kjb->...kja", skeleton.rotations, riders.moments)
+    return turned + riders.masses[..., None] * skeleton.offsets[..., None, :, :]
+
+
+def arms(skeleton: Skeleton, riders: Riders, parts: Tensor, below: Tensor) -> Tensor:
+    """(..., K, 24, 3), the v_a of every joint."""
+    total = torch.einsum("aj,...kjc->...kac", below, parts)
+    mass = riders.masses @ below.T
+    return total - mass[..., None] * skeleton.joints[..., None, :, :]
+
+
+def along(skeleton: Skeleton, riders: Riders, below: Tensor, direction: Tensor) -> tuple[Tensor, Tensor]:
+    """Places (..., K, 3) of riders, and the slope (..., K, 75) of their components along ``direction`` (..., K, 3)."""
+    parts = parts_of(skeleton, riders)
+    lever = torch.linalg.cross(arms(skeleton, riders, parts, below), direction[..., None, :].expand_as(parts), dim=-1)
+    turned = torch.einsum("...jab,...kja->...kjb", skeleton.rotations, lever)
+    placed = riders.masses.sum(-1, keepdim=True) * direction
+    return parts.sum(-2), torch.cat((turned.flatten(-2), placed), -1)
+
+
+def jacobian(skeleton: Skeleton, lever: Tensor, mass: Tensor) -> Tensor:
+    """(..., K, 3, 75), the full slope of points with levers v_a (..., K, 24, 3) and total masses (..., K)."""
+    axes = skeleton.rotations.mT[..., None, :, :, :]  # (..., 1, 24, b, i): the joints' axes in the world
+    turned = torch.linalg.cross(axes, lever[..., None, :].expand(*lever.shape[:-1], 3, 3), dim=-1)
+    turned = turned.movedim(-1, -3).flatten(-2)  # (..., K, i, 24 * b)
+    eye = torch.eye(3, device=lever.device) * mass[..., None, None]
+    return torch.cat((turned, eye.expand(*turned.shape[:-1], 3)), -1)

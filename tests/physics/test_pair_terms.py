@@ -1,0 +1,123 @@
+# SPDX-License-Identifier: Apache-2.0
+from __future__ import annotations
+
+from dataclasses import fields
+
+import numpy as np
+import pytest
+import roma
+import torch
+
+from closeint_core.body.data import load_body
+from closeint_core.body.torch_body import TorchBody
+from closeint_core.clip import InteractionClip
+from closeint_core.physics.pair_terms import PairTerms, Weights, inverse_right_jacobian
+from closeint_core.physics.refinement import neighbours
+from closeint_core.physics.riders import STATE
+from closeint_core.physics.spheres import spheres_of
+from closeint_core.physics.system import System, differences, spread_back
+
+BODY = TorchBody(load_body())
+FRAMES = 5
+
+
+def near_pair() -> InteractionClip:
+    """Two people beside each other in random poses, feet about the floor, with keypoints (synthetic)."""
+    rng = np.random.default_rng(3)
+    poses = 0.2 * rng.standard_normal((2, 1, 24, 3)) + 0.02 * rng.standard_normal((2, FRAMES, 24, 3))
+    poses[:, :, 0] = [1.2, 1.2, 1.2]
+    transl = np.zeros((2, FRAMES, 3))
+    transl[1, :, 1] = 0.25
+    transl[..., 2] = 0.93
+    clip = InteractionClip(
+        poses=poses, transl=transl, betas=np.zeros((2, 10)), body=BODY.data.name, fps=30.0,
+        image_size=np.array([1280, 720]), camera_K=np.array([[[1000.0, 0, 640], [0, 1000, 360], [0, 0, 1]]]),
+        camera_R=np.array([[[1.0, 0, 0], [0, 0, -1], [0, 1, 0]]]), camera_t=np.array([[0.0, 0.9, 4.0]]),
+        keypoints2d=np.concatenate([rng.uniform(250, 600, (2, FRAMES, 26, 2)), np.ones((2, FRAMES, 26, 1))], -1),
+        visible=np.ones((2, FRAMES), bool), contacts=np.zeros((2, FRAMES, 24)), foot_contacts=np.ones((2, FRAMES, 2)),
+    )  # fmt: skip
+    return clip.validate()
+
+
+@pytest.fixture(scope="module")
+def terms() -> PairTerms:
+    made = PairTerms(BODY, near_pair(), spheres_of(BODY))
+    made.leaning = torch.ones(FRAMES, dtype=torch.bool)
+    return made
+
+
+@pytest.mark.parametrize("name", ["keep", "place", "seen", "smooth", "jerk", "ground", "skate", "balance", "spacing"])
+def test_slopes_are_those_of_the_energies(terms, name):
+    nothing = {field.name: 0.0 for field in fields(Weights)} | {"outlier": 0.1}
+    weights = Weights(**{**nothing, name: 1.0})
+    generator = torch.Generator().manual_seed(0)
+    rotations = terms.old_rotations @ roma.rotvec_to_rotmat(
+        0.05 * torch.randn(2, FRAMES, 24, 3, generator=generator)
+    )  # fmt: skip
+    transl = terms.old_transl + 0.02 * torch.randn(2, FRAMES, 3, generator=generator)
+    way = torch.randn(2, FRAMES, STATE, generator=generator)
+    way = way / way.norm()
+
+    def energy(length: float) -> float:
+        turned = rotations @ roma.rotvec_to_rotmat(length * way[..., :72].unflatten(-1, (24, 3)))
+        values, _ = terms.evaluate(turned, transl + length * way[..., 72:], weights, [])
+        return float(torch.stack(list(values.values())).double().sum())
+
+    _, system = terms.evaluate(rotations, transl, weights, [])
+    slope = 2 * float((system.slope.unflatten(1, (2, STATE)).transpose(0, 1) * way).sum())
+    assert abs(slope) > 1e-3
+    assert slope == pytest.approx((energy(4e-3) - energy(-4e-3)) / 8e-3, rel=0.03, abs=0.02)
+
+
+def test_inverse_right_jacobian_against_finite_differences():
+    vector = torch.tensor([[0.3, -1.1, 0.7], [0.0, 0.0, 0.01]], dtype=torch.float64)
+    step = torch.tensor([1e-6, -2e-6, 3e-6], dtype=torch.float64)
+    turned = roma.rotmat_to_rotvec(roma.rotvec_to_rotmat(vector) @ roma.rotvec_to_rotmat(step))
+    expected = (turned - vector).float()
+    found = (inverse_right_jacobian(vector.float()) @ step.float()[:, None])[..., 0]
+    torch.testing.assert_close(found, expected, rtol=1e-3, atol=1e-9)
+
+
+def test_system_against_a_dense_solution():
+    generator = torch.Generator().manual_seed(1)
+    people, frames, size = 2, 6, 4
+    system = System(people, frames, size, torch.device("cpu"))
+    rows, residual = torch.randn(frames, 9, 8, generator=generator), torch.randn(frames, 9, generator=generator)
+    weight = torch.rand(frames, 9, generator=generator)
+    system.add_rows(rows, residual, weight)
+    jacobian = torch.randn(people, frames, 3, size, generator=generator)
+    change, stiff = torch.randn(2, people, frames - 2, 3, generator=generator)
+    stiff = stiff.abs()
+    system.add_over_time(jacobian, change, stiff, 2)
+    unknowns = frames * people * size
+    matrix, slope = 0.1 * torch.eye(unknowns), torch.zeros(unknowns)
+    for index in range(frames):
+        part = slice(8 * index, 8 * index + 8)
+        matrix[part, part] += rows[index].T @ torch.diag(weight[index]) @ rows[index]
+        slope[part] += rows[index].T @ (weight[index] * residual[index])
+    for person in range(people):
+        for index in range(frames - 2):
+            wide = torch.zeros(3, unknowns)
+            for offset, factor in enumerate((1.0, -2.0, 1.0)):
+                start = 8 * (index + offset) + size * person
+                wide[:, start : start + size] = factor * jacobian[person, index + offset]
+            matrix += wide.T @ torch.diag(stiff[person, index]) @ wide
+            slope += wide.T @ (stiff[person, index] * change[person, index])
+    expected = -torch.linalg.solve(matrix, slope).reshape(frames, people, size)
+    torch.testing.assert_close(system.solve(0.1, 200, 1e-7), expected, rtol=1e-2, atol=2e-3)
+
+
+@pytest.mark.parametrize("order", [1, 2, 3])
+def test_spread_back_is_the_transpose_of_differences(order):
+    generator = torch.Generator().manual_seed(order)
+    x, y = torch.randn(2, 9, 3, generator=generator), torch.randn(2, 9 - order, 3, generator=generator)
+    assert float((differences(x, order) * y).sum()) == pytest.approx(float((x * spread_back(y, order)).sum()), abs=1e-4)
+
+
+def test_stuck_frames_lie_between_their_neighbours():
+    bad = np.array([1, 0, 0, 1, 1, 0, 1, 1], bool)
+    before, after, share = neighbours(bad, 5)
+    assert before.tolist() == [1, -1, -1, 2, 2, -1, 5, 5]
+    assert after.tolist() == [1, -1, -1, 5, 5, -1, 5, 5]
+    np.testing.assert_allclose(share, [0, 0, 0, 1 / 3, 2 / 3, 0, 0, 0])
+    assert (neighbours(np.ones(4, bool), 9)[0] == -1).all()
