@@ -20,7 +20,7 @@ from closeint_core.denoiser.crops import Crops
 from closeint_core.denoiser.state import PairState
 from closeint_core.errors import CloseintError
 from closeint_core.training.batches import TrainingBatch
-from closeint_core.training.recorded_source import RecordedConfig, RecordedSource, published_layout, place_people
+from closeint_core.training.recorded_source import RecordedConfig, RecordedSource, place_people, published_layout
 
 
 @pytest.fixture(scope="module")
