@@ -24,6 +24,7 @@ from closeint_core.denoiser.crops import Crops
 from closeint_core.denoiser.rotation6d import matrix_to_rows6d
 from closeint_core.denoiser.state import PairState
 from closeint_core.errors import CloseintError
+from closeint_core.reconstruction.camera import solve_translation
 from closeint_core.training.batches import TrainingBatch
 from closeint_core.training.logs import Say
 from closeint_core.training.readers.hi4d import AnnotatedSequence, read_annotations
@@ -324,7 +325,7 @@ def _person(given: dict[str, Tensor], valid: Tensor, gender: str, bodies: _Bodie
     ]
     points = torch.cat(pieces)
     crops = Crops(given["center"], given["side"], given["image_size"], given["focal"])
-    translation, placed = solve_translation(points, given["keypoints"], crops)
+    translation, placed = place_people(points, given["keypoints"], crops)
     valid = valid & placed
     if not valid.any():
         return None
@@ -351,7 +352,7 @@ def _nearest(valid: Tensor) -> Tensor:
     return found[apart.argmin(1)]
 
 
-def solve_translation(points: Tensor, keypoints: Tensor, crops: Crops) -> tuple[Tensor, Tensor]:
+def place_people(points: Tensor, keypoints: Tensor, crops: Crops) -> tuple[Tensor, Tensor]:
     """Where people stand, by least squares over their keypoints, weighted by confidence; linear, as published.
 
     Args:
@@ -361,19 +362,10 @@ def solve_translation(points: Tensor, keypoints: Tensor, crops: Crops) -> tuple[
     Returns:
         Translations (N, 3), metres, and (N,) whether there is enough to tell them by; 0 where not.
     """
-    points, keypoints = points.double(), keypoints.double()
-    rays = (keypoints[..., :2] - crops.image_size[:, None] / 2) / crops.focal[:, None, None]
-    weights = torch.nan_to_num(keypoints[..., 2]).clamp(min=0) * torch.isfinite(rays).all(-1)
-    rays = torch.nan_to_num(rays)
-    # Each keypoint says twice: x + tx = u (z + tz).
-    row_x = torch.stack([torch.ones_like(rays[..., 0]), torch.zeros_like(rays[..., 0]), -rays[..., 0]], -1)
-    row_y = torch.stack([torch.zeros_like(rays[..., 0]), torch.ones_like(rays[..., 0]), -rays[..., 1]], -1)
-    rows = torch.cat([row_x, row_y], 1)
-    sides = torch.cat([rays[..., i] * points[..., 2] - points[..., i] for i in (0, 1)], 1)
-    doubled = weights.repeat(1, 2)
-    matrix = torch.einsum("nki,nk,nkj->nij", rows, doubled, rows)
-    vector = torch.einsum("nki,nk,nk->ni", rows, doubled, sides)
-    solved, failed = torch.linalg.solve_ex(matrix, vector)
+    # In units of the focal length, every frame has the same camera. In double precision: depths are ill-conditioned.
+    rays = ((keypoints[..., :2] - crops.image_size[:, None] / 2) / crops.focal[:, None, None]).double()
+    weights = keypoints[..., 2].double().nan_to_num().clamp(min=0) * torch.isfinite(rays).all(-1)
+    solved = solve_translation(points.double(), rays.nan_to_num(), weights, torch.eye(3, dtype=torch.float64))
     depth = points[..., 2].mean(1) + solved[:, 2]
-    usable = (failed == 0) & ((weights > 0).sum(1) >= _FEWEST_KEYPOINTS) & torch.isfinite(solved).all(1) & (depth > 0)
+    usable = ((weights > 0).sum(1) >= _FEWEST_KEYPOINTS) & torch.isfinite(solved).all(1) & (depth > 0)
     return torch.where(usable[:, None], solved, 0.0).float(), usable
