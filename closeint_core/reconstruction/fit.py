@@ -219,28 +219,35 @@ class PairFit:
         self.shape_is_fixed = True
         self._place()
 
-    def start_from(self, motion: Motion, trusted: Tensor, *, fixed: bool = False, doubt: float = 0.25) -> None:
-        """Start at a motion that is nearly right, and take its poses as the usual ones.
+    def start_from(
+        self,
+        rotations: Tensor,
+        trusted: Tensor,
+        *,
+        shape_and_floor: tuple[Tensor, Floor] | None = None,
+        doubt: float = 0.25,
+    ) -> None:
+        """Start at poses that are nearly right, and take them as the usual ones; sizes and places come from the floor.
 
         Args:
-            trusted: (P, T) bool, where it can be believed; elsewhere the start from the landmarks stays.
-            fixed: hold its shapes and floor. doubt: weight of the usual pose where the motion is not believed.
+            rotations: (P, T, 24, 3, 3). trusted: (P, T) bool, where they can be believed; elsewhere the start from the
+                landmarks stays. shape_and_floor: hold these. doubt: weight of the usual pose where it is not believed.
         """
-        starts = self.rotations(), self.transl
-        self.betas = motion.betas.clone()
-        self._place()
         chosen = trusted[..., None, None, None]
-        rotations = torch.where(chosen, motion.rotations, starts[0])
+        rotations = torch.where(chosen, rotations, self.rotations())
         self.root_start = rotations[:, :, 0].clone()
         self.root = torch.zeros_like(self.root)
         self.pose = roma.rotmat_to_rotvec(rotations[:, :, 1:])
-        self.transl = torch.where(trusted[..., None], motion.transl, self.transl)
-        self.normal_start, self.tilt = motion.floor.normal.clone(), torch.zeros(2)
-        self.offset = motion.floor.offset.clone()
         known = torch.cat([torch.zeros_like(self.root)[:, :, None], self.pose], 2)
         self.usual_pose = torch.where(chosen[..., 0], known, relaxed_pose())
         self.usual_weight = torch.where(trusted, 1.0, doubt)
-        self.shape_is_fixed = fixed
+        if shape_and_floor is not None:
+            self.hold_shape(*shape_and_floor)
+            return
+        self.betas = torch.zeros_like(self.betas)
+        self._place()
+        self._match_sizes()
+        self.offset = self._clearance().log().mean().exp()
 
     def floor(self) -> Floor:
         """The floor as it stands."""

@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The default model: the keypoint-conditioned denoiser solves both people together, a short fit settles the rest.
+"""The default model: the keypoint-conditioned denoiser solves both people together, the joint fit settles the rest.
 
 The denoiser knows how people interact, also where one hides the other; what it says of a single pixel is only nearly
-right. So its motion is the start and the usual pose of a short run of the joint fit, which brings the bodies onto the
-observed joints and a common floor. Windows overlap and are blended; shapes are one a person.
+right. So its poses are the start and the usual poses of the joint fit, which brings the bodies onto the observed joints
+and a common floor. Windows overlap and are blended; shapes are one a person.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ from closeint_core.denoiser.sampler import Sampler
 from closeint_core.denoiser.state import STATE
 from closeint_core.errors import CloseintError
 from closeint_core.perception.observations import Observations
-from closeint_core.physics.spheres import spheres_of
+from closeint_core.physics.spheres import BodySpheres, spheres_of
 from closeint_core.physics.windows import LONGEST, window_spans
 from closeint_core.progress import Progress
 from closeint_core.reconstruction.camera import project
@@ -61,9 +61,9 @@ POLISH = (
     Stage("polishing", 80, 0.01, 0.10, 0.15, Weights(pose=0.15, directions=0.5, betas=0.3)),
 )
 _WINDOWS_AT_ONCE = 64
+_SPREADS = (0.12, 0.07)  # metres by which the bodies may be off when they claim doubtful joints, before each stage
 _SURE, _ENOUGH = 0.4, 7  # weight from which a keypoint is sure, and how many say something
-_OFF = 0.09  # metres: half of the sure joints further off than this, and the denoiser is not believed
-_FEW = 0.05  # share of person-frames not believed that the short fit brings in by itself
+_OFF = 0.06  # metres: half of the sure joints further off than this, and the denoiser is not believed
 
 
 @functools.lru_cache(maxsize=2)
@@ -101,7 +101,7 @@ def solve_learned(
 
     Args:
         camera: (3, 3) intrinsics. alone: nobody sees the other, neither the network nor the fit (for comparison).
-        effort: factor on the iterations of the fit that follows; 0 leaves the denoiser's word as it is.
+        effort: factor on the iterations of the fit that follows; with 0 the denoiser's poses stay as they are.
         separated: take the bodies out of each other on their exact meshes at the end.
         device: where the denoiser runs. model: in place of the bundled one.
 
@@ -135,37 +135,66 @@ def solve_learned(
 def _settle(
     body: TorchBody, evidence: Evidence, motion: Motion, effort: float, separated: bool, progress: Progress
 ) -> Solution:
-    """The short fit, window by window; shapes and floor are those of the whole motion where there are several."""
+    """The fit, window by window; where there are several, shapes and floor are those of the one seen best."""
     people, frames = evidence.visible.shape
     spheres = spheres_of(body) if people == 2 else None
     windows = window_spans(frames)
     motions, feet = [], torch.zeros(people, frames, 2)
     keypoints, weights = evidence.keypoints.clone(), evidence.weights.clone()
+
+    def settled(start: int, stop: int, fixed: tuple[Tensor, Floor] | None) -> PairFit:
+        part = slice(start, stop)
+        here = replace(motion, rotations=motion.rotations[:, part], transl=motion.transl[:, part])
+        return _settle_window(body, evidence.window(start, stop), here, spheres, fixed, effort, separated, progress)
+
+    fixed = None
+    if len(windows) > 1:
+        seen = [float(evidence.weights[:, a:b].sum()) for a, b in windows]
+        progress.update("calibrating", 0, 1)
+        best = settled(*windows[int(np.argmax(seen))], None).motion()
+        fixed = best.betas, best.floor
     for number, (start, stop) in enumerate(windows):
         part = slice(start, stop)
-        fit = PairFit(body, evidence.window(start, stop), spheres)
-        here = replace(motion, rotations=motion.rotations[:, part], transl=motion.transl[:, part])
-        trusted = believable(body, here, fit.evidence)
-        fit.start_from(here, trusted, fixed=len(windows) > 1)
-        given = fit.evidence
-        # What was not believed starts from the landmarks and has further to go.
-        stages = POLISH if trusted.float().mean() > 1 - _FEW else (*STAGES, *POLISH)
-        for stage in stages if effort > 0 else ():
-            if stage in POLISH:
-                fit.reclaim_joints(given, 0.12 if stage is POLISH[0] else 0.07)
-                fit.recover_joints()
-            done = number * stage.iterations
-            rounds = replace(stage, iterations=max(1, round(effort * stage.iterations)))
-            fit.run(rounds, progress, done, len(windows) * stage.iterations)
-        if separated and spheres is not None and effort > 0:
-            rounds = replace(SEPARATE, iterations=max(1, round(effort * SEPARATE.iterations)))
-            separate(fit, rounds, progress)
+        if fixed is not None:
+            progress.update("fitting windows", number, len(windows))
+        fit = settled(start, stop, fixed)
         motions.append(fit.motion())
         feet[:, part] = torch.maximum(feet[:, part], foot_contacts(fit))
         keypoints[:, part], weights[:, part] = fit.evidence.keypoints, fit.evidence.weights
     observed = torch.cat([keypoints, weights[..., None]], -1).numpy().astype(np.float32)
     observed[weights.numpy() == 0] = np.nan
     return Solution(blend_motions(motions, windows, frames), evidence.camera, observed, feet.numpy().astype(np.float32))
+
+
+def _settle_window(
+    body: TorchBody,
+    evidence: Evidence,
+    motion: Motion,
+    spheres: BodySpheres | None,
+    fixed: tuple[Tensor, Floor] | None,
+    effort: float,
+    separated: bool,
+    progress: Progress,
+) -> PairFit:
+    """The fit of one window, started at the denoiser's poses. Sizes and places come from the common floor: measured on
+    real footage, that tells the people's distance better than the denoiser does."""
+    fit = PairFit(body, evidence, spheres)
+    fit.start_from(motion.rotations, believable(body, motion, evidence), shape_and_floor=fixed)
+    if effort <= 0:
+        return fit
+
+    def shortened(stage: Stage) -> Stage:
+        return replace(stage, iterations=max(1, round(effort * stage.iterations)))
+
+    for stage in STAGES:
+        fit.run(shortened(stage), progress)
+    for stage, spread in zip(POLISH, _SPREADS, strict=True):
+        fit.reclaim_joints(evidence, spread)
+        fit.recover_joints()
+        fit.run(shortened(stage), progress)
+    if separated and spheres is not None:
+        separate(fit, shortened(SEPARATE), progress)
+    return fit
 
 
 def believable(body: TorchBody, motion: Motion, evidence: Evidence) -> Tensor:

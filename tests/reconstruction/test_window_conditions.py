@@ -10,6 +10,8 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from closeint_core.body.data import load_body
+from closeint_core.body.torch_body import TorchBody
 from closeint_core.denoiser.rotation6d import rows6d_to_matrix
 from closeint_core.reconstruction.inverse_kinematics import poses_from_landmarks
 from closeint_core.reconstruction.window_conditions import fill_nearest, window_conditions, window_crops
@@ -19,8 +21,8 @@ FOCAL = torch.tensor([600.0])
 
 
 @pytest.fixture
-def rest(torch_body):
-    return torch_body.rest_joints(torch.zeros(1))
+def rest() -> torch.Tensor:
+    return TorchBody(load_body("default")).rest_joints(torch.zeros(1))
 
 
 def window(frames: int = 6, seed: int = 0):
