@@ -132,35 +132,3 @@ def vertex_normals(vertices: np.ndarray, faces: np.ndarray) -> np.ndarray:
         [sum(np.bincount(faces[:, i], face[:, axis], len(vertices)) for i in range(3)) for axis in range(3)], 1
     )
     return normals / np.maximum(np.linalg.norm(normals, axis=1, keepdims=True), 1e-12)
-
-
-def part_pairs(
-    vertices: np.ndarray, parts: np.ndarray, touching: np.ndarray, reach: float, count: int = 4
-) -> VertexPairs:
-    """For every body part that should touch, its ``count`` vertices nearest to the partner with their nearest ones.
-
-    Args:
-        vertices: (2, T, V, 3). parts: (V,) body part of each vertex.
-        touching: (2, T, J) which parts of each person touch the partner.
-        reach: metres beyond which a part is left where it is: the evidence and the motion disagree too much.
-    """
-    found = []
-    for t in np.flatnonzero(touching.any((0, 2))):
-        for person in (0, 1):
-            wanted = np.flatnonzero(touching[person, t])
-            if not len(wanted):
-                continue
-            other = vertices[1 - person, t]
-            mine = np.flatnonzero(np.isin(parts, wanted))
-            low, high = vertices[person, t, mine].min(0) - reach, vertices[person, t, mine].max(0) + reach
-            theirs = np.flatnonzero(((other > low) & (other < high)).all(1))
-            if not len(theirs):
-                continue
-            distance, nearest = cKDTree(other[theirs]).query(vertices[person, t, mine], distance_upper_bound=reach)
-            for part in wanted:
-                index = np.flatnonzero((parts[mine] == part) & np.isfinite(distance))
-                index = index[np.argsort(distance[index])[:count]]
-                if len(index):
-                    own, their = mine[index], theirs[nearest[index]]
-                    found.append(_pairs(int(t), own, their) if person == 0 else _pairs(int(t), their, own))
-    return VertexPairs.join(found)

@@ -28,7 +28,7 @@ from closeint_core.denoiser.state import STATE
 from closeint_core.errors import CloseintError
 from closeint_core.perception.observations import Observations
 from closeint_core.physics.spheres import BodySpheres, spheres_of
-from closeint_core.physics.windows import LONGEST, window_spans
+from closeint_core.physics.windows import LONGEST
 from closeint_core.progress import Progress
 from closeint_core.reconstruction.camera import project
 from closeint_core.reconstruction.fit import (
@@ -39,12 +39,18 @@ from closeint_core.reconstruction.fit import (
     PairFit,
     Stage,
     Weights,
-    gather_evidence,
     running_median,
 )
 from closeint_core.reconstruction.reference import floor_and_feet
 from closeint_core.reconstruction.separating import separate
-from closeint_core.reconstruction.solve import SEPARATE, Solution, blend_motions, foot_contacts, small_on_one_thread
+from closeint_core.reconstruction.solve import (
+    SEPARATE,
+    Plan,
+    Solution,
+    evidence_of,
+    small_on_one_thread,
+    solve_windows,
+)
 from closeint_core.reconstruction.window_conditions import window_conditions
 from closeint_core.reconstruction.windows import blend, blend_rotations, gather, window_starts, window_weights
 
@@ -111,59 +117,26 @@ def solve_learned(
     """
     model = (model or default_denoiser()).to(device)
     motion = denoised_motion(model, body, observations, camera, progress, alone=alone)
-    evidence = gather_evidence(
-        torch.as_tensor(observations.keypoints2d),
-        torch.as_tensor(observations.landmarks3d),
-        torch.as_tensor(observations.landmarks3d_confidence),
-        torch.as_tensor(observations.visible),
-        observations.peaks,
-        camera,
-        observations.fps,
-    )
+    evidence = evidence_of(observations, camera)
     people, frames = evidence.visible.shape
+    plan = Plan(effort, separated and not alone)
     with small_on_one_thread(people * min(frames, LONGEST)):
         if alone and people == 2:
             return _joined(
-                [
-                    _settle(body, _only(evidence, person), _person(motion, person), effort, False, progress)
-                    for person in (0, 1)
-                ]
+                [_settle(body, _only(evidence, person), _person(motion, person), plan, progress) for person in (0, 1)]
             )
-        return _settle(body, evidence, motion, effort, separated, progress)
+        return _settle(body, evidence, motion, plan, progress)
 
 
-def _settle(
-    body: TorchBody, evidence: Evidence, motion: Motion, effort: float, separated: bool, progress: Progress
-) -> Solution:
-    """The fit, window by window; where there are several, shapes and floor are those of the one seen best."""
-    people, frames = evidence.visible.shape
-    spheres = spheres_of(body) if people == 2 else None
-    windows = window_spans(frames)
-    motions, feet = [], torch.zeros(people, frames, 2)
-    keypoints, weights = evidence.keypoints.clone(), evidence.weights.clone()
+def _settle(body: TorchBody, evidence: Evidence, motion: Motion, plan: Plan, progress: Progress) -> Solution:
+    """The fit, started at the denoiser's poses."""
+    spheres = spheres_of(body) if len(evidence.visible) == 2 else None
 
-    def settled(start: int, stop: int, fixed: tuple[Tensor, Floor] | None) -> PairFit:
-        part = slice(start, stop)
+    def fit_window(part: slice, fixed: Motion | None, progress: Progress) -> PairFit:
         here = replace(motion, rotations=motion.rotations[:, part], transl=motion.transl[:, part])
-        return _settle_window(body, evidence.window(start, stop), here, spheres, fixed, effort, separated, progress)
+        return _settle_window(body, evidence.window(part.start, part.stop), here, spheres, fixed, plan, progress)
 
-    fixed = None
-    if len(windows) > 1:
-        seen = [float(evidence.weights[:, a:b].sum()) for a, b in windows]
-        progress.update("calibrating", 0, 1)
-        best = settled(*windows[int(np.argmax(seen))], None).motion()
-        fixed = best.betas, best.floor
-    for number, (start, stop) in enumerate(windows):
-        part = slice(start, stop)
-        if fixed is not None:
-            progress.update("fitting windows", number, len(windows))
-        fit = settled(start, stop, fixed)
-        motions.append(fit.motion())
-        feet[:, part] = torch.maximum(feet[:, part], foot_contacts(fit))
-        keypoints[:, part], weights[:, part] = fit.evidence.keypoints, fit.evidence.weights
-    observed = torch.cat([keypoints, weights[..., None]], -1).numpy().astype(np.float32)
-    observed[weights.numpy() == 0] = np.nan
-    return Solution(blend_motions(motions, windows, frames), evidence.camera, observed, feet.numpy().astype(np.float32))
+    return solve_windows(evidence, fit_window, progress)
 
 
 def _settle_window(
@@ -171,29 +144,28 @@ def _settle_window(
     evidence: Evidence,
     motion: Motion,
     spheres: BodySpheres | None,
-    fixed: tuple[Tensor, Floor] | None,
-    effort: float,
-    separated: bool,
+    fixed: Motion | None,
+    plan: Plan,
     progress: Progress,
 ) -> PairFit:
-    """The fit of one window, started at the denoiser's poses. Sizes and places come from the common floor: measured on
-    real footage, that tells the people's distance better than the denoiser does."""
+    """The fit of one window; shapes and floor are those of ``fixed`` when given.
+
+    Otherwise sizes and places come from the common floor: measured on real footage, that tells the people's distance
+    better than the denoiser does.
+    """
     fit = PairFit(body, evidence, spheres)
-    fit.start_from(motion.rotations, believable(body, motion, evidence), shape_and_floor=fixed)
-    if effort <= 0:
+    held = None if fixed is None else (fixed.betas, fixed.floor)
+    fit.start_from(motion.rotations, believable(body, motion, evidence), shape_and_floor=held)
+    if plan.effort <= 0:
         return fit
-
-    def shortened(stage: Stage) -> Stage:
-        return replace(stage, iterations=max(1, round(effort * stage.iterations)))
-
     for stage in STAGES:
-        fit.run(shortened(stage), progress)
+        fit.run(plan.stage(stage), progress)
     for stage, spread in zip(POLISH, _SPREADS, strict=True):
         fit.reclaim_joints(evidence, spread)
         fit.recover_joints()
-        fit.run(shortened(stage), progress)
-    if separated and spheres is not None:
-        separate(fit, shortened(SEPARATE), progress)
+        fit.run(plan.stage(stage), progress)
+    if spheres is not None and plan.separated:
+        separate(fit, plan.stage(SEPARATE), progress)
     return fit
 
 

@@ -9,7 +9,7 @@ overlap, so memory does not grow with the length and no seam shows.
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -73,7 +73,21 @@ def solve(
         effort: factor on the optimiser's iterations.
         separated: take the bodies out of each other on their exact meshes at the end.
     """
-    evidence = gather_evidence(
+    evidence = evidence_of(observations, camera)
+    frames = evidence.visible.shape[1]
+    with small_on_one_thread(evidence.visible.shape[0] * min(frames, LONGEST)):
+        plan = Plan(effort, separated)
+        spheres = spheres_of(body) if evidence.visible.shape[0] == 2 else None
+
+        def fit_window(part: slice, fixed: Motion | None, progress: Progress) -> PairFit:
+            return _fit(body, evidence.window(part.start, part.stop), spheres, fixed, plan, progress)
+
+        return solve_windows(evidence, fit_window, progress)
+
+
+def evidence_of(observations: Observations, camera: Tensor) -> Evidence:
+    """Evidence for the fit from what perception reports and the intrinsics (3, 3)."""
+    return gather_evidence(
         torch.as_tensor(observations.keypoints2d),
         torch.as_tensor(observations.landmarks3d),
         torch.as_tensor(observations.landmarks3d_confidence),
@@ -82,9 +96,6 @@ def solve(
         camera,
         observations.fps,
     )
-    frames = evidence.visible.shape[1]
-    with small_on_one_thread(evidence.visible.shape[0] * min(frames, LONGEST)):
-        return _solve(body, observations, evidence, _Plan(effort, separated), progress)
 
 
 @contextlib.contextmanager
@@ -99,7 +110,7 @@ def small_on_one_thread(person_frames: int) -> Iterator[None]:
 
 
 @dataclass(frozen=True)
-class _Plan:
+class Plan:
     """How thoroughly a window is solved."""
 
     effort: float
@@ -110,30 +121,34 @@ class _Plan:
         return replace(stage, iterations=max(1, round(self.effort * stage.iterations)))
 
 
-def _solve(
-    body: TorchBody, observations: Observations, evidence: Evidence, plan: _Plan, progress: Progress
+def solve_windows(
+    evidence: Evidence, fit_window: Callable[[slice, Motion | None, Progress], PairFit], progress: Progress
 ) -> Solution:
-    frames, camera = evidence.visible.shape[1], evidence.camera
-    spheres = spheres_of(body) if evidence.visible.shape[0] == 2 else None
+    """Solve window by window; where there are several, shapes and floor are those of the one seen best.
+
+    Args:
+        evidence: of the whole clip. fit_window: solves some frames, with the shapes and the floor of a motion if one is
+            given.
+    """
+    frames = evidence.visible.shape[1]
     windows = window_spans(frames)
     fixed: Motion | None = None
     if len(windows) > 1:
         seen = [float(evidence.weights[:, a:b].sum()) for a, b in windows]
-        best = windows[int(np.argmax(seen))]
         progress.update("calibrating", 0, 1)
-        fixed = _fit(body, evidence.window(*best), spheres, None, plan, progress).motion()
+        fixed = fit_window(slice(*windows[int(np.argmax(seen))]), None, progress).motion()
     motions = []
     feet = torch.zeros(*evidence.visible.shape, 2)
     keypoints, weights = evidence.keypoints.clone(), evidence.weights.clone()
     for number, (start, stop) in enumerate(windows):
         stage_progress = progress if len(windows) == 1 else _Numbered(progress, number, len(windows))
-        fit = _fit(body, evidence.window(start, stop), spheres, fixed, plan, stage_progress)
+        fit = fit_window(slice(start, stop), fixed, stage_progress)
         motions.append(fit.motion())
         feet[:, start:stop] = torch.maximum(feet[:, start:stop], foot_contacts(fit))
         keypoints[:, start:stop], weights[:, start:stop] = fit.evidence.keypoints, fit.evidence.weights
     observed = torch.cat([keypoints, weights[..., None]], -1).numpy().astype(np.float32)
     observed[weights.numpy() == 0] = np.nan
-    return Solution(blend_motions(motions, windows, frames), camera, observed, feet.numpy().astype(np.float32))
+    return Solution(blend_motions(motions, windows, frames), evidence.camera, observed, feet.numpy().astype(np.float32))
 
 
 class _Numbered(Progress):
@@ -153,7 +168,7 @@ def _fit(
     evidence: Evidence,
     spheres: BodySpheres | None,
     fixed: Motion | None,
-    plan: _Plan,
+    plan: Plan,
     progress: Progress,
 ) -> PairFit:
     """Solve one window; shapes and floor are those of ``fixed`` when given."""
@@ -170,7 +185,7 @@ def _fit(
     return fit
 
 
-def _untangle(fit: PairFit, plan: _Plan, progress: Progress) -> None:
+def _untangle(fit: PairFit, plan: Plan, progress: Progress) -> None:
     """Where whole frames are in doubt, as in a hug: bridge them, then let the bodies claim the joints there."""
     given = fit.evidence
     doubt = 1 - given.trust[..., 0]
