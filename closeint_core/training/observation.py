@@ -373,12 +373,6 @@ class _Bursts:
         kernel = torch.exp(-(apart**2) / memory**2) + 0.5 * torch.exp(-(apart**2) / (0.25 * memory) ** 2)
         kernel = kernel + 0.7 * (apart == 0)
         self._kernel = kernel / kernel.norm(dim=1, keepdim=True)
-        self._draw = draw
-        reach = torch.arange(frames, dtype=torch.float32, device=device)
-        beyond = 3 * math.ceil(memory)
-        source = torch.arange(-beyond, frames + beyond, dtype=torch.float32, device=device)
-        kernel = torch.exp(-((reach[:, None] - source) ** 2) / memory**2)
-        self._kernel = kernel / kernel.norm(dim=1, keepdim=True)
 
     def normal(self, shape: tuple[int, ...]) -> Tensor:
         """Standard normal numbers (N, P, T, ...), correlated along T."""
