@@ -122,6 +122,7 @@ class TrainingConfig:
         ema: decay of the moving average of the weights, which is what is validated and saved; 0 for none.
         precision: of the network, ``float32`` or ``bf16`` (autocast). The body and the losses are float32 always.
         compile: by ``torch.compile``.
+        graphs: on a GPU, record a step that allows it as a CUDA graph and replay it.
         initial: weights to start from, ours (.safetensors) or published ones; empty for random ones.
         log_every, checkpoint_every: steps. time_budget: seconds after which the run stops with a checkpoint; 0 for
             no limit. The same command goes on from there.
@@ -146,6 +147,7 @@ class TrainingConfig:
     ema: float = 0.999
     precision: str = "float32"
     compile: bool = False
+    graphs: bool = True
     initial: str = ""
     log_every: int = 100
     checkpoint_every: int = 2000

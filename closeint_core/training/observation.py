@@ -61,6 +61,11 @@ _LANDMARK_NOISE = {
 }  # fmt: skip
 
 
+# Where somebody's landmarks are astray: factor on the noise of keypoints, what these lose in confidence, and the part
+# of the chance that each person bears alone.
+_ASTRAY_NOISE, _ASTRAY_DOUBT, _BOTH_ASTRAY = 1.6, 0.25, 0.25
+
+
 def _plain(name: str) -> str:
     return name.removeprefix("left_").removeprefix("right_")
 
@@ -92,8 +97,8 @@ class DetectorErrors:
     """What goes wrong, and how often. Lengths in metres at the person's distance.
 
     Attributes:
-        noise: (26,) standard deviation of a seen keypoint. hidden: factor for a hidden one. heavy: spread (log) of the
-            noise itself, from spell to spell.
+        noise: (26,) or (N, 1, 1, 26) standard deviation of a seen keypoint. hidden: factor for a hidden one. heavy:
+            spread (log) of the noise itself, from spell to spell.
         memory: frames after which what goes wrong has changed.
         blur: seconds of exposure over which a moving joint is smeared.
         partner: chance that a limb's keypoint that the partner hides or nearly touches sits on the partner instead.
@@ -103,8 +108,12 @@ class DetectorErrors:
         swap: chance that two people who overlap are exchanged. lost: that the one behind is not found at all.
         double: that the one behind gets the keypoints of the one in front.
         dropped: chance that a single keypoint is missing.
+        astray: chance that the landmarks of somebody who overlaps with the partner are of no use at all: turned
+            anywhere, at times the partner's, and known to be unsure. turned: radians by which other landmarks are
+            turned about the vertical as a whole.
         depth_noise: factor on the noise of landmarks along the view. depth_scale: how much of the true depth
-            landmarks show, lowest and highest. landmark_noise: factor on the noise across the view.
+            landmarks show, lowest and highest. landmark_noise: factor on the noise across the view. Either
+            factor may be (N, 1, 1, 1, 1).
     """
 
     noise: Tensor = field(default_factory=_keypoint_noise)
@@ -120,9 +129,11 @@ class DetectorErrors:
     lost: float = 0.06
     double: float = 0.04
     dropped: float = 0.0005
-    depth_noise: float = 1.0
+    astray: float = 0.42
+    turned: float = 0.2
+    depth_noise: float | Tensor = 1.0
     depth_scale: tuple[float, float] = (0.42, 1.0)
-    landmark_noise: float = 1.0
+    landmark_noise: float | Tensor = 1.0
 
 
 @dataclass
@@ -285,10 +296,13 @@ def observe(
 
     pairs, _, frames, count = covered.shape
     noise = _Bursts(draw, frames, errors.memory, device)
+    astray = _astray(overlap, errors, draw, device)
+    lost_sight = astray[..., None]
     shape = (pairs, 2, frames, count)
     partner_near = ((true - true.flip(1)).norm(dim=-1) / pixels) < errors.touch
     confusing = table.limbs & (partner_near | covered)
-    mistaken = noise.active(shape, errors.partner) & confusing & (overlap > 0.02)[:, None, :, None]
+    led_on = torch.where(lost_sight, _threshold(0.9), _threshold(errors.partner))
+    mistaken = (noise.normal(shape) > led_on) & confusing & (overlap > 0.02)[:, None, :, None]
     crossed = noise.active((pairs, 2, frames, 1), 0.3)  # on which of the partner's joints
     theirs = torch.where(crossed[..., None], true.flip(1)[..., table.flip, :], true.flip(1))
     seen = torch.where(mistaken[..., None], theirs, true)
@@ -304,6 +318,7 @@ def observe(
     sigma = (
         errors.noise.to(device, non_blocking=True)
         * torch.where(covered, errors.hidden * table.hidden, 1.0)
+        * torch.where(lost_sight, _ASTRAY_NOISE, 1.0)
         * scale
         * pixels
     )
@@ -325,13 +340,14 @@ def observe(
     wrong = ((seen - true).norm(dim=-1) / pixels).clamp(0.004, 0.15)
     doubt = 0.12 * noise.normal(shape) + 0.06 * draw.normal(*shape)
     confidence = 0.79 + table.surer - 0.2 * (wrong / 0.02).log() - 0.18 * covered.float() + doubt
+    confidence = confidence - _ASTRAY_DOUBT * lost_sight.float()
     confidence = confidence.clamp(0.02, 0.97)
     missing = noise.active(shape, errors.dropped) | outside
     missing = missing | ~visible[..., None]
     keypoints = torch.cat((seen, confidence[..., None]), -1)
     keypoints = torch.where(missing[..., None], torch.full_like(keypoints, math.nan), keypoints)
 
-    landmarks, landmark_confidence = _landmarks(view, covered | outside, doubled, errors, draw, noise)
+    landmarks, landmark_confidence = _landmarks(view, covered | outside, doubled, astray, errors, draw, noise)
     landmarks = torch.where(visible[..., None, None], landmarks, torch.full_like(landmarks, math.nan))
     landmark_confidence = landmark_confidence * visible[..., None]
     return SimulatedObservations(
@@ -339,14 +355,36 @@ def observe(
     )
 
 
+def _astray(overlap: Tensor, errors: DetectorErrors, draw: Draw, device: torch.device) -> Tensor:
+    """(N, 2, T) bool, of whom the landmarks are of no use: mostly one of two who overlap (N, T), for a long while."""
+    pairs, frames = overlap.shape
+    spells = _Bursts(draw, frames, 4 * errors.memory, device)
+    # One number for both, so that mostly one is taken for the other; a rarer one of each person's own.
+    between = spells.normal((pairs, 1, frames))
+    between = torch.cat((between, -between), 1)
+    own = spells.normal((pairs, 2, frames))
+    chance = errors.astray * ((overlap - 0.02) / 0.33).clamp(0, 1)[:, None]
+    limit = [_quantile(1 - share * chance) for share in (1 - _BOTH_ASTRAY, _BOTH_ASTRAY)]
+    return (between > limit[0]) | (own > limit[1])
+
+
 def _landmarks(
-    view: Tensor, hidden: Tensor, doubled: Tensor, errors: DetectorErrors, draw: Draw, noise: _Bursts
+    view: Tensor, hidden: Tensor, doubled: Tensor, astray: Tensor, errors: DetectorErrors, draw: Draw, noise: _Bursts
 ) -> tuple[Tensor, Tensor]:
     """Landmarks (N, 2, T, 26, 3) and confidence of a single-image network: depth is guessed, and flattened."""
     hips = view[..., _tables(view.device).hips, :].mean(-2, keepdim=True)
     local = view - hips
     local = torch.where(doubled[..., None, None], local.flip(1), local)
     pairs, count = len(local), local.shape[3]
+    # Who is astray has the partner's body or the own, turned by whatever angle.
+    people = astray.shape[:2]
+    partners = (draw.uniform(0, 1, *people) < 0.5)[..., None] & astray
+    local = torch.where(partners[..., None, None], local.flip(1), local)
+    anywhere = draw.uniform(-math.pi, math.pi, *people)[..., None] + 0.3 * noise.normal(astray.shape)
+    angle = torch.where(astray & ~partners, anywhere, errors.turned * noise.normal(astray.shape))
+    cosine, sine = torch.cos(angle)[..., None], torch.sin(angle)[..., None]
+    x, y, z = local.unbind(-1)
+    local = torch.stack((cosine * x + sine * z, y, cosine * z - sine * x), -1)
     table = _tables(view.device)
     scale = draw.uniform(*errors.depth_scale, pairs, 2, 1, 1)
     size = draw.uniform(0.94, 1.06, pairs, 2, 1, 1, 1)  # nobody knows how tall they are
@@ -356,8 +394,19 @@ def _landmarks(
     offset = table.landmark_moves @ offset
     offset = torch.cat((offset[..., :2] * errors.landmark_noise, offset[..., 2:] * errors.depth_noise), -1)
     doubt = 0.08 * noise.normal(hidden.shape) + 0.04 * draw.normal(*hidden.shape)
-    confidence = (table.landmark_confidence - 0.25 * hidden.float() + doubt).clamp(0, 1)
-    return flattened + offset, confidence
+    confidence = table.landmark_confidence - 0.25 * hidden.float() + doubt
+    confidence = confidence * torch.where(astray, 0.25, 1.0)[..., None]
+    return flattened + offset, confidence.clamp(0, 1)
+
+
+def _quantile(share: Tensor) -> Tensor:
+    """The number below which a standard normal one is with probability ``share``."""
+    return math.sqrt(2) * torch.erfinv((2 * share - 1).clamp(-1 + 1e-6, 1 - 1e-6))
+
+
+def _threshold(chance: float) -> float:
+    """What a standard normal number exceeds with this chance."""
+    return NormalDist().inv_cdf(1 - min(max(chance, 1e-6), 1 - 1e-6))
 
 
 class _Bursts:
@@ -381,7 +430,7 @@ class _Bursts:
 
     def active(self, shape: tuple[int, ...], chance: float) -> Tensor:
         """Bool (N, P, T, ...), true in spells that make up a share ``chance`` of the time."""
-        return self.normal(shape) > NormalDist().inv_cdf(1 - min(max(chance, 1e-6), 1 - 1e-6))
+        return self.normal(shape) > _threshold(chance)
 
 
 def occluded(view: Tensor, centres: Tensor, radii: Tensor, margin: float = 0.1) -> Tensor:

@@ -8,6 +8,8 @@ import time
 from dataclasses import replace
 from pathlib import Path
 
+import torch
+
 from closeint_core.body.data import load_body
 from closeint_core.body.torch_body import TorchBody
 from closeint_core.denoiser.prior import InteractionPrior
@@ -60,6 +62,8 @@ def _train(config: TrainingConfig, say: Say, restart: bool) -> bool:
                 f"A batch of {config.batch} windows cannot be shared by {group.world} processes.",
                 "Choose a multiple as 'batch'.",
             )
+        if group.device.type == "cuda":
+            torch.set_num_threads(1)  # plans are made of small tensors, by several threads; more fight for the cores
         seed_everything(config.seed, 0, 0, "weights")
         first = first_stage(config, training_body(config).to(group.device), group, quiet)
         trainer = Trainer(config, first, group, interrupt, quiet, deadline)
@@ -131,7 +135,7 @@ def recorded_stage(config: TrainingConfig, body: TorchBody, group: Processes, sa
 def held_out_source(config: TrainingConfig, body: TorchBody) -> SyntheticSource:
     """Windows of held-out kinds, both people to be seen by the network, made once and kept."""
     windows = config.validation.windows
-    data = replace(config.data, kinds=(), alone=0.0, pool=windows, chunk=windows, renew=0)
+    data = replace(config.data, kinds=(), alone=0.0, pool=windows, chunk=windows, renew=0, ahead=1)
     return SyntheticSource(data, body, windows, config.seed, split="test")
 
 

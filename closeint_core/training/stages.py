@@ -51,8 +51,10 @@ class Stage(ABC):
         name: of the log and of the files. network: what is trained. objective: maps the inputs of a step to the loss
             and its terms; it holds the network, so that gradients of several processes meet and all is compiled.
         steps: of the optimiser. optimizer: its settings.
+        recordable: the objective can be recorded as a CUDA graph (see ``passes``).
     """
 
+    recordable = False
     name: str
     network: nn.Module
     objective: nn.Module
@@ -111,6 +113,7 @@ class DenoiserStage(Stage):
     """
 
     name = "denoiser"
+    recordable = True
 
     def __init__(
         self,

@@ -42,6 +42,7 @@ class DataConfig:
         kinds: names of interactions; empty for all of the split.
         pool: interactions in memory on each device. chunk: made at once. clip: frames of each.
         renew: steps after which the oldest chunk is made anew; 0 never.
+        ahead: steps whose windows are cut out and observed at once: a GPU is told as much for many as for few.
         frames: of a window. strides: every how many frames a window takes, in equal shares.
         alone: share of windows in which nobody sees the other (the network learns to do without).
         hidden: share of windows in which one person is unseen for a while, up to the whole window.
@@ -59,6 +60,7 @@ class DataConfig:
     chunk: int = 512
     clip: int = 48
     renew: int = 100
+    ahead: int = 4
     frames: int = 16
     strides: tuple[int, ...] = (1, 1, 2)
     alone: float = 0.12
@@ -105,6 +107,7 @@ class SyntheticSource:
         self._planners = ThreadPoolExecutor(max(1, config.planners), thread_name_prefix="plan")
         self._plans: dict[tuple[int, int], Future[Plan]] = {}
         self._notice = notice
+        self._observed: tuple[int, TrainingBatch] | None = None
         self._rest = body.rest_joints(torch.zeros(1, device=self.device))
 
     # -- the pool ------------------------------------------------------------------------------------------------
@@ -171,15 +174,16 @@ class SyntheticSource:
         number = (step * self.world + self.rank) * 2 + (self.split == "test")
         return torch.Generator().manual_seed((self.seed * 7_368_787 + number) % (1 << 63))
 
-    def windows(self, step: int) -> Interactions:
-        """Windows of ``frames`` frames, as the step draws them."""
+    def windows(self, step: int, steps: int = 1) -> Interactions:
+        """Windows of ``frames`` frames, as the step draws them for itself and for those that follow it."""
         pool, config, draw = self.prepare(step), self.config, self._draw(step)
-        rows = torch.randint(len(pool), (self.count,), generator=draw)
-        strides = torch.as_tensor(config.strides)[torch.randint(len(config.strides), (self.count,), generator=draw)]
+        count = steps * self.count
+        rows = torch.randint(len(pool), (count,), generator=draw)
+        strides = torch.as_tensor(config.strides)[torch.randint(len(config.strides), (count,), generator=draw)]
         span = (config.frames - 1) * strides
-        start = (torch.rand(self.count, generator=draw) * (pool.poses.shape[2] - span)).long()
+        start = (torch.rand(count, generator=draw) * (pool.poses.shape[2] - span)).long()
         frames = start[:, None] + strides[:, None] * torch.arange(config.frames)
-        flip, swap = torch.rand(2, self.count, generator=draw) < 0.5
+        flip, swap = torch.rand(2, count, generator=draw) < 0.5
         rows, frames, strides, flip, swap = (x.to(self.device) for x in (rows, frames, strides, flip, swap))
         cut = _cut(pool[rows], frames)
         cut = replace(cut, fps=cut.fps / strides)
@@ -187,7 +191,7 @@ class SyntheticSource:
         cut = _choose(swap, cut.swapped(), cut)
         if self.split == "test":  # judged are interactions as they are
             return cut
-        again, loose = torch.rand(2, self.count, generator=draw)
+        again, loose = torch.rand(2, count, generator=draw)
         cut = repaired(cut, self.body, draw, again < config.repaired)
         return loosened(cut, draw, (loose < config.loosened) | (again < config.repaired))
 
@@ -200,26 +204,35 @@ class SyntheticSource:
 
     def batch(self, step: int) -> TrainingBatch:
         """The windows of a step, observed."""
-        made, draw = self.windows(step), self._draw(step)
+        position = step % self.config.ahead
+        first = step - position
+        if self._observed is None or self._observed[0] != first:
+            self._observed = None  # its memory serves the next
+            self._observed = first, self._observe(first, self.config.ahead)
+        return self._observed[1][slice(position * self.count, (position + 1) * self.count)]
+
+    def _observe(self, step: int, steps: int) -> TrainingBatch:
+        """The windows of ``steps`` steps, observed."""
+        made, draw = self.windows(step, steps), self._draw(step)
         draw.manual_seed(draw.initial_seed() ^ 0x5DEECE66D)
-        level = math.exp(self.config.noise * float(torch.randn((), generator=draw)))
+        count = len(made)
+        level = torch.exp(self.config.noise * torch.randn(count, 1, 1, 1, generator=draw))
         errors = DetectorErrors()
+        on_device = level[..., None].to(self.device)
         errors = replace(
-            errors,
-            noise=errors.noise * level,
-            landmark_noise=errors.landmark_noise * level,
-            depth_noise=errors.depth_noise * level,
-        )
+            errors, noise=errors.noise * level, landmark_noise=errors.landmark_noise * on_device,
+            depth_noise=errors.depth_noise * on_device,
+        )  # fmt: skip
         seed = int(torch.randint(1 << 40, (), generator=draw))
         seen = observe(made, self.body, seed, errors, tools=self.generator.tools)
-        hide = self._hide(draw).to(self.device)
-        alone = (torch.rand(self.count, generator=draw) < self.config.alone).float().to(self.device)
-        guess = (torch.rand(self.count, generator=draw) < self.config.unknown_focal).to(self.device)
+        hide = self._hide(count, draw).to(self.device)
+        alone = (torch.rand(count, generator=draw) < self.config.alone).float().to(self.device)
+        guess = (torch.rand(count, generator=draw) < self.config.unknown_focal).to(self.device)
         return observed_batch(made, self.body, seen, self._rest, hide, alone, guess)
 
-    def _hide(self, draw: torch.Generator) -> Tensor:
-        """(B, 2, T) bool, where nobody finds a person: a run of frames, at times all of them."""
-        count, frames = self.count, self.config.frames
+    def _hide(self, count: int, draw: torch.Generator) -> Tensor:
+        """(count, 2, T) bool, where nobody finds a person: a run of frames, at times all of them."""
+        frames = self.config.frames
         chosen = torch.rand(count, generator=draw) < self.config.hidden
         length = torch.randint(frames // 4, frames + 1, (count,), generator=draw)
         start = (torch.rand(count, generator=draw) * (frames + length) - length).long()

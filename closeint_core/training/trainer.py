@@ -21,6 +21,7 @@ from closeint_core.files import atomic_path
 from closeint_core.training.checkpointing import RunState, load_state, save_state
 from closeint_core.training.config import TrainingConfig, to_dict
 from closeint_core.training.logs import RunLog, Say, Stopwatch
+from closeint_core.training.passes import Passes, RecordedPasses
 from closeint_core.training.processes import Processes
 from closeint_core.training.schedule import average_decay, learning_rate, seed_everything
 from closeint_core.training.stages import Stage, count_parameters
@@ -90,7 +91,7 @@ class Trainer:
         self._counted = 0
         self.average = copy.deepcopy(stage.network).eval().requires_grad_(False)
         self._resume()
-        self._objective = self._wrapped()
+        self._passes = self._made_passes()
 
     # -- state ---------------------------------------------------------------------------------------------------
 
@@ -125,18 +126,21 @@ class Trainer:
             save_state(state, self.checkpoint)
         self.processes.wait()
 
-    def _wrapped(self) -> nn.Module:
+    def _made_passes(self) -> Passes | RecordedPasses:
+        device, world = self.processes.device, self.processes.world
         objective: Any = self.stage.objective
-        if self.config.compile:
-            objective = torch.compile(objective, dynamic=False)
-        if self.processes.world > 1:
-            ids = [self.processes.device] if self.processes.device.type == "cuda" else None
-            objective = DistributedDataParallel(objective, device_ids=ids)
-            with torch.no_grad():
-                # The first process's weights are everybody's now; so should be their average.
-                if self.step == 0:
-                    self.average.load_state_dict(self.stage.network.state_dict())
-        return objective
+        if self.config.graphs and self.stage.recordable and device.type == "cuda" and not self.config.compile:
+            passes: Passes | RecordedPasses = RecordedPasses(objective, self._parameters, world)
+        else:
+            if self.config.compile:
+                objective = torch.compile(objective, dynamic=False)
+            if world > 1:
+                objective = DistributedDataParallel(objective, [device] if device.type == "cuda" else None)
+            passes = Passes(objective, self._parameters)
+        if world > 1 and self.step == 0:
+            with torch.no_grad():  # the first process's weights are everybody's now; so should be their average
+                self.average.load_state_dict(self.stage.network.state_dict())
+        return passes
 
     # -- the loop ------------------------------------------------------------------------------------------------
 
@@ -183,9 +187,7 @@ class Trainer:
         inputs = stage.inputs(step)
         watch.mark()
         stage.network.train()
-        loss, terms = self._objective(*inputs)
-        self.optimizer.zero_grad(set_to_none=True)
-        loss.backward()
+        loss, terms = self._passes(inputs)
         norm = nn.utils.clip_grad_norm_(self._parameters, stage.optimizer.clip)
         failed = (~torch.isfinite(norm)).to(torch.float32)
         # Fused optimisers leave a step out by themselves when this is 1: no waiting for the device to look.

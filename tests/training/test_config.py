@@ -130,7 +130,7 @@ def test_a_configuration_written_out_is_the_same_one(steps, rate, kinds, compile
 
 
 def test_every_setting_is_known_to_be_the_same_or_free_on_resuming():
-    free = {"output", "validation", "compile", "log_every", "checkpoint_every", "time_budget", "device"}
+    free = {"output", "validation", "compile", "graphs", "log_every", "checkpoint_every", "time_budget", "device"}
     assert {f.name for f in fields(TrainingConfig)} == SAME_ON_RESUMING | free
 
 

@@ -72,6 +72,14 @@ def test_the_target_projects_onto_what_was_seen(source, batch):
     assert 0.002 < error.median() < 0.04
 
 
+def test_windows_observed_together_belong_to_steps_of_their_own(source):
+    """Four steps are observed at once; none of their windows is another's, whichever step is asked for first."""
+    steps = [source.batch(step) for step in (5, 4, 7, 6)]
+    targets = torch.stack([step.target for step in steps]).flatten(1)
+    assert (targets[:, None] - targets).abs().amax(-1).fill_diagonal_(1.0).min() > 1e-3
+    assert torch.equal(source.batch(5).target, steps[0].target)
+
+
 def test_upwards_is_where_heads_are(batch):
     state = PairState.of(batch.target)
     spine = default_body().skeleton(state.rotations(), state.betas, torch.zeros(3)).joints
@@ -90,7 +98,7 @@ def test_some_are_hidden_and_some_alone(batch):
 
 
 def test_the_truth_costs_nothing_and_errors_cost(batch):
-    losses = DenoiserLosses(default_body(), tools=default_tools())
+    losses = DenoiserLosses(default_body(), tools=default_tools(), pair_share=1.0)
     right = losses(batch.target, batch)
     assert set(right) == {f.name for f in fields(LossWeights)}
     assert all(float(value) < 1e-4 for value in right.values())
