@@ -5,6 +5,8 @@
     python benchmarks/real_footage.py --pose2sim FOLDER --model fit
     python benchmarks/real_footage.py --touch FOLDER --model fit
 
+With ``--observations DIR`` what perception saw is kept there, and a repeated run only solves.
+
 FOLDER of ``--pose2sim`` holds cam01.mp4, cam02.mp4, cameras.json and joints3d_first50.npz; that of ``--touch`` the
 frames, in which a woman on the right lays her right hand on the right forearm of a man on the left. The footage is
 not part of the repository.
@@ -15,6 +17,7 @@ from __future__ import annotations
 import argparse
 import json
 import sys
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -28,8 +31,10 @@ from closeint_core.body.data import JOINT_NAMES, BodyData, load_body  # noqa: E4
 from closeint_core.body.skinning import clip_vertices  # noqa: E402
 from closeint_core.clip import InteractionClip  # noqa: E402
 from closeint_core.evaluation.metrics import interaction_error, mpjpe, pa_mpjpe  # noqa: E402
+from closeint_core.perception import store  # noqa: E402
+from closeint_core.perception.observations import Observations  # noqa: E402
 from closeint_core.progress import Progress  # noqa: E402
-from closeint_core.reconstruction.pipeline import Settings, reconstruct  # noqa: E402
+from closeint_core.reconstruction.pipeline import Settings, reconstruct_observed  # noqa: E402
 
 LIMBS = slice(5, 17)
 """Shoulders, elbows, wrists, hips, knees, ankles: the same numbers in Halpe-26 and in the joints' file."""
@@ -69,32 +74,48 @@ def view_errors(clip: InteractionClip, truth: np.ndarray, camera: dict[str, Any]
     }
 
 
-def measure_views(folder: Path, settings: Settings, known_focal: bool, keep: Path | None) -> dict[str, Any]:
+@dataclass(frozen=True)
+class Keep:
+    """Folders for the clips and for what perception saw; None keeps nothing."""
+
+    clips: Path | None = None
+    observations: Path | None = None
+
+
+def measure_views(folder: Path, settings: Settings, known_focal: bool, keep: Keep) -> dict[str, Any]:
     """Every view of the calibrated footage, and the mean over views."""
     with np.load(folder / "joints3d_first50.npz") as archive:
         truth = archive["joints"]
     cameras = json.loads((folder / "cameras.json").read_text())
     data = load_body(settings.body)
     views = {}
-    for path in sorted(folder.glob("cam*.mp4")):
-        camera = cameras[path.stem]
+    for name, camera in cameras.items():
         focal = float(camera["K"][0][0]) if known_focal else None
-        clip = run(path, settings, focal, truth.shape[1], keep)
-        views[path.stem] = view_errors(clip, truth, camera, data)
+        clip = run(folder / f"{name}.mp4", settings, focal, truth.shape[1], keep)
+        views[name] = view_errors(clip, truth, camera, data)
     names = ("mpjpe", "pa_mpjpe", "interaction")
     return {**views, "mean": {name: float(np.mean([view[name] for view in views.values()])) for name in names}}
 
 
-def run(
-    source: Path, settings: Settings, focal: float | None, frames: int | None, keep: Path | None
-) -> InteractionClip:
-    """Reconstruct a source; the clip is kept in a folder if one is given."""
-    chosen = Settings(
-        focal=focal, frames=(0, frames) if frames else None, model=settings.model, body=settings.body, device="cpu"
-    )
-    clip = reconstruct(source, chosen, Progress())
-    if keep is not None:
-        clip.save(keep / f"{source.stem}-{settings.model}.closeint.npz")
+def run(source: Path, settings: Settings, focal: float | None, frames: int | None, keep: Keep) -> InteractionClip:
+    """Reconstruct the first frames of a source (None: all)."""
+    limits = (0, frames) if frames else None
+
+    def look() -> Observations:
+        from closeint_core.perception.pipeline import perceive
+        from closeint_core.video.source import open_source
+
+        return perceive(open_source(source, limits), device="cpu")
+
+    if keep.observations is None:
+        seen = look()
+    else:
+        path = keep.observations / f"{source.name}-{frames or 'all'}{store.SUFFIX}"
+        seen = store.kept(path, source, look, tag=f":{frames}")
+    chosen = Settings(focal=focal, frames=limits, model=settings.model, body=settings.body, device="cpu")
+    clip = reconstruct_observed(seen, chosen, Progress(), video=str(source))
+    if keep.clips is not None:
+        clip.save(keep.clips / f"{source.stem}-{settings.model}.closeint.npz")
     return clip
 
 
@@ -123,14 +144,14 @@ def main() -> None:
     parser.add_argument("--model", default="default", help="as for closeint reconstruct")
     parser.add_argument("--focal", choices=("known", "assumed"), default="known", help="of the calibrated views")
     parser.add_argument("--keep", type=Path, help="folder for the clips")
+    parser.add_argument("--observations", type=Path, metavar="DIR", help="folder for what perception saw")
     options = parser.parse_args()
     if not options.pose2sim and not options.touch:
         parser.error("give --pose2sim, --touch, or both")
     settings = Settings(model=options.model)
-    if options.keep:
-        options.keep.mkdir(parents=True, exist_ok=True)
+    keep = Keep(options.keep, options.observations)
     if options.pose2sim:
-        found = measure_views(options.pose2sim, settings, options.focal == "known", options.keep)
+        found = measure_views(options.pose2sim, settings, options.focal == "known", keep)
         print(f"model {options.model}, focal length {options.focal}; mm, 12 limb joints, root between the hips")
         for name, row in found.items():
             people = ""
@@ -140,7 +161,7 @@ def main() -> None:
             values = f"MPJPE {row['mpjpe']:6.1f}  PA-MPJPE {row['pa_mpjpe']:6.1f}  IE {row['interaction']:6.1f}"
             print(f"{name:6} {values}{people}", flush=True)
     if options.touch:
-        clip = run(options.touch, settings, None, None, options.keep)
+        clip = run(options.touch, settings, None, None, keep)
         for frame, distance in enumerate(hand_to_forearm(clip, load_body(clip.body))):
             print(f"frame {clip.frame_start + frame:3}  hand to forearm {1000 * distance:6.1f} mm")
 

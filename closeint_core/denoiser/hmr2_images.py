@@ -6,7 +6,6 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-import cv2
 import numpy as np
 import torch
 from torch import Tensor
@@ -29,6 +28,8 @@ def crop_image(image: np.ndarray, center: np.ndarray, side: float, size: int = I
     Returns:
         f4 (3, size, size), ImageNet's mean and deviation taken out; black outside of the image.
     """
+    import cv2  # here, so that a network can run where there are no pictures
+
     factor = side / size / 2.0
     matrix = np.array([[1.0, 0.0, -center[0]], [0.0, 1.0, -center[1]]]) * (size / side)
     matrix[:, 2] += size / 2

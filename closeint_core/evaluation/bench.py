@@ -30,6 +30,7 @@ from closeint_core.evaluation.bench_methods import LEARNED, Answers, Question, c
 from closeint_core.evaluation.bench_metrics import score
 from closeint_core.evaluation.bench_summary import Record, as_text, summarise
 from closeint_core.files import atomic_path, require_writable
+from closeint_core.perception import store
 from closeint_core.perception.observations import Observations
 from closeint_core.progress import Progress
 from closeint_core.reconstruction.camera import intrinsics
@@ -160,12 +161,14 @@ def make_jobs(options: BenchOptions, records: Path) -> list[Job]:
 
 
 def find_films(folder: Path) -> list[tuple[str, Path]]:
-    """Names and videos of the films in a folder whose truth lies beside them.
+    """Names and videos of the films in a folder whose truth lies beside them; what was seen of a film may stand for it.
 
     Raises:
         CloseintError: there are none.
     """
-    films = [path for path in sorted(folder.glob("*.mp4")) if truth_path(path).is_file()]
+    names = {path.stem for path in folder.glob("*.mp4")}
+    names |= {path.name[: -len(store.SUFFIX)] for path in folder.glob(f"*{store.SUFFIX}")}
+    films = [folder / f"{name}.mp4" for name in sorted(names) if truth_path(folder / f"{name}.mp4").is_file()]
     if not films:
         raise CloseintError(
             f"The folder {folder} holds no film NAME.mp4 with its truth NAME{SUFFIX}.",
@@ -179,17 +182,30 @@ def truth_path(video: Path) -> Path:
     return video.with_name(video.stem + SUFFIX)
 
 
+def observed(video: Path) -> Observations:
+    """What perception sees in a film, kept beside it: repeated runs need not look again, nor have the film.
+
+    Raises:
+        CloseintError: the film cannot be read, or what was kept is damaged.
+    """
+
+    def look() -> Observations:
+        from closeint_core.perception.pipeline import perceive
+        from closeint_core.video.source import open_source
+
+        return perceive(open_source(video), device="cpu")
+
+    return store.kept(video.with_name(video.stem + store.SUFFIX), video, look)
+
+
 def rendered_case(name: str, video: Path) -> Case:
     """A film as the project's perception sees it, its people in the truth's order, its lens unknown.
 
     Raises:
         CloseintError: the film cannot be read, or two people were not found in it.
     """
-    from closeint_core.perception.pipeline import perceive
-    from closeint_core.video.source import open_source
-
     truth = InteractionClip.load(truth_path(video))
-    observations = perceive(open_source(video), device="cpu")
+    observations = observed(video)
     people, frames = observations.visible.shape
     if people != truth.people:
         raise CloseintError(f"{video.name}: only one person was found.", "Nothing can be compared.")

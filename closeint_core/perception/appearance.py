@@ -3,7 +3,6 @@
 
 from __future__ import annotations
 
-import cv2
 import numpy as np
 
 from closeint_core.halpe import HALPE_INDEX as K
@@ -62,6 +61,8 @@ def _histograms(rgb: np.ndarray, samples: np.ndarray) -> np.ndarray:
     cell = np.floor(np.where(known[..., None], samples, -1.0)).astype(int)
     known &= (cell >= 0).all(axis=-1) & (cell[..., 0] < width) & (cell[..., 1] < height)
     x, y = cell[..., 0].clip(0, width - 1), cell[..., 1].clip(0, height - 1)
+    import cv2  # here, so that solving needs no OpenCV
+
     lab = cv2.cvtColor(np.ascontiguousarray(rgb[y, x]), cv2.COLOR_RGB2LAB).astype(np.float64)
     # clothes span little of the a and b axes; stretch their middle over the bins
     value = np.stack([lab[..., 0] / 256.0, (lab[..., 1] - 128) / 80.0 + 0.5, (lab[..., 2] - 128) / 80.0 + 0.5], axis=-1)

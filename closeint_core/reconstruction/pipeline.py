@@ -16,11 +16,11 @@ import closeint_core
 from closeint_core.body.data import BodyData, load_body
 from closeint_core.body.torch_body import TorchBody
 from closeint_core.clip import InteractionClip
+from closeint_core.denoiser.network import Denoiser
 from closeint_core.errors import CloseintError
 from closeint_core.evaluation.quality import clip_quality
 from closeint_core.perception.observations import Observations
 from closeint_core.perception.pair import PeopleAt
-from closeint_core.perception.pipeline import perceive
 from closeint_core.physics.contact import clip_contacts
 from closeint_core.physics.refinement import RefineOptions, refine
 from closeint_core.progress import Progress
@@ -30,7 +30,6 @@ from closeint_core.reconstruction.learned import default_denoiser, solve_learned
 from closeint_core.reconstruction.reference import torch_device
 from closeint_core.reconstruction.solve import Solution, solve
 from closeint_core.reconstruction.world import to_world
-from closeint_core.video.source import open_source
 
 QUALITIES = {"draft": 0.35, "standard": 1.0, "high": 2.0}
 """Factor on the fit's iterations."""
@@ -78,20 +77,62 @@ def reconstruct(
     """
     settings, progress = settings or Settings(), progress or Progress()
     started = time.monotonic()
-    if settings.model not in MODELS:
-        raise CloseintError(f"There is no model {settings.model!r}.", f"Choose {' or '.join(MODELS)}.")
+    check_settings(settings)
     if settings.model == "reference":
         from closeint_core.reconstruction.reference import reconstruct_reference
 
         return reconstruct_reference(source, settings, progress)
-    if settings.quality not in QUALITIES:
-        raise CloseintError(f"There is no quality {settings.quality!r}.", f"Choose {', '.join(QUALITIES)}.")
-    denoiser = default_denoiser() if settings.model == "default" else None
-    data = load_body(settings.body, Path(settings.data) if settings.data else None)
+    # Decoding and the pose networks are not needed where observations are at hand.
+    from closeint_core.perception.pipeline import perceive
+    from closeint_core.video.source import open_source
+
+    # Before minutes of work, not after: a missing model or a senseless focal length is refused here.
+    _prepare(settings)
     frames = open_source(source, settings.frames)
-    # Before minutes of work, not after: a senseless focal length is refused here.
-    camera = torch.as_tensor(intrinsics(frames.image_size, settings.focal))
+    intrinsics(frames.image_size, settings.focal)
     observations = perceive(frames, people=settings.people or "auto", device=settings.device, progress=progress)
+    return reconstruct_observed(observations, settings, progress, video=str(source), started=started)
+
+
+def check_settings(settings: Settings) -> None:
+    """Raises CloseintError for a model or a quality that does not exist."""
+    if settings.model not in MODELS:
+        raise CloseintError(f"There is no model {settings.model!r}.", f"Choose {' or '.join(MODELS)}.")
+    if settings.model != "reference" and settings.quality not in QUALITIES:
+        raise CloseintError(f"There is no quality {settings.quality!r}.", f"Choose {', '.join(QUALITIES)}.")
+
+
+def _prepare(settings: Settings) -> tuple[BodyData, Denoiser | None]:
+    """The body and the network that settings ask for; the network is read once, files are looked for at once."""
+    denoiser = default_denoiser() if settings.model == "default" else None
+    return load_body(settings.body, Path(settings.data) if settings.data else None), denoiser
+
+
+def reconstruct_observed(
+    observations: Observations,
+    settings: Settings | None = None,
+    progress: Progress | None = None,
+    *,
+    video: str = "",
+    started: float | None = None,
+) -> InteractionClip:
+    """The same from what was seen of the people; needs neither a video nor the pose networks.
+
+    Args:
+        settings: of ``people``, ``frames`` nothing is left to choose; ``model`` is ``default`` or ``fit``.
+        video: where the observations came from, for the clip. started: ``time.monotonic`` of the beginning.
+
+    Raises:
+        CloseintError: as ``reconstruct``.
+        Cancelled: the progress object asked to stop.
+    """
+    settings, progress = settings or Settings(), progress or Progress()
+    started = time.monotonic() if started is None else started
+    check_settings(settings)
+    if settings.model == "reference":
+        raise CloseintError("The published networks look at the pictures themselves.", "Use reconstruct.")
+    data, denoiser = _prepare(settings)
+    camera = torch.as_tensor(intrinsics(observations.image_size, settings.focal))
     body = TorchBody(data)
     effort = QUALITIES[settings.quality]
     if denoiser is None:
@@ -102,7 +143,7 @@ def reconstruct(
             body, observations, camera, progress,
             effort=effort, separated=settings.refine, device=device, model=denoiser,
         )  # fmt: skip
-    clip = build_clip(solution, observations, data, str(source))
+    clip = build_clip(solution, observations, data, video)
     refinement = {}
     if settings.refine and clip.people == 2:
         options = RefineOptions(rounds=max(4, round(10 * min(effort, 1.0))))

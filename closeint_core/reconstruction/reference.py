@@ -26,7 +26,6 @@ from closeint_core.denoiser.conditions import Conditions
 from closeint_core.denoiser.crops import Crops, person_crops
 from closeint_core.denoiser.ddim import window_noise
 from closeint_core.denoiser.hmr2 import load_hmr2
-from closeint_core.denoiser.hmr2_images import HMR2Extractor, PersonFeatures
 from closeint_core.denoiser.network import Denoiser
 from closeint_core.denoiser.rotation6d import matrix_to_rows6d
 from closeint_core.denoiser.sampler import Sampler
@@ -35,15 +34,14 @@ from closeint_core.errors import CloseintError
 from closeint_core.evaluation.quality import clip_quality
 from closeint_core.models.reference_files import require_reference_files
 from closeint_core.perception.observations import Observations
-from closeint_core.perception.pipeline import perceive
 from closeint_core.progress import Progress
 from closeint_core.reconstruction.camera import intrinsics
 from closeint_core.reconstruction.fit import Floor, Motion
 from closeint_core.reconstruction.solve import Solution
 from closeint_core.reconstruction.windows import blend, blend_rotations, gather, window_starts, window_weights
-from closeint_core.video.source import open_source
 
 if TYPE_CHECKING:
+    from closeint_core.denoiser.hmr2_images import PersonFeatures
     from closeint_core.reconstruction.pipeline import Settings
 
 WINDOW = 16
@@ -60,7 +58,10 @@ def reconstruct_reference(source: str | Path, settings: Settings, progress: Prog
         CloseintError: files are missing (exit code 3) or unusable, or the input cannot be used.
         Cancelled: the progress object asked to stop.
     """
+    from closeint_core.denoiser.hmr2_images import HMR2Extractor
+    from closeint_core.perception.pipeline import perceive
     from closeint_core.reconstruction.pipeline import _body_hash, build_clip
+    from closeint_core.video.source import open_source
 
     started = time.monotonic()
     if settings.body not in BODIES:

@@ -4,6 +4,8 @@
 from __future__ import annotations
 
 import json
+import subprocess
+import sys
 from dataclasses import replace
 from pathlib import Path
 
@@ -21,7 +23,7 @@ from closeint_core.denoiser.checkpoint import save_denoiser
 from closeint_core.denoiser.network import Denoiser, DenoiserConfig
 from closeint_core.errors import CloseintError
 from closeint_core.evaluation import bench
-from closeint_core.evaluation.bench import BenchOptions, in_order_of, run_bench
+from closeint_core.evaluation.bench import BenchOptions, find_films, in_order_of, rendered_case, run_bench
 from closeint_core.evaluation.bench_cases import (
     Case,
     draw_pair,
@@ -33,6 +35,7 @@ from closeint_core.evaluation.bench_cases import (
 from closeint_core.evaluation.bench_methods import Answers, Question
 from closeint_core.evaluation.bench_metrics import METRICS, f1, score
 from closeint_core.evaluation.bench_summary import TARGETS, as_text, summarise
+from closeint_core.perception import store
 from closeint_core.training.observation import observe
 from closeint_core.training.synthetic import KINDS
 
@@ -207,6 +210,32 @@ def test_people_are_put_in_the_order_of_the_truth(case: Case, data: BodyData) ->
         assert ordered.people == seen.people
         for name in names:
             np.testing.assert_array_equal(getattr(ordered, name), getattr(seen, name))
+
+
+def test_films_stand_for_themselves_once_they_were_seen(case: Case, tmp_path: Path) -> None:
+    """Truth and kept observations are enough; perception and video are not touched."""
+    case.truth.copy(keypoints2d=case.observations.keypoints2d).save(tmp_path / "hug.closeint.npz")
+    with pytest.raises(CloseintError, match="holds no film"):
+        find_films(tmp_path)
+    store.save_observations(tmp_path / f"hug{store.SUFFIX}", case.observations, "of a film that is not here")
+    ((name, video),) = find_films(tmp_path)
+    assert name == "rendered-hug"
+    assert not video.exists()
+    loaded = rendered_case(name, video)
+    assert loaded.kind == case.kind
+    assert loaded.scored.all()
+    np.testing.assert_array_equal(loaded.observations.landmarks3d, case.observations.landmarks3d)
+
+
+def test_solving_needs_neither_pictures_nor_a_terminal() -> None:
+    """The benchmark runs where only numbers can be carried."""
+    code = """
+import sys
+for name in ("cv2", "av", "typer", "rich", "onnxruntime"):
+    sys.modules[name] = None
+import closeint_core.evaluation.bench
+"""
+    subprocess.run([sys.executable, "-c", code], check=True)
 
 
 class Perfect(Answers):
