@@ -122,7 +122,8 @@ def side_by_side(
         out.append(normalize(ends[0] - ends[1], dim=-1))
     each = torch.cat(out) if out else points.new_zeros(0, 3)
     key = person * JOINTS + part[inside.vertex[index]]
-    total = points.new_zeros(2 * JOINTS * frames, 3).index_add(0, key * frames + frame, each)
+    total = points.new_zeros(2 * JOINTS * frames, 3)
+    total = total.index_put((key * frames + frame,), each, accumulate=True)  # in the same order every time, anywhere
     total = total.reshape(2 * JOINTS, frames, 3).mT
     total = torch.nn.functional.avg_pool1d(total, span, 1, span // 2, count_include_pad=False).mT
     return normalize(total[key, frame], dim=-1)

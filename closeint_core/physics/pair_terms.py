@@ -310,14 +310,15 @@ class PairTerms:
         terms["skate"] = weights.skate * 0.5 / spread**2 * _spread_over(both * value, 1)
         weight = weights.skate * 0.5 * both * slope / spread**2
         system.add_over_time(
-            moved[..., :2, :].flatten(2, 3), step.flatten(2), weight.repeat_interleave(2, -1), 1
-        )  # fmt: skip
+            moved[..., :2, :].flatten(2, 3), (step.flatten(2), weight.repeat_interleave(2, -1), 1)
+        )
 
     def _smooth(self, terms: dict[str, Tensor], system: System, skeleton: Skeleton, weights: Weights) -> None:
         joints = skeleton.joints
         lever = (joints[..., :, None, :] - joints[..., None, :, :]) * self.joint_mass[..., None]
         slopes = jacobian(skeleton, lever, torch.ones(joints.shape[:-1], device=self.device)).flatten(2, 3)
         flat = joints.flatten(2)
+        changes = []
         for name, order, spread, factor in (
             ("smooth", 2, 0.012 * self.rate**2, weights.smooth),
             ("jerk", 3, 0.012 * self.rate**3, weights.jerk),
@@ -328,7 +329,8 @@ class PairTerms:
             change = differences(flat, order)
             value, slope = energies.huber_slope(change.unflatten(-1, (JOINTS, 3)).square().sum(-1), 3 * spread)
             terms[name] = factor / spread**2 * _spread_over(value, order)
-            system.add_over_time(slopes, change, (factor / spread**2 * slope).repeat_interleave(3, -1), order)
+            changes.append((change, (factor / spread**2 * slope).repeat_interleave(3, -1), order))
+        system.add_over_time(slopes, *changes)
 
     def _balance(
         self, terms: dict[str, Tensor], system: System, skeleton: Skeleton, points: Tensor, weights: Weights
@@ -363,7 +365,7 @@ class PairTerms:
             found = self._overlapping(centres[person], centres[person], person, person, self.apart)
             if found is not None:
                 a, b, depth = found
-                rider = self.spheres.of(torch.as_tensor(person), a) - self.spheres.of(torch.as_tensor(person), b)
+                rider = self._spheres_of(person, a) - self._spheres_of(person, b)
                 apart = torch.gather(centres[person], 1, a[..., None].expand(-1, -1, 3)) - torch.gather(
                     centres[person], 1, b[..., None].expand(-1, -1, 3)
                 )
@@ -383,11 +385,15 @@ class PairTerms:
         direction = normalize(place[0] - place[1], dim=-1)
         sides = []
         for who, index in ((0, a), (1, b)):
-            rider = self.spheres.of(torch.as_tensor(who), index)
+            rider = self._spheres_of(who, index)
             sides.append(along(_one(skeleton, who), rider, self.map.below, direction)[1])
         weight = torch.full_like(depth, 2.0 * weights.spacing / 0.01**2)  # both persons' frames
         terms["overlap"] = (weight * depth.square()).sum(-1)
         system.add_rows(torch.cat((-sides[0], sides[1]), -1), depth, weight)
+
+    def _spheres_of(self, person: int, index: Tensor) -> Riders:
+        assert self.spheres is not None
+        return Riders(self.spheres.moments[person], self.spheres.masses[person]).of(index)
 
     def _overlapping(
         self, mine: Tensor, theirs: Tensor, who: int, whom: int, allowed: Tensor | None
