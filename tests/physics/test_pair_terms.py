@@ -11,9 +11,9 @@ import torch
 from closeint_core.body.data import load_body
 from closeint_core.body.torch_body import TorchBody
 from closeint_core.clip import InteractionClip
-from closeint_core.physics.pair_terms import PairTerms, Weights, inverse_right_jacobian
-from closeint_core.physics.refinement import neighbours
-from closeint_core.physics.riders import STATE
+from closeint_core.physics.over_time import neighbours
+from closeint_core.physics.pair_terms import PairTerms, Weights
+from closeint_core.physics.riders import STATE, inverse_right_jacobian
 from closeint_core.physics.spheres import spheres_of
 from closeint_core.physics.system import System, differences, spread_back
 
