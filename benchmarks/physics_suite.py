@@ -1,7 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """The refinement on disturbed synthetic pairs of every kind of interaction, against every target.
 
-    python benchmarks/physics_suite.py [--jobs N] [--out FILE.json] [--per-kind 2] [--frames 40] [--kinds NAME ...]
+    python benchmarks/physics_suite.py [--jobs N] [--out FILE.json] [--per-kind 2] [--seed 17] [--frames 40]
+        [--kinds NAME ...] [--device cpu|cuda]
 
 Every pair is made, disturbed, refined and measured in a process of its own thread (what the refinement is given is
 described in ``closeint_core.evaluation.physics_suite``). Prints a table and the targets; FILE gets all rows as JSON.
@@ -55,11 +56,13 @@ def main() -> int:
     parser.add_argument("--jobs", type=int, default=os.cpu_count() or 1, help="processes at a time")
     parser.add_argument("--out", type=Path, help="file for all rows and the summary")
     parser.add_argument("--per-kind", type=int, default=2, help="pairs of every kind")
+    parser.add_argument("--seed", type=int, default=17, help="of the first pair of every kind")
     parser.add_argument("--frames", type=int, default=40)
     parser.add_argument("--kinds", nargs="+", help="only these kinds")
     parser.add_argument("--device", default="cpu", help="cpu or cuda, where the refinement runs")
     arguments = parser.parse_args()
-    jobs = [(k, s, arguments.frames, arguments.device) for k, s in suite_pairs(arguments.per_kind, arguments.kinds)]
+    pairs = suite_pairs(arguments.per_kind, arguments.kinds, arguments.seed)
+    jobs = [(kind, seed, arguments.frames, arguments.device) for kind, seed in pairs]
     started = time.perf_counter()
     rows = []
     print(f"{'before > after':<22}" + "".join(f"{name:>17}" for name in _COLUMNS) + "  >5mm%       s", flush=True)

@@ -61,8 +61,7 @@ def watch(found: Found, vertices: Tensor, samples: SkinSamples, ring: Tensor, re
     frame, person = found.frame, found.person
     point = vertices[person, frame, found.vertex]
     nearest = torch.empty_like(frame)
-    for start in range(0, len(frame), 4096):
-        some = slice(start, start + 4096)
+    for some in torch.arange(len(frame), device=frame.device).split(4096 if frame.device.type == "cpu" else 1 << 16):
         who, when = 1 - person[some], frame[some]
         coarse = vertices[who[:, None], when[:, None], samples.vertex]
         sample = (coarse - point[some, None]).square().sum(-1).argmin(1)
@@ -102,27 +101,28 @@ def fair_shares(found: Found, part: Tensor) -> Tensor:
 
 
 def side_by_side(
-    inside: Inside, index: Tensor, part: Tensor, middles: Tensor, points: Tensor, frames: int, span: int = 17
-) -> Tensor:
+    person: Tensor, row: Tensor, frame: Tensor, part: Tensor, middles: Tensor, points: Tensor, frames: int,
+    span: int = 17,
+) -> Tensor:  # fmt: skip
     """Unit directions (n, 3) from the middle of the partner's limb to the middle of one's own, steady over time.
 
     Args:
-        index: (n,) which of ``inside``. middles: (2, T, S, 3) centres of both people's spheres. points: (n, 3) the
-            vertices. span: frames over which a limb is expected to stay on one side.
+        person, part: (n,) of points (n, 3). row: (n,) where in ``middles`` and frame: (n,) where in the time, of
+            ``frames``. middles: (2, t, S, 3) centres of both people's spheres.
+        span: frames over which a limb is expected to stay on one side.
     """
-    person, frame = inside.person[index], inside.frame[index]
     out = []
-    for start in range(0, len(index), 4096):
-        some = slice(start, start + 4096)
+    for some in torch.arange(len(row), device=row.device).split(4096 if row.device.type == "cpu" else 1 << 16):
         ends = []
         for whose in (person[some], 1 - person[some]):
-            near = middles[whose, frame[some]]
+            near = middles[whose, row[some]]
             nearest = (near - points[some, None]).square().sum(-1).argmin(1)
             ends.append(near[torch.arange(len(nearest), device=near.device), nearest])
         out.append(normalize(ends[0] - ends[1], dim=-1))
     each = torch.cat(out) if out else points.new_zeros(0, 3)
-    key = person * JOINTS + part[inside.vertex[index]]
-    total = points.new_zeros(2 * JOINTS * frames, 3).index_add(0, key * frames + frame, each)
+    key = person * JOINTS + part
+    total = points.new_zeros(2 * JOINTS * frames, 3)
+    total = total.index_put((key * frames + frame,), each, accumulate=True)  # in the same order every time, anywhere
     total = total.reshape(2 * JOINTS, frames, 3).mT
     total = torch.nn.functional.avg_pool1d(total, span, 1, span // 2, count_include_pad=False).mT
     return normalize(total[key, frame], dim=-1)

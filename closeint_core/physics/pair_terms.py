@@ -8,6 +8,7 @@ reweighted least squares), so the gradient is exact. Metres, radians, world axes
 
 from __future__ import annotations
 
+import copy
 from dataclasses import dataclass
 
 import roma
@@ -19,7 +20,17 @@ from closeint_core.body.torch_body import Skeleton, TorchBody
 from closeint_core.clip import InteractionClip
 from closeint_core.physics import energies
 from closeint_core.physics.balance import body_masses, outside_of_support
-from closeint_core.physics.riders import JOINTS, STATE, RideMap, Riders, along, arms, jacobian, parts_of
+from closeint_core.physics.riders import (
+    JOINTS,
+    STATE,
+    RideMap,
+    Riders,
+    along,
+    arms,
+    inverse_right_jacobian,
+    jacobian,
+    parts_of,
+)
 from closeint_core.physics.spheres import BodySpheres, sole_vertices
 from closeint_core.physics.system import System, differences
 
@@ -29,6 +40,10 @@ REACH = torch.tensor(
 )  # fmt: skip
 _SPHERE_ROWS = 48  # overlapping spheres looked after in a frame, the deepest first
 _SOLE = 0.003  # metres over which the lowest of a foot's points is told
+_BY_PERSON = (
+    "old_rotations", "old_transl", "confidence", "observed", "metres_per_pixel", "ray", "standing", "planted",
+    "sole_before", "low", "high",
+)  # fmt: skip
 _SOFT = 0.0015  # metres over which one-sided terms begin
 
 
@@ -100,7 +115,6 @@ class PairTerms:
         self.map = RideMap(body)
         self.rest = body.rest_vertices(self.betas)  # (P, V, 3)
         data = body.data
-        self._halpe = body.points("halpe")
         self.keypoints = self.map.combined(tensor(data.halpe_regressor), self.rest, body.weights)
         self.masses = self.map.combined(tensor(body_masses(data)), self.rest, body.weights)
         joint = torch.eye(JOINTS, device=device)
@@ -178,10 +192,39 @@ class PairTerms:
             terms[name] = self._pairs(system, skeleton, one, weights.push if name == "separation" else weights.contact)
         return terms, system
 
-    def watch_feet(self, lowest: Riders) -> None:
-        """Keep vertices (P, T, K) over the floor besides the samples of the soles: those that lie lowest now."""
-        self.lowest = lowest
-        self.lowest_before = parts_of(self.before, lowest).sum(-2)[..., 2]
+    def at(self, frames: Tensor) -> PairTerms:
+        """What is known of some frames (t,), rising; nothing holds together those that do not follow each other."""
+        part = copy.copy(self)
+        part.frames = len(frames)
+        for name in _BY_PERSON:
+            setattr(part, name, getattr(self, name)[:, frames])
+        part.camera = [one if len(one) == 1 else one[frames] for one in self.camera]
+        part.leaning = None if self.leaning is None else self.leaning[frames]
+        if self.lowest is not None:
+            part.lowest = Riders(self.lowest.moments[:, frames], self.lowest.masses[:, frames])
+            part.lowest_before = self.lowest_before[:, frames]
+        part.when = frames if self.when is None else self.when[frames]
+        return part
+
+    def _linked(self, order: int) -> Tensor:
+        """(T - order, 1) 1 where a difference of that order is one of frames that follow each other."""
+        if self.when is None:
+            return torch.ones(self.frames - order, 1, device=self.device)
+        return (self.when[order:] - self.when[:-order] == order).float()[:, None]
+
+    def watch_feet(self, lowest: Riders, frames: Tensor) -> None:
+        """In some frames (t,) keep vertices (P, t, K) over the floor besides the samples of the soles: those that lie
+        lowest now."""
+        people, _, count = lowest.masses.shape[:3]
+        if self.lowest is None:
+            moments = torch.zeros(people, self.frames, count, JOINTS, 3, device=self.device)
+            self.lowest = Riders(moments, moments[..., 0].clone())
+            self.lowest_before = moments[..., 0, 0].clone()
+        joints, rotations, offsets, _ = self.before
+        before = Skeleton(joints[:, frames], rotations[:, frames], offsets[:, frames], None)
+        self.lowest.moments[:, frames] = lowest.moments
+        self.lowest.masses[:, frames] = lowest.masses
+        self.lowest_before[:, frames] = parts_of(before, lowest).sum(-2)[..., 2]
 
     def _clearance(self, before: Tensor) -> Tensor:
         """Metres over the floor at which points are to stay: what came to lie under it leaves it for sure, what came to
@@ -190,6 +233,9 @@ class PairTerms:
 
     lowest: Riders | None = None
     """(P, T, K) vertices of the feet that were lowest when the skins were last looked at."""
+
+    when: Tensor | None = None
+    """(T,) numbers of the frames where they are some of the window's."""
 
     def _nothing(self) -> Tensor:
         return torch.zeros(self.frames, device=self.device)
@@ -303,21 +349,20 @@ class PairTerms:
         if self.frames < 2:
             terms["skate"] = self._nothing()
             return
-        both = torch.minimum(self.planted[:, 1:], self.planted[:, :-1])
+        both = torch.minimum(self.planted[:, 1:], self.planted[:, :-1]) * self._linked(1)
         spread = 0.003 * self.rate
         step = differences(feet[..., :2].flatten(2), 1).unflatten(-1, (6, 2))
         value, slope = energies.huber_slope(step.square().sum(-1), 3 * spread)
         terms["skate"] = weights.skate * 0.5 / spread**2 * _spread_over(both * value, 1)
         weight = weights.skate * 0.5 * both * slope / spread**2
-        system.add_over_time(
-            moved[..., :2, :].flatten(2, 3), step.flatten(2), weight.repeat_interleave(2, -1), 1
-        )  # fmt: skip
+        system.add_over_time(moved[..., :2, :].flatten(2, 3), (step.flatten(2), weight.repeat_interleave(2, -1), 1))
 
     def _smooth(self, terms: dict[str, Tensor], system: System, skeleton: Skeleton, weights: Weights) -> None:
         joints = skeleton.joints
         lever = (joints[..., :, None, :] - joints[..., None, :, :]) * self.joint_mass[..., None]
         slopes = jacobian(skeleton, lever, torch.ones(joints.shape[:-1], device=self.device)).flatten(2, 3)
         flat = joints.flatten(2)
+        changes = []
         for name, order, spread, factor in (
             ("smooth", 2, 0.012 * self.rate**2, weights.smooth),
             ("jerk", 3, 0.012 * self.rate**3, weights.jerk),
@@ -327,8 +372,10 @@ class PairTerms:
                 continue
             change = differences(flat, order)
             value, slope = energies.huber_slope(change.unflatten(-1, (JOINTS, 3)).square().sum(-1), 3 * spread)
-            terms[name] = factor / spread**2 * _spread_over(value, order)
-            system.add_over_time(slopes, change, (factor / spread**2 * slope).repeat_interleave(3, -1), order)
+            weight = factor / spread**2 * self._linked(order)
+            terms[name] = _spread_over(weight * value, order)
+            changes.append((change, (weight * slope).repeat_interleave(3, -1), order))
+        system.add_over_time(slopes, *changes)
 
     def _balance(
         self, terms: dict[str, Tensor], system: System, skeleton: Skeleton, points: Tensor, weights: Weights
@@ -363,7 +410,7 @@ class PairTerms:
             found = self._overlapping(centres[person], centres[person], person, person, self.apart)
             if found is not None:
                 a, b, depth = found
-                rider = self.spheres.of(torch.as_tensor(person), a) - self.spheres.of(torch.as_tensor(person), b)
+                rider = self._spheres_of(person, a) - self._spheres_of(person, b)
                 apart = torch.gather(centres[person], 1, a[..., None].expand(-1, -1, 3)) - torch.gather(
                     centres[person], 1, b[..., None].expand(-1, -1, 3)
                 )
@@ -383,11 +430,15 @@ class PairTerms:
         direction = normalize(place[0] - place[1], dim=-1)
         sides = []
         for who, index in ((0, a), (1, b)):
-            rider = self.spheres.of(torch.as_tensor(who), index)
+            rider = self._spheres_of(who, index)
             sides.append(along(_one(skeleton, who), rider, self.map.below, direction)[1])
         weight = torch.full_like(depth, 2.0 * weights.spacing / 0.01**2)  # both persons' frames
         terms["overlap"] = (weight * depth.square()).sum(-1)
         system.add_rows(torch.cat((-sides[0], sides[1]), -1), depth, weight)
+
+    def _spheres_of(self, person: int, index: Tensor) -> Riders:
+        assert self.spheres is not None
+        return Riders(self.spheres.moments[person], self.spheres.masses[person]).of(index)
 
     def _overlapping(
         self, mine: Tensor, theirs: Tensor, who: int, whom: int, allowed: Tensor | None
@@ -451,18 +502,3 @@ def _spread_over(values: Tensor, order: int) -> Tensor:
 
 def _one(skeleton: Skeleton, person: int) -> Skeleton:
     return Skeleton(skeleton.joints[person], skeleton.rotations[person], skeleton.offsets[person], None)
-
-
-def inverse_right_jacobian(vectors: Tensor) -> Tensor:
-    """(..., 3, 3) change of rotation vectors (..., 3) by a small turn in the rotated axes.
-
-    J^-1 = I + [v]/2 + (1/t^2 - (1 + cos t) / (2 t sin t)) [v]^2, t = |v| (Sola et al., "A micro Lie theory", 2018).
-    """
-    angle = vectors.norm(dim=-1).clamp(1e-3, 3.1)
-    factor = 1 / angle**2 - (1 + torch.cos(angle)) / (2 * angle * torch.sin(angle))
-    cross = torch.zeros(*vectors.shape[:-1], 3, 3, device=vectors.device)
-    x, y, z = vectors.unbind(-1)
-    cross[..., 0, 1], cross[..., 0, 2], cross[..., 1, 2] = -z, y, -x
-    cross = cross - cross.mT
-    eye = torch.eye(3, device=vectors.device)
-    return eye + 0.5 * cross + factor[..., None, None] * (cross @ cross)

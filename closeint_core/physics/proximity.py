@@ -21,7 +21,7 @@ _CELL = 0.05  # metres between samples
 _AROUND = 24
 _FEW = 6  # of which every so many tell roughly what is near
 _REACH = 0.3  # metres beyond which parts are not looked at
-_CHUNK = 8  # frames whose distances between all samples are in memory
+_CHUNK = {"cpu": 8, "cuda": 64}  # frames whose distances between all samples are in memory
 
 
 @dataclass
@@ -86,8 +86,9 @@ def near_parts(
     """
     frames = vertices.shape[1]
     found: list[tuple[Tensor, Tensor, Tensor]] = []
-    for start in range(0, frames, _CHUNK):
-        part = slice(start, start + _CHUNK)
+    chunk = _CHUNK[vertices.device.type]
+    for start in range(0, frames, chunk):
+        part = slice(start, start + chunk)
         asked, better = (None if x is None else x[:, part] for x in (wanted, liked))
         found.append(_near(vertices[:, part], samples, count, asked, better, bias))
     own, other, distance = (torch.cat(each, 1) for each in zip(*found, strict=True))

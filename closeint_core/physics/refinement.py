@@ -26,20 +26,9 @@ from closeint_core.body.torch_body import TorchBody
 from closeint_core.clip import InteractionClip
 from closeint_core.errors import CloseintError
 from closeint_core.physics.contact import contact_probability
-from closeint_core.physics.inside import Inside, find_inside
-from closeint_core.physics.pair_rows import (
-    Found,
-    Place,
-    contacts,
-    kept_apart,
-    representatives,
-    side_by_side,
-    springs,
-    watch,
-)
+from closeint_core.physics.over_time import dilated, hysteresis, least_around, neighbours
 from closeint_core.physics.pair_terms import Pairs, PairTerms, Weights
-from closeint_core.physics.proximity import NearParts, near_parts, skin_samples, vertex_rings
-from closeint_core.physics.riders import Riders
+from closeint_core.physics.skins import Skins
 from closeint_core.physics.spheres import BodySpheres, spheres_of
 from closeint_core.physics.windows import blend_in, window_spans
 from closeint_core.progress import Progress
@@ -48,8 +37,12 @@ _DEEP = 0.015  # metres from which on an overlap is deep
 _TANGLED = 0.035  # metres from which on the nearest way out may be the wrong one
 _STUCK = 0.010  # metres of depth from which on a frame is stuck, and the rounds after which it is led out
 _BRIDGED = (4, 6, 7)
-_LEAN = 1.5  # how much the way out leans towards the side on which the limb is
 _TURN, _MOVE = 0.3, 0.15  # radians and metres, the longest step
+_EVERYBODY = 3  # rounds in which all frames move in which the two are near each other
+_NEAR = 0.05  # metres between boxes around people who are
+_AROUND = 10  # frames around those in trouble that give way
+_STILL = 3  # frames beyond these that stand still and hold them, as many as the jerk reaches
+_FIXED = 1e6  # what damps them
 
 
 @dataclass(frozen=True)
@@ -188,135 +181,19 @@ class Refinement:
         with torch.no_grad():
             self.terms = PairTerms(body, clip, spheres)
         device = self.terms.device
+        self.skins = Skins(body, self.terms)
         self.rotations, self.transl = self.terms.old_rotations, self.terms.old_transl
-        self.parts = torch.as_tensor(body.data.parts, dtype=torch.long, device=device)
-        self.feet = [
-            torch.as_tensor(np.flatnonzero(np.isin(body.data.parts, foot)), device=device)
-            for foot in ((7, 10), (8, 11))
-        ]
-        self.samples = skin_samples(body.data).to(device)
-        self.ring = vertex_rings(body.data).to(device)
-        self.watched: Found | None = None
-        self.depth = torch.zeros(clip.frames, device=device)
+        self.every = torch.arange(clip.frames, device=device)
         self.distances = torch.full(clip.contacts.shape, torch.inf, device=device)
         held = hysteresis(clip.contacts) if clip.people == 2 else np.zeros(clip.contacts.shape, bool)
-        self.evidence = torch.as_tensor(held, device=device)
         self.belief = torch.as_tensor(held * clip.contacts, dtype=torch.float32, device=device)
-        self.doubt: Tensor | None = None
         self.unlikely: Tensor | None = None
         if clip.people == 2 and held.any():  # a clip that speaks of no contact does not say that there is none
-            self.unlikely = torch.as_tensor(np.clip(1 - clip.contacts / 0.4, 0, 1) * ~held, dtype=torch.float32).to(
-                device
-            )
+            unlikely = np.clip(1 - clip.contacts / 0.4, 0, 1) * ~held
+            self.unlikely = torch.as_tensor(unlikely, dtype=torch.float32, device=device)
         if clip.people == 2:
-            self.terms.leaning = self.evidence.any(2).any(0)
+            self.terms.leaning = (self.belief > 0).any(2).any(0)
         self.weights = Weights(keep=options.keep, seen=options.seen)
-
-    # -- what there is to be seen ------------------------------------------------------------------------------------
-
-    def vertices(self, frames: Tensor | None = None) -> Tensor:
-        """(P, t, V, 3) skins of all or of chosen frames, as they stand."""
-        chosen = slice(None) if frames is None else frames
-        terms = self.terms
-        return self.body(self.rotations[:, chosen], terms.betas[:, None], self.transl[:, chosen]).vertices
-
-    def look(self, among: Tensor | None = None) -> tuple[Found, list[tuple[str, Pairs]]]:
-        """What is inside the partner, and pairs of points that should touch or should not, as the bodies stand now.
-
-        Args:
-            among: frames to look for penetration in; None is all of them.
-        """
-        terms = self.terms
-        vertices = self.vertices()
-        self._lowest(vertices)
-        chosen = torch.arange(terms.frames, device=terms.device) if among is None else among
-        inside = find_inside(vertices[:, chosen], self.body.faces)
-        inside.frame = chosen[inside.frame]
-        skeleton = terms.skeleton(self.rotations, self.transl)
-        found = self._way_out(inside, vertices, skeleton)
-        self.depth = self.depths(found)
-        # What came out stays watched, so that it does not slide back in.
-        if self.watched is not None and len(self.watched):
-            again = torch.isin(self._key(self.watched), self._key(found), invert=True)
-            earlier = self.watched.take(again)
-            found = Found.join([found, watch(earlier, vertices, self.samples, self.ring)])
-        self.watched = found
-        wanted = self.evidence if self.doubt is None else self.evidence | (self.doubt > 0)
-        near = near_parts(vertices, self.samples, 3, wanted, liked=self.evidence)
-        place = Place(terms.map, self._places(skeleton), self.parts, skeleton, near, self._normals(vertices, near))
-        drawn = [("contact", contacts(place, self.belief, self.options.reach))]
-        if self.doubt is not None:
-            drawn.append(("apart", kept_apart(place, self.doubt)))
-        return found, [(name, pairs) for name, pairs in drawn if pairs is not None]
-
-    def _lowest(self, vertices: Tensor, count: int = 8) -> None:
-        """The lowest vertices of each foot are kept over the floor like the samples of the soles."""
-        people, frames = vertices.shape[:2]
-        found = []
-        for foot in self.feet:
-            index = vertices[:, :, foot, 2].topk(count, -1, largest=False).indices
-            found.append(foot[index])
-        chosen = torch.cat(found, -1)  # (P, T, 2 * count)
-        who = torch.arange(people, device=chosen.device)[:, None, None].expand_as(chosen)
-        one = self.terms.map.vertices(chosen.flatten(), self.terms.rest[who.flatten(), chosen.flatten()])
-        shape = (people, frames, 2 * count)
-        self.terms.watch_feet(Riders(one.moments.unflatten(0, shape), one.masses.unflatten(0, shape)))
-
-    def _normals(self, vertices: Tensor, near: NearParts) -> Tensor:
-        """(2, T, 24, C, 3) unit normals between two nearest places, outwards from the partner's skin."""
-        frame = torch.arange(self.terms.frames, device=self.terms.device)[:, None, None, None]
-        out = []
-        for person in (0, 1):
-            both = []
-            for who, vertex in ((1 - person, near.other[person]), (person, near.own[person])):
-                ring = self.ring[vertex]  # (T, 24, C, 6, 3) faces' corners
-                corners = vertices[who, frame[..., None], ring]
-                a, b, c = corners.unbind(-2)
-                both.append(normalize(torch.linalg.cross(b - a, c - a).sum(-2), dim=-1))
-            out.append(normalize(both[0] - both[1] + 1e-3 * both[0], dim=-1))
-        return torch.stack(out)
-
-    def _places(self, skeleton: Any) -> Tensor:
-        """Rest vertices (P, V, 3), or (P, T, V, 3) where the pose changes them."""
-        posedirs = self.body.posedirs
-        if posedirs is None or skeleton.pose_feature is None:
-            return self.terms.rest
-        flat = skeleton.pose_feature @ posedirs.reshape(-1, posedirs.shape[-1]).T
-        return self.terms.rest[:, None] + flat.unflatten(-1, (-1, 3))
-
-    def _way_out(self, inside: Inside, vertices: Tensor, skeleton: Any) -> Found:
-        index = representatives(inside, self.parts)
-        person, frame, vertex = inside.person[index], inside.frame[index], inside.vertex[index]
-        points = vertices[person, frame, vertex]
-        corner = self.body.faces[inside.face[index]]
-        corners = vertices[(1 - person)[:, None], frame[:, None], corner]
-        normal = normalize(torch.linalg.cross(corners[:, 1] - corners[:, 0], corners[:, 2] - corners[:, 0]), dim=-1)
-        middles = self.terms.sphere_centres(skeleton)
-        aside = side_by_side(inside, index, self.parts, middles, points, self.terms.frames)
-        # Where a limb sticks right through another, its vertices are nearest to opposite sides and their pushes
-        # cancel: leaning every push away from the other limb's middle makes the whole limb leave by one side.
-        lean = self._entangled(inside)[person, self.parts[vertex], frame]
-        direction = normalize(normal + _LEAN * lean[:, None] * aside, dim=-1)
-        return Found(frame, person, vertex, corner, inside.barycentric[index], inside.depth[index].detach(), direction)
-
-    def _key(self, found: Found) -> Tensor:
-        return (found.frame * 2 + found.person) * self.body.template.shape[0] + found.vertex
-
-    def _entangled(self, inside: Inside) -> Tensor:
-        """(2, 24, T) 0..1, how deep each part is in the partner around each frame: whether its nearest surface may be
-        on the wrong side."""
-        frames = self.terms.frames
-        key = (inside.person * 24 + self.parts[inside.vertex]) * frames + inside.frame
-        deepest = torch.zeros(48 * frames, device=self.terms.device).scatter_reduce(
-            0, key, inside.depth.detach(), "amax"
-        )
-        deepest = max_pool1d(deepest.reshape(48, frames), 17, 1, 8).reshape(2, 24, frames)
-        return ((deepest - 0.005) / _DEEP).clamp(0, 1)
-
-    def depths(self, found: Found) -> Tensor:
-        """(T,) depth of the deepest found vertex of every frame."""
-        zero = torch.zeros(self.terms.frames, device=self.terms.device)
-        return zero.scatter_reduce(0, found.frame, found.depth, "amax").clamp(min=0)
 
     # -- solving -----------------------------------------------------------------------------------------------------
 
@@ -330,12 +207,12 @@ class Refinement:
         rounds, depth = 0, (0.0, 0.0)
         if self.terms.people < 2:
             for _ in range(2):
-                self._lowest(self.vertices())
-                self._descend([], options.iterations)
+                self._look(self.every)
+                self._descend(self.every, None, options.iterations)
         else:
             rounds, depth = self._take_apart()
         if self.terms.people == 2:
-            self.distances = near_parts(self.vertices(), self.samples).distance[..., 0]
+            self.distances = self.skins.distances(self.rotations, self.transl)
         after, _ = self.terms.evaluate(self.rotations, self.transl, replace(self.weights, push=1.0, spacing=1.0), [])
         count = self.terms.people * self.terms.frames
         names = dict.fromkeys((*before, *after))
@@ -348,59 +225,68 @@ class Refinement:
 
     def _take_apart(self) -> tuple[int, tuple[float, float]]:
         """Rounds of looking and solving until nothing is deeper than the tolerance."""
-        options, terms = self.options, self.terms
-        inside = find_inside(self.vertices(), self.body.faces)
-        first = float(inside.depth.max()) if len(inside) else 0.0
+        options, skins = self.options, self.skins
+        first = float(skins.depths(self.rotations, self.transl).max())
         # What touches and which way is out is only known once the evidence has said where the bodies are: what is
         # nearest before is often the wrong limb, or the wrong side of it.
         self.weights.spacing = 0.0
-        self._descend([], 2 * options.iterations)
-        found, drawn = self.look()
-        push = torch.zeros(terms.frames, device=terms.device)
-        led = False
+        self._descend(self.every, None, 2 * options.iterations)
+        self._look(self.every)
+        push = torch.zeros_like(skins.depth)
+        led = torch.zeros_like(skins.depth, dtype=torch.bool)
         least, best, final = np.inf, (self.rotations, self.transl), first
         for number in range(options.rounds):
-            worst = float(self.depth.max())
-            if number > 1 and worst <= options.tolerance and not led:
+            worst = float(skins.depth.max())
+            if number > 1 and worst <= options.tolerance and not bool(led.any()):
                 return number, (first, worst)
-            if number == 1 and not len(found) and not drawn:
-                return 1, (first, worst)  # nobody is near anybody
             # The deeper, the more the evidence has to say about which way is out; what stays inside is pushed harder,
             # and its neighbours in time with it.
-            near = max_pool1d(self.depth[None], 9, 1, 4)[0]
+            near = max_pool1d(skins.depth[None], 9, 1, 4)[0]
             start = torch.where(near < _DEEP, 1.0, torch.where(near < _TANGLED, 0.4, 0.12))
             more = torch.where(near > options.tolerance, 2.5, 1.0)
             push = torch.maximum(push * more, start).clamp(max=8.0)
             self.weights.contact = 1.0 if number < 1 else 4.0
-            skeleton = terms.skeleton(self.rotations, self.transl)
-            pushing = springs(found, push, terms.map, self._places(skeleton), self.parts, skeleton)
-            self._descend([*drawn, ("separation", pushing)], options.iterations)
-            self.doubt = self.unlikely if number else None
-            found, drawn = self.look()
-            trouble = float((self.depth - options.tolerance).clamp(min=0).square().sum())
+            moving = skins.near(_NEAR) if number < _EVERYBODY else led | (skins.depth > options.tolerance)
+            moving = dilated(moving, _AROUND)
+            frames = dilated(moving, _STILL).nonzero()[:, 0]
+            if not len(frames):
+                return number, (first, worst)  # nobody is near anybody
+            skeleton = self.terms.skeleton(self.rotations[:, frames], self.transl[:, frames])
+            doubt = self.unlikely if number > 1 else None
+            pairs = skins.pairs(frames, skeleton, push, self.belief, doubt, options.reach)
+            if number == 1 and not pairs:
+                return number, (first, worst)
+            self._descend(frames, moving, options.iterations, pairs)
+            self._look(frames)
+            trouble = float((skins.depth - options.tolerance).clamp(min=0).square().sum())
             if trouble < least:
-                least, best, final = trouble, (self.rotations, self.transl), float(self.depth.max())
-            led = number in _BRIDGED and float(self.depth.max()) > _STUCK and self._bridge()
-            if led:
-                found, drawn = self.look()
+                least, best, final = trouble, (self.rotations, self.transl), float(skins.depth.max())
+            led = torch.zeros_like(led)
+            if number in _BRIDGED and float(skins.depth.max()) > _STUCK:
+                led = self._bridge()
+                self._look(led.nonzero()[:, 0])
         self.rotations, self.transl = best
         return options.rounds, (first, final)
 
-    def _bridge(self, longest: int = 30) -> bool:
-        """Frames that are stuck inside are led from what was before to what comes after; says whether any was.
+    def _look(self, frames: Tensor) -> None:
+        if len(frames):
+            self.skins.look(self.rotations, self.transl, frames)
+
+    def _bridge(self, longest: int = 30) -> Tensor:
+        """Frames that are stuck inside are led from what was before to what comes after; says which were, (T,).
 
         A limb that is on the wrong side in a few frames has no small way out, but its neighbours in time show one:
         either their poses or how theirs were changed, whichever is less deep.
         """
         terms = self.terms
-        bad = max_pool1d((self.depth > _STUCK).float()[None], 3, 1, 1)[0] > 0
+        bad = dilated(self.skins.depth > _STUCK, 1)
         before, after, share = neighbours(bad.cpu().numpy(), longest)
         stuck = torch.as_tensor(np.flatnonzero(before >= 0), device=bad.device)
+        led = torch.zeros_like(bad)
         if not len(stuck):
-            return False
+            return led
         ends = [torch.as_tensor(x[before >= 0], device=bad.device) for x in (before, after)]
         mix = torch.as_tensor(share[before >= 0], dtype=torch.float32, device=bad.device)[:, None]
-        kept = self.rotations, self.transl
         changed = terms.old_rotations.mT @ self.rotations
         tries = []
         for base, offset in ((None, self.rotations), (terms.old_rotations, changed)):
@@ -413,92 +299,50 @@ class Refinement:
             rotations, transl = self.rotations.clone(), self.transl.clone()
             rotations[:, stuck] = mixed if base is None else base[:, stuck] @ mixed
             transl[:, stuck] = moved if base is None else terms.old_transl[:, stuck] + moved
-            self.rotations, self.transl = rotations, transl
-            inside = find_inside(self.vertices(stuck), self.body.faces)
-            depth = torch.zeros(len(stuck), device=bad.device)
-            depth = depth.scatter_reduce(0, inside.frame, inside.depth, "amax")
-            tries.append((depth, rotations, transl))
-        which = torch.stack([self.depth[stuck], *(one[0] for one in tries)]).argmin(0)
-        rotations, transl = kept[0].clone(), kept[1].clone()
+            tries.append((self.skins.depths(rotations[:, stuck], transl[:, stuck]), rotations, transl))
+        which = torch.stack([self.skins.depth[stuck], *(one[0] for one in tries)]).argmin(0)
+        rotations, transl = self.rotations.clone(), self.transl.clone()
         for number, (_, turned, placed) in enumerate(tries):
             chosen = stuck[which == number + 1]
             rotations[:, chosen], transl[:, chosen] = turned[:, chosen], placed[:, chosen]
         self.rotations, self.transl = rotations, transl
-        return bool((which > 0).any())
+        led[stuck] = which > 0
+        return led
 
-    def _descend(self, pairs: list[tuple[str, Pairs | None]], iterations: int) -> None:
-        """Damped Gauss-Newton steps; a step that raises the energy is not taken."""
-        terms = self.terms
-        given = [(name, one) for name, one in pairs if one is not None]
-        hold = torch.cat(
-            (1 / terms.reach.repeat_interleave(3) ** 2, torch.full((3,), 1 / 0.05**2, device=terms.device))
-        )
+    def _descend(
+        self, frames: Tensor, moving: Tensor | None, iterations: int, pairs: list[tuple[str, Pairs]] | None = None
+    ) -> None:
+        """Damped Gauss-Newton steps; a step that raises the energy is not taken.
+
+        Args:
+            frames: (t,) to solve for. moving: (T,) bool, which frames may change; None is all. pairs: for ``frames``.
+        """
+        terms = self.terms if len(frames) == self.terms.frames else self.terms.at(frames)
+        whole = self.rotations, self.transl
+        rotations, transl = whole[0][:, frames], whole[1][:, frames]
+        free = torch.ones(len(frames), device=frames.device) if moving is None else moving[frames].float()
+        hold = torch.cat((1 / terms.reach.repeat_interleave(3) ** 2, torch.full_like(terms.reach[:3], 1 / 0.05**2)))
         damping = torch.full((terms.frames,), 0.2, device=terms.device)
-        values, system = terms.evaluate(self.rotations, self.transl, self.weights, given)
-        energy = torch.stack(list(values.values())).sum(0)  # (T,)
+        values, system = terms.evaluate(rotations, transl, self.weights, pairs or [])
+        energy = torch.stack(list(values.values())).sum(0)  # (t,)
         for _ in range(iterations):
             self._done += 1
             self._progress.update("refining", min(self._done, self._total), self._total)
-            step = system.solve(damping[:, None] * hold)  # (T, P, 75)
+            step = system.solve(torch.where(free > 0, damping, _FIXED)[:, None] * hold)  # (t, P, 75)
             turn = step[..., :72].unflatten(-1, (24, 3)).transpose(0, 1)
             move = step[..., 72:].transpose(0, 1)
             # Too long a step is shortened for the whole frame and, less and less, for those around it.
             longest = torch.maximum(turn.norm(dim=-1).amax((0, 2)) / _TURN, move.norm(dim=-1).amax(0) / _MOVE)
-            share = _around(1 / longest.clamp(min=1.0))
-            turn, move = turn * share[:, None, None], move * share[:, None]
-            rotations, transl = self.rotations @ roma.rotvec_to_rotmat(turn), self.transl + move
-            values, tried = terms.evaluate(rotations, transl, self.weights, given)
+            share = free * least_around(1 / longest.clamp(min=1.0))
+            turned = rotations @ roma.rotvec_to_rotmat(turn * share[:, None, None])
+            moved = transl + move * share[:, None]
+            values, tried = terms.evaluate(turned, moved, self.weights, pairs or [])
             new = torch.stack(list(values.values())).sum(0)
             fell = bool(new.sum() < energy.sum())
             # Where it rose, steps are to be shorter, whatever the others do.
-            rose = max_pool1d((new > energy + 1e-3).float()[None], 3, 1, 1)[0]
-            damping = torch.where(rose > 0, damping * (3.0 if fell else 6.0), (damping / 3).clamp(min=0.02))
+            rose = dilated(new > energy + 1e-3, 1)
+            damping = torch.where(rose, damping * (3.0 if fell else 6.0), (damping / 3).clamp(min=0.02))
             if fell:
-                self.rotations, self.transl, system, energy = rotations, transl, tried, new
-
-
-def _around(share: Tensor, reach: int = 3) -> Tensor:
-    """The least of shares (T,) nearby, smoothed."""
-    kernel = 2 * reach + 1
-    least = -max_pool1d(-share[None], kernel, 1, reach)
-    padded = torch.nn.functional.pad(least[None], (reach, reach), mode="replicate")[0]
-    return torch.nn.functional.avg_pool1d(padded, kernel, 1)[0]
-
-
-def neighbours(bad: np.ndarray, longest: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """For each bad frame (T,) the good ones before and after it and how far it is between them.
-
-    Returns:
-        (T,) before and after, -1 for frames that are good or in a bad run longer than ``longest`` or with no good frame
-        around; the same twice at the clip's ends. (T,) 0..1.
-    """
-    frames = len(bad)
-    before, after, share = np.full(frames, -1), np.full(frames, -1), np.zeros(frames)
-    edges = np.flatnonzero(np.diff(np.concatenate([[False], bad, [False]]).astype(int)))
-    for start, stop in edges.reshape(-1, 2):
-        if stop - start > longest or (start == 0 and stop == frames):
-            continue
-        a, b = start - 1, stop
-        a, b = (b, b) if a < 0 else (a, a) if b == frames else (a, b)
-        before[start:stop], after[start:stop] = a, b
-        share[start:stop] = (np.arange(start, stop) - a) / (b - a) if b > a else 0.0
-    return before, after, share
-
-
-def hysteresis(probability: np.ndarray, on: float = 0.6, off: float = 0.4, axis: int = 1) -> np.ndarray:
-    """Contacts that do not flicker: they begin above ``on`` and last until below ``off``, looked at from both ends.
-
-    Args:
-        probability: any shape, time along ``axis``.
-
-    Returns:
-        bool, the same shape: runs above ``off`` that somewhere reach ``on``.
-    """
-    moved = np.moveaxis(probability, axis, 0)
-    held = moved >= off
-    start = held & ~np.concatenate([np.zeros_like(held[:1]), held[:-1]])
-    run = np.cumsum(start, 0)  # number of the run in its own column
-    columns = np.arange(held[0].size).reshape(held.shape[1:])
-    key = np.where(held, run * held[0].size + columns, -1)
-    sure = np.unique(key[held & (moved >= on)])
-    return np.moveaxis(held & np.isin(key, sure), 0, axis)
+                rotations, transl, system, energy = turned, moved, tried, new
+        self.rotations, self.transl = whole[0].clone(), whole[1].clone()
+        self.rotations[:, frames], self.transl[:, frames] = rotations, transl

@@ -92,3 +92,18 @@ def jacobian(skeleton: Skeleton, lever: Tensor, mass: Tensor) -> Tensor:
     turned = turned.movedim(-1, -3).flatten(-2)  # (..., K, i, 24 * b)
     eye = torch.eye(3, device=lever.device) * mass[..., None, None]
     return torch.cat((turned, eye.expand(*turned.shape[:-1], 3)), -1)
+
+
+def inverse_right_jacobian(vectors: Tensor) -> Tensor:
+    """(..., 3, 3) change of rotation vectors (..., 3) by a small turn in the rotated axes.
+
+    J^-1 = I + [v]/2 + (1/t^2 - (1 + cos t) / (2 t sin t)) [v]^2, t = |v| (Sola et al., "A micro Lie theory", 2018).
+    """
+    angle = vectors.norm(dim=-1).clamp(1e-3, 3.1)
+    factor = 1 / angle**2 - (1 + torch.cos(angle)) / (2 * angle * torch.sin(angle))
+    cross = torch.zeros(*vectors.shape[:-1], 3, 3, device=vectors.device)
+    x, y, z = vectors.unbind(-1)
+    cross[..., 0, 1], cross[..., 0, 2], cross[..., 1, 2] = -z, y, -x
+    cross = cross - cross.mT
+    eye = torch.eye(3, device=vectors.device)
+    return eye + 0.5 * cross + factor[..., None, None] * (cross @ cross)

@@ -11,6 +11,8 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
+_ASKED = 5  # steps after which it is asked whether all is solved
+
 
 def differences(x: Tensor, order: int) -> Tensor:
     """Differences over frames of x (..., T, N), (..., T - order, N)."""
@@ -47,7 +49,7 @@ class System:
         total = people * size
         self.blocks = torch.zeros(frames, total, total, device=device)
         self.slope = torch.zeros(frames, total, device=device)
-        self._over_time: list[tuple[Tensor, Tensor, int]] = []
+        self._over_time: list[tuple[Tensor, list[tuple[Tensor, int]]]] = []
 
     def own(self, person: int) -> slice:
         """A person's unknowns within a frame."""
@@ -69,34 +71,42 @@ class System:
             self.blocks[:, part, part] += matrices[:, k]
         self.slope[:, start : start + 3 * count] += slope.flatten(1)
 
-    def add_over_time(self, jacobian: Tensor, residual: Tensor, weight: Tensor, order: int) -> None:
-        """Differences over time of what moves as jacobian (P, T, M, n) says: residual, weight (P, T - order, M)."""
-        if residual.shape[1] < 1:
+    def add_over_time(self, jacobian: Tensor, *changes: tuple[Tensor, Tensor, int]) -> None:
+        """Differences over time of what moves as jacobian (P, T, M, n) says.
+
+        Args:
+            changes: residual and weight (P, T - order, M), and the order of the difference.
+        """
+        kept = [change for change in changes if change[0].shape[1] > 0]
+        if not kept:
             return
-        self._over_time.append((jacobian, weight, order))
-        back = spread_back(weight * residual, order)  # (P, T, M)
-        self.slope += torch.einsum("ptmn,ptm->tpn", jacobian, back).flatten(1)
+        self._over_time.append((jacobian, [(weight, order) for _, weight, order in kept]))
+        back = torch.stack([spread_back(weight * residual, order) for residual, weight, order in kept]).sum(0)
+        self.slope += (back[..., None, :] @ jacobian)[..., 0, :].transpose(0, 1).flatten(1)
 
     def solve(self, damping: Tensor | float, iterations: int = 30, tolerance: float = 1e-3) -> Tensor:
         """(T, P, n) step to the least sum of squares, each unknown held by ``damping`` (broadcast to (T, n))."""
         hold = torch.as_tensor(damping, device=self.slope.device, dtype=torch.float32)
         hold = hold.expand(self.frames, self.size).repeat(1, self.people)
         near = self.blocks + torch.diag_embed(hold)
-        for jacobian, weight, order in self._over_time:
-            squared = _squared_weights(weight, order)
+        for jacobian, changes in self._over_time:
+            squared = torch.stack([_squared_weights(weight, order) for weight, order in changes]).sum(0)
             for person in range(self.people):
                 own = self.own(person)
                 near[:, own, own] += (jacobian[person] * squared[person][..., None]).mT @ jacobian[person]
         scale = near.diagonal(dim1=-2, dim2=-1)
         factor = torch.linalg.cholesky_ex(near + torch.diag_embed(1e-5 * scale)).L
-        inverse = torch.cholesky_inverse(factor)
+        eye = torch.eye(factor.shape[-1], device=factor.device).expand_as(factor)
+        lower = torch.linalg.solve_triangular(factor, eye, upper=False)
+        inverse = lower.mT @ lower
 
         def apply(x: Tensor) -> Tensor:
             out = (self.blocks @ x[..., None])[..., 0] + hold * x
             split = x.unflatten(1, (self.people, self.size)).transpose(0, 1)
-            for jacobian, weight, order in self._over_time:
+            for jacobian, changes in self._over_time:
                 moved = (jacobian @ split[..., None])[..., 0]
-                back = spread_back(weight * differences(moved, order), order)
+                parts = [spread_back(weight * differences(moved, order), order) for weight, order in changes]
+                back = torch.stack(parts).sum(0)
                 out = out + (back[..., None, :] @ jacobian)[..., 0, :].transpose(0, 1).flatten(1)
             return out
 
@@ -106,8 +116,10 @@ class System:
         direction = ready
         size = (left * ready).sum()
         first = size
-        # A fixed number of steps, so that the device is not waited for; what is solved already changes nothing.
-        for _ in range(iterations):
+        for number in range(iterations):
+            # A device is not waited for in every step; what is solved already changes nothing.
+            if number % _ASKED == 0 and not bool(size > tolerance**2 * first):
+                break
             image = apply(direction)
             length = size / (direction * image).sum().clamp(min=1e-30)
             active = (size > tolerance**2 * first).float()

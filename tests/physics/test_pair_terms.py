@@ -11,9 +11,9 @@ import torch
 from closeint_core.body.data import load_body
 from closeint_core.body.torch_body import TorchBody
 from closeint_core.clip import InteractionClip
-from closeint_core.physics.pair_terms import PairTerms, Weights, inverse_right_jacobian
-from closeint_core.physics.refinement import neighbours
-from closeint_core.physics.riders import STATE
+from closeint_core.physics.over_time import neighbours
+from closeint_core.physics.pair_terms import PairTerms, Weights
+from closeint_core.physics.riders import STATE, inverse_right_jacobian
 from closeint_core.physics.spheres import spheres_of
 from closeint_core.physics.system import System, differences, spread_back
 
@@ -88,7 +88,9 @@ def test_system_against_a_dense_solution():
     jacobian = torch.randn(people, frames, 3, size, generator=generator)
     change, stiff = torch.randn(2, people, frames - 2, 3, generator=generator)
     stiff = stiff.abs()
-    system.add_over_time(jacobian, change, stiff, 2)
+    speed, slow = torch.randn(2, people, frames - 1, 3, generator=generator)
+    slow = slow.abs()
+    system.add_over_time(jacobian, (change, stiff, 2), (speed, slow, 1))
     unknowns = frames * people * size
     matrix, slope = 0.1 * torch.eye(unknowns), torch.zeros(unknowns)
     for index in range(frames):
@@ -96,13 +98,14 @@ def test_system_against_a_dense_solution():
         matrix[part, part] += rows[index].T @ torch.diag(weight[index]) @ rows[index]
         slope[part] += rows[index].T @ (weight[index] * residual[index])
     for person in range(people):
-        for index in range(frames - 2):
-            wide = torch.zeros(3, unknowns)
-            for offset, factor in enumerate((1.0, -2.0, 1.0)):
-                start = 8 * (index + offset) + size * person
-                wide[:, start : start + size] = factor * jacobian[person, index + offset]
-            matrix += wide.T @ torch.diag(stiff[person, index]) @ wide
-            slope += wide.T @ (stiff[person, index] * change[person, index])
+        for factors, residuals, stiffness in (((1.0, -2.0, 1.0), change, stiff), ((-1.0, 1.0), speed, slow)):
+            for index in range(residuals.shape[1]):
+                wide = torch.zeros(3, unknowns)
+                for offset, factor in enumerate(factors):
+                    start = 8 * (index + offset) + size * person
+                    wide[:, start : start + size] = factor * jacobian[person, index + offset]
+                matrix += wide.T @ torch.diag(stiffness[person, index]) @ wide
+                slope += wide.T @ (stiffness[person, index] * residuals[person, index])
     expected = -torch.linalg.solve(matrix, slope).reshape(frames, people, size)
     torch.testing.assert_close(system.solve(0.1, 200, 1e-7), expected, rtol=1e-2, atol=2e-3)
 

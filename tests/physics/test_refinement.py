@@ -14,8 +14,9 @@ from closeint_core.body.skinning import lbs
 from closeint_core.clip import InteractionClip
 from closeint_core.errors import Cancelled, CloseintError
 from closeint_core.physics.contact import contact_probability, part_distances
+from closeint_core.physics.over_time import hysteresis
 from closeint_core.physics.penetration import measure_penetration
-from closeint_core.physics.refinement import RefineOptions, hysteresis, refine
+from closeint_core.physics.refinement import RefineOptions, refine
 from closeint_core.progress import Progress
 from closeint_core.reconstruction.fit import relaxed_pose
 

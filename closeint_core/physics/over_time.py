@@ -1,0 +1,60 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What is said about single frames, made steady or carried over to the frames around."""
+
+from __future__ import annotations
+
+import numpy as np
+from torch import Tensor
+from torch.nn.functional import avg_pool1d, max_pool1d, pad
+
+
+def dilated(chosen: Tensor, reach: int) -> Tensor:
+    """(T,) bool, the frames within ``reach`` of those chosen (T,)."""
+    return max_pool1d(chosen.float()[None], 2 * reach + 1, 1, reach)[0] > 0
+
+
+def least_around(share: Tensor, reach: int = 3) -> Tensor:
+    """The least of shares (T,) nearby, smoothed."""
+    kernel = 2 * reach + 1
+    least = -max_pool1d(-share[None], kernel, 1, reach)
+    padded = pad(least[None], (reach, reach), mode="replicate")[0]
+    return avg_pool1d(padded, kernel, 1)[0]
+
+
+def neighbours(bad: np.ndarray, longest: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """For each bad frame (T,) the good ones before and after it and how far it is between them.
+
+    Returns:
+        (T,) before and after, -1 for frames that are good or in a bad run longer than ``longest`` or with no good frame
+        around; the same twice at the clip's ends. (T,) 0..1.
+    """
+    frames = len(bad)
+    before, after, share = np.full(frames, -1), np.full(frames, -1), np.zeros(frames)
+    edges = np.flatnonzero(np.diff(np.concatenate([[False], bad, [False]]).astype(int)))
+    for start, stop in edges.reshape(-1, 2):
+        if stop - start > longest or (start == 0 and stop == frames):
+            continue
+        a, b = start - 1, stop
+        a, b = (b, b) if a < 0 else (a, a) if b == frames else (a, b)
+        before[start:stop], after[start:stop] = a, b
+        share[start:stop] = (np.arange(start, stop) - a) / (b - a) if b > a else 0.0
+    return before, after, share
+
+
+def hysteresis(probability: np.ndarray, on: float = 0.6, off: float = 0.4, axis: int = 1) -> np.ndarray:
+    """Contacts that do not flicker: they begin above ``on`` and last until below ``off``, looked at from both ends.
+
+    Args:
+        probability: any shape, time along ``axis``.
+
+    Returns:
+        bool, the same shape: runs above ``off`` that somewhere reach ``on``.
+    """
+    moved = np.moveaxis(probability, axis, 0)
+    held = moved >= off
+    start = held & ~np.concatenate([np.zeros_like(held[:1]), held[:-1]])
+    run = np.cumsum(start, 0)  # number of the run in its own column
+    columns = np.arange(held[0].size).reshape(held.shape[1:])
+    key = np.where(held, run * held[0].size + columns, -1)
+    sure = np.unique(key[held & (moved >= on)])
+    return np.moveaxis(held & np.isin(key, sure), 0, axis)
