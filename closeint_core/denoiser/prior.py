@@ -2,7 +2,11 @@
 """The interaction prior: a VQ-VAE over windows of two people's motion.
 
     canonical motion -> linear -> 2 x halve the rate -> blocks -> quantise -> blocks -> 2 x double -> linear -> motion
+                     |--------------- linear, of 4 frames -->^ |--> linear, of 4 frames ----------------------->^
     (per person, weights shared; blocks attend over time and to the other person)
+
+The linear paths begin as the principal components of the motion; the blocks add what is not linear. All of it is in
+units of how far a number moves the joints (``leverage``): a turn of a hip counts more than that of a hand.
 
 It serves three ways: ``project`` (encode and decode) pulls noisy motion to what people do together, ``PriorEnergy``
 measures the distance from that, and ``CodeModel`` with ``decode`` draws interactions from nothing.
@@ -33,18 +37,32 @@ FORMAT = "closeint-prior/1"
 STRIDE = 4
 """Frames that one token stands for."""
 _LONGEST = 1024
+_UNIT = 0.1  # metres that are 1 in scaled numbers
+_LEAST = 0.04  # metres for a radian: leverage of joints that move no other
 
 
 @dataclass(frozen=True)
 class PriorConfig:
-    """Sizes: width and heads of the blocks, their number each side, codes a codebook, codebooks, size of a code."""
+    """Sizes.
 
-    dim: int = 192
-    heads: int = 6
+    Attributes:
+        dim, heads: of the blocks. depth: blocks on each side of the quantiser.
+        codes: of a codebook. groups: parts of a latent, ``code_dim`` numbers each. levels: codebooks of each part, each
+            for what the one before leaves over.
+    """
+
+    dim: int = 160
+    heads: int = 5
     depth: int = 2
-    codes: int = 512
-    groups: int = 4
-    code_dim: int = 16
+    codes: int = 64
+    groups: int = 16
+    code_dim: int = 4
+    levels: int = 2
+
+    @property
+    def token(self) -> int:
+        """Codes of a person in ``STRIDE`` frames."""
+        return self.groups * self.levels
 
     @classmethod
     def from_dict(cls, values: dict[str, Any]) -> PriorConfig:
@@ -80,7 +98,7 @@ class PairBlock(nn.Module):
 
 
 class Reconstruction(NamedTuple):
-    """Canonical numbers (B, T, 2, 147) after coding, codes (B, 2, T / 4, G), commitment loss ()."""
+    """Canonical numbers (B, T, 2, 147) after coding, codes (B, 2, T / 4, C), commitment loss ()."""
 
     numbers: Tensor
     codes: Tensor
@@ -105,9 +123,12 @@ class InteractionPrior(nn.Module):
         self.downsample = nn.ModuleList(nn.Conv1d(dim, dim, 4, stride=2, padding=1) for _ in range(2))
         self.encoder = nn.ModuleList(PairBlock(dim, config.heads) for _ in range(config.depth))
         self.to_latent = nn.Sequential(nn.LayerNorm(dim), nn.Linear(dim, latent))
-        # Latents of unit spread: else they shrink together early in training, and one code serves for all.
-        self.spread = nn.BatchNorm1d(latent, affine=False)
-        self.quantizer = VectorQuantizer(config.groups, config.codes, config.code_dim)
+        # Latents of unit spread: else they shrink together early in training, and one code serves for all. One spread
+        # for all of them: those that say more are to be told more finely.
+        self.spread = nn.BatchNorm1d(1, affine=False)
+        self.read_linear = nn.Linear(STRIDE * CANONICAL, latent, bias=False)
+        self.write_linear = nn.Linear(latent, STRIDE * CANONICAL, bias=False)
+        self.quantizer = VectorQuantizer(config.groups, config.codes, config.code_dim, config.levels)
         self.from_latent = nn.Linear(latent, dim)
         self.decoder = nn.ModuleList(PairBlock(dim, config.heads) for _ in range(config.depth))
         self.upsample = nn.ModuleList(nn.ConvTranspose1d(dim, dim, 4, stride=2, padding=1) for _ in range(2))
@@ -115,23 +136,40 @@ class InteractionPrior(nn.Module):
         self.write = nn.Sequential(nn.LayerNorm(dim), nn.Linear(dim, CANONICAL))
 
     @torch.no_grad()
-    def fit_scale(self, numbers: Tensor) -> None:
-        """Set the mean and deviation by which canonical numbers (..., 147) are scaled."""
-        flat = numbers.reshape(-1, CANONICAL)
-        self.mean.copy_(flat.mean(dim=0))
-        self.deviation.copy_(flat.std(dim=0).clamp(min=0.02))
+    def start(self, numbers: Tensor, body: TorchBody) -> None:
+        """Set scales from canonical numbers (B, T, 2, 147), and the linear paths to their principal components."""
+        self.mean.copy_(numbers.reshape(-1, CANONICAL).mean(dim=0))
+        self.deviation.copy_(_UNIT / leverage(body).to(numbers))
+        scaled = self._tokens((numbers - self.mean) / self.deviation).flatten(end_dim=2)
+        basis = torch.linalg.eigh((scaled.T @ scaled).double()).eigenvectors.flip(1).T.to(scaled)
+        groups, size = self.config.groups, self.config.code_dim
+        # Dealt out so that each part of the latent has strong and weak ones.
+        dealt = torch.arange(groups * size).view(size, groups)
+        dealt[1::2] = dealt[1::2].flip(1)
+        basis = basis[dealt.T.flatten().to(basis.device)]
+        spread = (scaled @ basis.T).square().mean().sqrt()
+        self.read_linear.weight.copy_(basis / spread)
+        self.write_linear.weight.copy_(basis.T * spread)
+        for layer in (self.to_latent[1], self.write[1]):
+            for parameter in layer.parameters():
+                parameter.mul_(0.01)
+
+    def _tokens(self, scaled: Tensor) -> Tensor:
+        """(B, 2, T / 4, 4 * 147) of (B, T, 2, 147)."""
+        return scaled.transpose(1, 2).unflatten(2, (-1, STRIDE)).flatten(start_dim=3)
 
     def latents(self, numbers: Tensor) -> Tensor:
         """(B, 2, T / 4, latent) of canonical numbers (B, T, 2, 147); T must be a multiple of 4."""
-        x = self.read((numbers - self.mean) / self.deviation).transpose(1, 2)
+        scaled = (numbers - self.mean) / self.deviation
+        x = self.read(scaled).transpose(1, 2)
         x = x + self.positions[: x.shape[2]]
         for layer in self.downsample:
             x = _along_time(layer, gelu(x))
         x = x + self.positions[: x.shape[2]]
         for block in self.encoder:
             x = block(x)
-        latents = self.to_latent(x)
-        return self.spread(latents.flatten(end_dim=2)).view(latents.shape)
+        latents = self.to_latent(x) + self.read_linear(self._tokens(scaled))
+        return self.spread(latents.reshape(-1, 1)).view(latents.shape)
 
     def decode_latents(self, latents: Tensor) -> Tensor:
         """Canonical numbers (B, T, 2, 147) of latents (B, 2, T / 4, latent)."""
@@ -141,7 +179,8 @@ class InteractionPrior(nn.Module):
         for layer in self.upsample:
             x = _along_time(layer, gelu(x))
         x = self.last(x + self.positions[: x.shape[2]])
-        return (self.write(x) * self.deviation + self.mean).transpose(1, 2)
+        scaled = self.write(x) + self.write_linear(latents).unflatten(3, (STRIDE, -1)).flatten(2, 3)
+        return (scaled * self.deviation + self.mean).transpose(1, 2)
 
     def forward(self, numbers: Tensor) -> Reconstruction:
         """Encode, quantise and decode canonical numbers (B, T, 2, 147) of any T."""
@@ -155,7 +194,7 @@ class InteractionPrior(nn.Module):
         return Reconstruction(decoded[:, :frames], flat.codes.view(*latents.shape[:3], -1), flat.commitment)
 
     def decode(self, codes: Tensor) -> Tensor:
-        """Canonical numbers (B, T, 2, 147) of codes (B, 2, T / 4, G)."""
+        """Canonical numbers (B, T, 2, 147) of codes (B, 2, T / 4, C)."""
         return self.decode_latents(self.quantizer.vectors(codes.flatten(end_dim=2)).unflatten(0, codes.shape[:3]))
 
     def project(self, motion: PairMotion, up: Tensor) -> PairMotion:
@@ -170,11 +209,26 @@ def _along_time(layer: nn.Module, x: Tensor) -> Tensor:
     return layer(x.flatten(0, 1).mT).mT.unflatten(0, (batch, people))
 
 
-def prior_losses(body: TorchBody, reconstruction: Reconstruction, numbers: Tensor) -> dict[str, Tensor]:
-    """Losses of the prior: numbers, joints (m), joint velocity (m a frame), commitment; all ()."""
+def leverage(body: TorchBody) -> Tensor:
+    """(147,) metres: how far the joints of the mean shape move, as a root mean square, for a change of each canonical
+    number by 1."""
+    rest = body.rest_joints(torch.zeros(1, device=body.template.device)).reshape(24, 3)
+    parents = body.parents
+    below = torch.eye(24, dtype=torch.bool)
+    for joint in range(23, 0, -1):  # children come after their parents
+        below[parents[joint]] |= below[joint]
+    arms = (rest[None] - rest[:, None]).square().sum(dim=-1) * below.to(rest)
+    turns = arms.mean(dim=1).sqrt().clamp(min=_LEAST)
+    return torch.cat([turns.repeat_interleave(6), rest.new_ones(3)])
+
+
+def prior_losses(
+    prior: InteractionPrior, body: TorchBody, reconstruction: Reconstruction, numbers: Tensor
+) -> dict[str, Tensor]:
+    """Losses of the prior: scaled numbers, joints (m), joint velocity (m a frame), commitment; all ()."""
     ours, truth = (canonical_joints(body, x) for x in (reconstruction.numbers, numbers))
     losses = {
-        "numbers": (reconstruction.numbers - numbers).square().mean(),
+        "numbers": ((reconstruction.numbers - numbers) / prior.deviation).square().mean(),
         "joints": (ours - truth).abs().mean(),
         "commitment": reconstruction.commitment,
     }
@@ -212,7 +266,7 @@ def report(prior: InteractionPrior, body: TorchBody, numbers: Tensor) -> PriorRe
 
 
 class PriorEnergy:
-    """Mean squared distance of a motion's canonical numbers (deviations) from what the prior makes of them.
+    """Mean squared distance of a motion's canonical numbers (scaled) from what the prior makes of them.
 
     The prior's answer counts as a fixed target, so that the gradient points from the motion to it.
 
@@ -287,46 +341,55 @@ class CodeModel(nn.Module):
     """Which codes follow which: a small causal transformer, from which interactions are drawn.
 
     Codes come in the order time, person, codebook. Train it on codes of both listing orders.
+
+    Args:
+        narrow: size in which codes are known; those of a codebook serve to read and to choose them.
     """
 
     positions: Tensor
 
-    def __init__(self, config: PriorConfig, dim: int = 128, heads: int = 4, depth: int = 3) -> None:
+    def __init__(self, config: PriorConfig, dim: int = 128, heads: int = 4, depth: int = 3, narrow: int = 32) -> None:
         super().__init__()
         self.config = config
-        self.size = (dim, heads, depth)
+        self.size = (dim, heads, depth, narrow)
         self.register_buffer("positions", sinusoid_table(_LONGEST, dim), persistent=False)
-        self.start = nn.Parameter(torch.zeros(dim))
-        self.embed = nn.Embedding(config.groups * config.codes, dim)
+        self.start = nn.Parameter(torch.zeros(narrow))
+        self.known = nn.Parameter(torch.randn(config.token, config.codes, narrow) * narrow**-0.5)
+        self.usual = nn.Parameter(torch.zeros(config.token, config.codes))
+        self.place = nn.Parameter(torch.zeros(2 * config.token, dim))
+        self.widen = nn.Linear(narrow, dim)
         layer = nn.TransformerEncoderLayer(dim, heads, 4 * dim, 0.0, "gelu", batch_first=True, norm_first=True)
         self.layers = nn.TransformerEncoder(layer, depth, enable_nested_tensor=False)
-        self.out = nn.Linear(dim, config.codes)
+        self.narrow = nn.Sequential(nn.LayerNorm(dim), nn.Linear(dim, narrow))
 
-    def _logits(self, row: Tensor) -> Tensor:
-        """(B, N + 1, K): what may come first and after each of codes (B, N)."""
-        group = torch.arange(row.shape[1], device=row.device) % self.config.groups
-        tokens = self.embed(row + group * self.config.codes)
-        x = torch.cat([self.start.expand(len(row), 1, -1), tokens], dim=1)
-        x = x + self.positions[: x.shape[1]]
+    def _states(self, row: Tensor) -> Tensor:
+        """(B, N + 1, narrow): what is expected first and after each of codes (B, N)."""
+        number = torch.arange(row.shape[1] + 1, device=row.device)
+        known = self.known.flatten(end_dim=1)[row + number[:-1] % self.config.token * self.config.codes]
+        x = self.widen(torch.cat([self.start.expand(len(row), 1, -1), known], dim=1))
+        x = x + self.positions[: x.shape[1]] + self.place[number % len(self.place)]
         mask = nn.Transformer.generate_square_subsequent_mask(x.shape[1], device=x.device)
-        return self.out(self.layers(x, mask=mask, is_causal=True))
+        return self.narrow(self.layers(x, mask=mask, is_causal=True))
 
     def loss(self, codes: Tensor) -> Tensor:
-        """Cross entropy () of codes (B, 2, T / 4, G)."""
+        """Cross entropy () of codes (B, 2, T / 4, C)."""
         row = codes.transpose(1, 2).flatten(start_dim=1)
-        logits = self._logits(row[:, :-1])
-        return nn.functional.cross_entropy(logits.flatten(end_dim=1), row.flatten())
+        states = self._states(row[:, :-1]).unflatten(1, (-1, self.config.token))
+        logits = torch.einsum("bncd,ckd->bnck", states, self.known) + self.usual
+        return nn.functional.cross_entropy(logits.flatten(end_dim=2), row.flatten())
 
     @torch.no_grad()
     def sample(self, count: int, frames: int, seed: int = 0, temperature: float = 1.0) -> Tensor:
-        """Codes (count, 2, frames / 4, G); ``InteractionPrior.decode`` makes motion of them."""
+        """Codes (count, 2, frames / 4, C); ``InteractionPrior.decode`` makes motion of them."""
         tokens = -(-frames // STRIDE)
         row = torch.zeros(count, 0, dtype=torch.int64, device=self.start.device)
         generator = torch.Generator().manual_seed(seed)
-        for _ in range(tokens * 2 * self.config.groups):
-            share = torch.softmax(self._logits(row)[:, -1] / temperature, dim=-1).cpu()
+        for number in range(tokens * 2 * self.config.token):
+            book = number % self.config.token
+            logits = self._states(row)[:, -1] @ self.known[book].T + self.usual[book]
+            share = torch.softmax(logits / temperature, dim=-1).cpu()
             row = torch.cat([row, torch.multinomial(share, 1, generator=generator).to(row.device)], dim=1)
-        return row.view(count, tokens, 2, self.config.groups).transpose(1, 2)
+        return row.view(count, tokens, 2, self.config.token).transpose(1, 2)
 
 
 def save_prior(
