@@ -56,8 +56,8 @@ class PriorConfig:
     depth: int = 2
     codes: int = 64
     groups: int = 16
-    code_dim: int = 4
-    levels: int = 2
+    code_dim: int = 6
+    levels: int = 3
 
     @property
     def token(self) -> int:

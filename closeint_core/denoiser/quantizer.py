@@ -30,8 +30,8 @@ class VectorQuantizer(nn.Module):
 
     Args:
         groups: G. codes: K. dim: d, of one part. levels: L. decay: of the moving averages.
-        revive_below: a code assigned less often than this part of an even share is moved to the data, preferably to
-            vectors that are far from every code.
+        revive_below: a code assigned less often than this part of an even share is moved to where the data are. The
+            higher, the more evenly codes are used, at a little cost in distance.
     """
 
     codebook: Tensor
@@ -39,7 +39,7 @@ class VectorQuantizer(nn.Module):
     started: Tensor
 
     def __init__(
-        self, groups: int, codes: int, dim: int, levels: int = 1, decay: float = 0.95, revive_below: float = 0.1
+        self, groups: int, codes: int, dim: int, levels: int = 1, decay: float = 0.95, revive_below: float = 0.5
     ) -> None:
         super().__init__()
         self.groups, self.codes, self.dim, self.levels = groups, codes, dim, levels
@@ -54,15 +54,14 @@ class VectorQuantizer(nn.Module):
         parts = vectors.unflatten(-1, (self.groups, self.dim)).transpose(0, 1)  # (G, N, d)
         starting = self.training and not self._ready and not bool(self.started)
         rest = parts.detach().float()
-        wanted, codes, distances = [], [], []
+        wanted, codes = [], []
         for level in range(self.levels):
             own = slice(level * self.groups, (level + 1) * self.groups)
             if starting:  # the first batch's vectors become the first codes
-                self.codebook[own] = self._draw(rest, torch.ones_like(rest[..., 0]))
-            nearest, chosen = torch.cdist(rest, self.codebook[own]).min(dim=-1)  # (G, N)
+                self.codebook[own] = self._draw(rest)
+            chosen = torch.cdist(rest, self.codebook[own]).argmin(dim=-1)  # (G, N)
             wanted.append(rest)
             codes.append(chosen)
-            distances.append(nearest)
             rest = rest - self._look_up(chosen, own)
         if starting:
             self.counts.fill_(1.0)
@@ -72,7 +71,7 @@ class VectorQuantizer(nn.Module):
         # Every level pulls the vector to what the levels up to it make of it.
         pull = torch.stack([(parts - (parts.detach() - x)).square().mean() for x in [*wanted[1:], rest]]).mean()
         if self.training:
-            self._follow(torch.cat(wanted), torch.cat(codes), torch.cat(distances))
+            self._follow(torch.cat(wanted), torch.cat(codes))
         straight = parts + (found - parts).detach()
         return Quantized(straight.transpose(0, 1).flatten(start_dim=1), torch.cat(codes).T, pull)
 
@@ -84,9 +83,9 @@ class VectorQuantizer(nn.Module):
     def _look_up(self, codes: Tensor, books: slice) -> Tensor:
         return torch.gather(self.codebook[books], 1, codes[..., None].expand(-1, -1, self.dim))
 
-    def _draw(self, parts: Tensor, weights: Tensor) -> Tensor:
-        """(G, K, d) vectors of the batch by weights (G, N), with a little noise since they may repeat."""
-        rows = torch.multinomial(weights + 1e-6, self.codes, replacement=True)
+    def _draw(self, parts: Tensor) -> Tensor:
+        """(G, K, d) vectors of the batch (G, N, d), with a little noise since they may repeat."""
+        rows = torch.randint(parts.shape[1], (len(parts), self.codes), device=parts.device)
         drawn = torch.gather(parts, 1, rows[..., None].expand(-1, -1, self.dim))
         drawn = drawn + 0.01 * parts.std(dim=(1, 2), keepdim=True, correction=0) * torch.randn_like(drawn)
         if _distributed():
@@ -94,9 +93,9 @@ class VectorQuantizer(nn.Module):
         return drawn
 
     @torch.no_grad()
-    def _follow(self, parts: Tensor, codes: Tensor, nearest: Tensor) -> None:
+    def _follow(self, parts: Tensor, codes: Tensor) -> None:
         """Move codes (L * G, K, d) to the mean of what is assigned to them; nothing here waits for the device."""
-        counts = torch.zeros_like(self.counts).scatter_add_(1, codes, torch.ones_like(nearest))
+        counts = torch.zeros_like(self.counts).scatter_add_(1, codes, torch.ones_like(parts[..., 0]))
         index = codes[..., None].expand(-1, -1, self.dim)
         sums = torch.zeros_like(self.codebook).scatter_add_(1, index, parts)
         if _distributed():
@@ -108,7 +107,7 @@ class VectorQuantizer(nn.Module):
         moved = share[..., None] * self.codebook + ((1.0 - self.decay) / self.counts.clamp(min=1e-12))[..., None] * sums
         even = self.counts.sum(dim=1, keepdim=True) / self.codes
         dead = self.counts < self.revive_below * even
-        fresh = self._draw(parts, nearest.square())
+        fresh = self._draw(parts)
         self.codebook.copy_(torch.where(dead[..., None], fresh, moved))
         self.counts.copy_(torch.where(dead, even, self.counts))
 

@@ -76,7 +76,7 @@ class DiffusionConfig:
 class PriorLossWeights:
     """Of ``denoiser.prior.prior_losses``, which see there."""
 
-    numbers: float = 5.0
+    numbers: float = 0.5
     joints: float = 5.0
     velocity: float = 5.0
     commitment: float = 0.1
@@ -84,17 +84,23 @@ class PriorLossWeights:
 
 @dataclass(frozen=True)
 class CodesConfig:
-    """The model of the prior's codes (``prior.CodeModel``), trained after the prior for ``steps``; 0 for none."""
+    """The model of the prior's codes (``prior.CodeModel``), trained after the prior for ``steps``; 0 for none.
+
+    Its rows are long and its logits forgiving, so its ``precision`` is its own.
+    """
 
     steps: int = 5000
     learning_rate: float = 5e-4
     dim: int = 128
     heads: int = 4
     depth: int = 3
+    narrow: int = 32
+    precision: str = "bf16"
 
     def __post_init__(self) -> None:
         _require(self.steps >= 0, "codes.steps must not be negative")
         _require(self.learning_rate > 0, "codes.learning_rate must be above 0")
+        _require(self.precision in PRECISIONS, f"codes.precision is {self.precision!r}, not {' or '.join(PRECISIONS)}")
 
 
 @dataclass(frozen=True)

@@ -33,14 +33,14 @@ from closeint_core.training.synthetic.solve import Tools
 from closeint_core.training.validation import Judged, judge_codes, judge_denoiser, judge_prior
 
 DTYPES = {"float32": torch.float32, "float16": torch.float16}
-_SCALE_STEPS = 4  # batches by which the prior's numbers are scaled
+_START_STEPS = 8  # batches whose principal components the prior begins with
 
 
 class MotionSource(Protocol):
     """Where the prior's windows come from: a function of the step."""
 
-    def motions(self, step: int) -> MotionBatch:
-        """The windows of a step."""
+    def motions(self, step: int, plain: bool = False) -> MotionBatch:
+        """The windows of a step; if ``plain``, interactions as they are alone."""
         ...
 
 
@@ -209,7 +209,7 @@ class PriorObjective(nn.Module):
         with torch.autocast(numbers.device.type, torch.bfloat16, enabled=self.narrow):
             made = self.network(numbers)
         made = made._replace(numbers=made.numbers.float(), commitment=made.commitment.float())
-        terms = prior_losses(self._body[0], made, numbers)
+        terms = prior_losses(self.network, self._body[0], made, numbers)
         total = torch.stack([getattr(self.weights, name) * value for name, value in terms.items()]).sum()
         return total, terms
 
@@ -237,8 +237,8 @@ class PriorStage(Stage):
 
     def start(self) -> None:
         if not self.config.initial:
-            parts = [canonical_numbers(self.source.motions(step)) for step in range(_SCALE_STEPS)]
-            self.network.fit_scale(torch.cat(parts))
+            parts = [canonical_numbers(self.source.motions(step)) for step in range(_START_STEPS)]
+            self.network.start(torch.cat(parts), self.body)
 
     def inputs(self, step: int) -> tuple[Any, ...]:
         return (canonical_numbers(self.source.motions(step)),)
@@ -276,7 +276,7 @@ class CodesObjective(nn.Module):
         self.narrow = precision == "bf16"
 
     def forward(self, codes: Tensor) -> tuple[Tensor, dict[str, Tensor]]:
-        """Loss () of codes (B, 2, T / 4, G)."""
+        """Loss () of codes (B, 2, T / 4, C)."""
         with torch.autocast(codes.device.type, torch.bfloat16, enabled=self.narrow):
             loss = self.network.loss(codes)
         return loss.float(), {"cross_entropy": loss.float()}
@@ -292,13 +292,13 @@ class CodesStage(Stage):
         self.prior = copy.deepcopy(prior).eval().requires_grad_(False)
         device = of_prior.body.template.device
         sizes = config.codes
-        self.network: CodeModel = CodeModel(config.prior, sizes.dim, sizes.heads, sizes.depth).to(device)
-        self.objective = CodesObjective(self.network, config.precision)
+        self.network: CodeModel = CodeModel(config.prior, sizes.dim, sizes.heads, sizes.depth, sizes.narrow).to(device)
+        self.objective = CodesObjective(self.network, sizes.precision)
         self.steps = sizes.steps
         self.optimizer = replace(config.optimizer, learning_rate=sizes.learning_rate)
 
     def inputs(self, step: int) -> tuple[Any, ...]:
-        numbers = canonical_numbers(self.of_prior.source.motions(step))
+        numbers = canonical_numbers(self.of_prior.source.motions(step, plain=True))
         # Who is listed first means nothing.
         swap = torch.rand(len(numbers), device=numbers.device) < 0.5
         numbers = torch.where(swap[:, None, None, None], numbers.flip(2), numbers)

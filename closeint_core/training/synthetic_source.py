@@ -174,8 +174,9 @@ class SyntheticSource:
         number = (step * self.world + self.rank) * 2 + (self.split == "test")
         return torch.Generator().manual_seed((self.seed * 7_368_787 + number) % (1 << 63))
 
-    def windows(self, step: int, steps: int = 1) -> Interactions:
-        """Windows of ``frames`` frames, as the step draws them for itself and for those that follow it."""
+    def windows(self, step: int, steps: int = 1, plain: bool = False) -> Interactions:
+        """Windows of ``frames`` frames, as the step draws them for itself and for those that follow it; if ``plain``,
+        neither loosened nor repaired."""
         pool, config, draw = self.prepare(step), self.config, self._draw(step)
         count = steps * self.count
         rows = torch.randint(len(pool), (count,), generator=draw)
@@ -189,15 +190,15 @@ class SyntheticSource:
         cut = replace(cut, fps=cut.fps / strides)
         cut = _choose(flip, cut.mirrored(), cut)
         cut = _choose(swap, cut.swapped(), cut)
-        if self.split == "test":  # judged are interactions as they are
+        if plain or self.split == "test":  # judged are interactions as they are
             return cut
         again, loose = torch.rand(2, count, generator=draw)
         cut = repaired(cut, self.body, draw, again < config.repaired)
         return loosened(cut, draw, (loose < config.loosened) | (again < config.repaired))
 
-    def motions(self, step: int) -> MotionBatch:
+    def motions(self, step: int, plain: bool = False) -> MotionBatch:
         """The same windows for the prior, in the world."""
-        made = self.windows(step)
+        made = self.windows(step, plain=plain)
         rotations = roma.rotvec_to_rotmat(made.poses).transpose(1, 2)
         pelvis = (self.body.rest_joints(made.betas)[:, :, None, 0] + made.transl).transpose(1, 2)
         return MotionBatch(PairMotion(rotations, pelvis), pelvis.new_tensor(_UP))

@@ -33,7 +33,7 @@ def spheres(body) -> BodySpheres:
 
 
 def prior() -> InteractionPrior:
-    model = randomize(InteractionPrior(PriorConfig(24, 2, 1, 8, 2, 4)))
+    model = randomize(InteractionPrior(PriorConfig(24, 2, 1, 8, 2, 4, 1)))
     model.quantizer.codebook.copy_(torch.randn(2, 8, 4, generator=torch.Generator().manual_seed(1)))
     return model.eval()
 

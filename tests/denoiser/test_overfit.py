@@ -76,7 +76,7 @@ def train_prior(
 ) -> InteractionPrior:
     torch.manual_seed(0)
     model = InteractionPrior(config).to(numbers.device)
-    model.fit_scale(numbers)
+    model.start(numbers, body)
     optimizer = torch.optim.AdamW(model.parameters(), rate, weight_decay=0.0, betas=(0.9, 0.98))
     decay = torch.optim.lr_scheduler.OneCycleLR(optimizer, rate, steps, pct_start=0.1)
     order = torch.arange(WINDOWS)
@@ -85,8 +85,8 @@ def train_prior(
         if place == 0:
             order = torch.randperm(WINDOWS)
         given = numbers[order[place : place + batch].to(numbers.device)]
-        losses = prior_losses(body, model.train()(given), given)
-        loss = 5 * losses["numbers"] + 5 * losses["joints"] + 5 * losses["velocity"] + 0.1 * losses["commitment"]
+        losses = prior_losses(model, body, model.train()(given), given)
+        loss = 0.5 * losses["numbers"] + 5 * losses["joints"] + 5 * losses["velocity"] + 0.1 * losses["commitment"]
         optimizer.zero_grad()
         loss.backward()
         torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)

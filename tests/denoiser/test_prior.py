@@ -15,15 +15,17 @@ from closeint_core.denoiser.prior import (
     PriorConfig,
     PriorProjection,
     canonical_joints,
+    leverage,
     load_prior,
     prior_losses,
     report,
     save_prior,
 )
+from closeint_core.denoiser.rotation6d import matrix_to_rows6d
 from closeint_core.denoiser.sampler import Sampler
 from closeint_core.errors import CloseintError
 
-SMALL = PriorConfig(dim=48, heads=4, depth=1, codes=32, groups=2, code_dim=8)
+SMALL = PriorConfig(dim=48, heads=4, depth=1, codes=32, groups=2, code_dim=4, levels=2)
 
 
 @pytest.fixture(scope="module")
@@ -39,11 +41,11 @@ def numbers(pairs) -> Tensor:
 
 
 @pytest.fixture(scope="module")
-def prior(numbers) -> InteractionPrior:
+def prior(numbers, body) -> InteractionPrior:
     """A little trained, so that its codes mean something."""
     torch.manual_seed(0)
     model = InteractionPrior(SMALL)
-    model.fit_scale(numbers)
+    model.start(numbers, body)
     optimizer = torch.optim.AdamW(model.parameters(), 3e-3)
     for _ in range(110):
         result = model.train()(numbers)
@@ -64,6 +66,44 @@ def test_what_is_known_is_reconstructed(prior, numbers, body):
     assert 1000 * float(again.mean()) == pytest.approx(known.mpjpe_mm, rel=1e-3)
     strangers = report(prior, body, numbers.roll(1, -1))
     assert strangers.mpjpe_mm > 3 * known.mpjpe_mm
+
+
+@torch.no_grad()
+def test_leverage_is_how_far_the_joints_move(body):
+    """Turning a joint by a small angle moves the joints by the leverage of its numbers times the change of them."""
+    resting = torch.cat([matrix_to_rows6d(torch.eye(3).expand(24, 3, 3)).flatten(), torch.zeros(3)])
+    scale, angle = leverage(body), 0.01
+    axes = torch.eye(3)
+    for joint in (0, 1, 6, 16, 18):
+        squares = []
+        for axis in axes:
+            turned = resting.clone()
+            turned[6 * joint : 6 * joint + 6] = matrix_to_rows6d(roma.rotvec_to_rotmat(angle * axis)).flatten()
+            pair = torch.stack([resting, turned]).expand(1, 1, 2, -1)
+            joints = canonical_joints(body, pair)[0, 0]
+            squares.append((joints[1] - joints[0]).square().sum(dim=-1).mean() / angle**2)
+        # Each point moves by two of three axes.
+        assert float(scale[6 * joint]) == pytest.approx(float((torch.stack(squares).sum() / 2).sqrt()), rel=0.02)
+    assert (scale[-3:] == 1).all()
+
+
+@torch.no_grad()
+def test_it_begins_as_principal_components(numbers, body):
+    """Before any training, decoding a latent is the projection onto the strongest components of scaled tokens."""
+    config = PriorConfig(dim=48, heads=4, depth=1, codes=32, groups=4, code_dim=4, levels=2)
+    model = InteractionPrior(config)
+    model.start(numbers, body)
+    for module in (model.to_latent[1], model.write[1]):  # leave the blocks out
+        for parameter in module.parameters():
+            parameter.zero_()
+    tokens = ((numbers - model.mean) / model.deviation).transpose(1, 2).reshape(-1, 4 * 147)
+    _, _, axes = torch.linalg.svd(tokens, full_matrices=False)
+    best = tokens @ axes[:16].T @ axes[:16]
+    latents = model.train().latents(numbers)
+    assert float(latents.square().mean()) == pytest.approx(1.0, abs=0.01)
+    back = (model.decode_latents(latents) - model.mean) / model.deviation
+    # Normalising takes away a common mean and spread; of principal components they are about 0 and 1.
+    assert (back.transpose(1, 2).reshape(-1, 4 * 147) - best).square().mean() < 0.01 * best.square().mean()
 
 
 @torch.no_grad()
@@ -97,7 +137,7 @@ def test_any_length(prior, body, frames):
     motion = PairMotion(windows.rotations, pelvis)
     assert prior.project(motion, UP).pelvis.shape == pelvis.shape
     codes = prior(pair_frames(motion, UP).into(motion)).codes
-    assert codes.shape == (2, 2, -(-frames // 4), 2)
+    assert codes.shape == (2, 2, -(-frames // 4), 4)
 
 
 @torch.no_grad()
@@ -110,11 +150,11 @@ def test_a_batch_is_its_windows(prior, numbers):
 def test_losses_have_gradients_everywhere(prior, numbers, body):
     model = InteractionPrior(SMALL).train()
     result = model(numbers)
-    losses = prior_losses(body, result, numbers)
+    losses = prior_losses(model, body, result, numbers)
     assert set(losses) == {"numbers", "joints", "velocity", "commitment"}
     sum(losses.values()).backward()
     assert all(p.grad is not None and torch.isfinite(p.grad).all() for p in model.parameters())
-    assert prior_losses(body, result._replace(numbers=numbers), numbers)["joints"] == 0
+    assert prior_losses(model, body, result._replace(numbers=numbers), numbers)["joints"] == 0
 
 
 @torch.no_grad()
@@ -150,12 +190,25 @@ def test_codes_are_learned_and_drawn(prior, numbers):
         optimizer.step()
     assert float(loss.detach()) < 0.4 * first
     drawn = model.eval().sample(8, 16, seed=4, temperature=0.3)
-    assert drawn.shape == (8, 2, 4, 2)
+    assert drawn.shape == (8, 2, 4, 4)
     assert torch.equal(drawn, model.sample(8, 16, seed=4, temperature=0.3))
     assert len(torch.unique(drawn, dim=0)) > 1
     distance = (drawn[:, None] != codes[None]).float().mean(dim=(2, 3, 4)).amin(dim=1)
     assert distance.median() < 0.1
     assert torch.isfinite(prior.decode(drawn)).all()
+
+
+@torch.no_grad()
+def test_a_code_is_expected_from_those_before_it_alone():
+    torch.manual_seed(0)
+    model = CodeModel(SMALL, 48, 4, 2).eval()
+    row = torch.randint(32, (1, 24))
+    other = row.clone()
+    other[0, 13] = (other[0, 13] + 5) % 32
+    before, after = model._states(row), model._states(other)
+    assert before.shape == (1, 25, 32)
+    assert torch.allclose(before[:, :14], after[:, :14], atol=1e-6)
+    assert (before[:, 14:] - after[:, 14:]).abs().amax(dim=-1).min() > 1e-5
 
 
 def test_files(prior, tmp_path):

@@ -8,9 +8,9 @@ import torch
 from closeint_core.denoiser.quantizer import VectorQuantizer, perplexity
 
 
-def trained(data: torch.Tensor, codes: int, steps: int = 60, groups: int = 1) -> VectorQuantizer:
+def trained(data: torch.Tensor, codes: int, steps: int = 60, groups: int = 1, levels: int = 1) -> VectorQuantizer:
     torch.manual_seed(0)
-    quantizer = VectorQuantizer(groups, codes, data.shape[1] // groups, decay=0.8).train()
+    quantizer = VectorQuantizer(groups, codes, data.shape[1] // groups, levels, 0.8, revive_below=0.1).train()
     for _ in range(steps):
         quantizer(data)
     return quantizer.eval()
@@ -45,6 +45,43 @@ def test_codes_move_to_the_middle_of_what_they_stand_for():
         assert (data[codes == code].mean(dim=0) - quantizer.codebook[0, code]).norm() < 0.05
 
 
+def test_each_level_takes_up_what_the_last_left():
+    """A vector is the sum of one code a level, each the nearest to the rest; levels make the error smaller."""
+    data = torch.randn(400, 6, generator=torch.Generator().manual_seed(3))
+    quantizer = trained(data, 8, groups=2, levels=3)
+    found = quantizer(data)
+    assert found.codes.shape == (400, 6)
+    for row, codes, vector in zip(data[:40], found.codes, found.vectors, strict=False):
+        for group in range(2):
+            part = slice(3 * group, 3 * group + 3)
+            rest = row[part].clone()
+            for level in range(3):
+                book = quantizer.codebook[2 * level + group]
+                assert codes[2 * level + group] == (book - rest).norm(dim=1).argmin()
+                rest -= book[codes[2 * level + group]]
+            assert torch.allclose(vector[part], row[part] - rest, atol=1e-6)
+    assert torch.allclose(quantizer.vectors(found.codes), found.vectors, atol=1e-6)
+    errors = [float((trained(data, 8, groups=2, levels=n)(data).vectors - data).square().mean()) for n in (1, 2, 3)]
+    assert errors[1] < 0.6 * errors[0]
+    assert errors[2] < 0.6 * errors[1]
+
+
+def test_the_moving_average_is_one():
+    """A step moves codes as averages of sums and counts over all steps would."""
+    torch.manual_seed(0)
+    quantizer = VectorQuantizer(1, 4, 3, decay=0.9, revive_below=0.0).train()
+    quantizer(torch.randn(50, 3))
+    sums, counts = quantizer.codebook * quantizer.counts[..., None], quantizer.counts.clone()
+    for _ in range(5):
+        data = torch.randn(30, 3)
+        codes = torch.cdist(data, quantizer.codebook[0]).argmin(dim=1)
+        quantizer(data)
+        for code in range(4):
+            counts[0, code] = 0.9 * counts[0, code] + 0.1 * (codes == code).sum()
+            sums[0, code] = 0.9 * sums[0, code] + 0.1 * data[codes == code].sum(dim=0)
+        assert torch.allclose(quantizer.codebook, sums / counts[..., None], atol=1e-5)
+
+
 def test_dead_codes_come_back():
     """Codes that lie where no data is are moved to data that has none."""
     _, data = clusters(6, 4)
@@ -53,7 +90,6 @@ def test_dead_codes_come_back():
     quantizer(data)
     with torch.no_grad():
         quantizer.codebook[0, 1:] = 1000.0
-        quantizer.sums.copy_(quantizer.codebook)
         quantizer.counts.fill_(1.0)
     for _ in range(80):
         quantizer(data)

@@ -101,7 +101,7 @@ class ToySource:
         names = ("target", "keypoints", "up", "contacts", "fps", "valid")
         return TrainingBatch(told, **{name: join(parts, name) for name in names})
 
-    def motions(self, step: int) -> MotionBatch:
+    def motions(self, step: int, plain: bool = False) -> MotionBatch:
         rows = self.rows(step)
         return MotionBatch(PairMotion(self.motion.rotations[rows], self.motion.pelvis[rows]), UP)
 
