@@ -57,7 +57,7 @@ class PriorConfig:
     codes: int = 64
     groups: int = 16
     code_dim: int = 6
-    levels: int = 3
+    levels: int = 4
 
     @property
     def token(self) -> int:
