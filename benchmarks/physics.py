@@ -9,7 +9,7 @@ with the other two signs it offers; it is asked for one body's vertices against 
 Ours is also timed one frame at a time. Inside sets are compared with libigl's winding numbers where it is installed.
 Times are what passed on the clock; beside them stands the time of the processor, all threads together, which other
 work on the machine stretches less.
-``--refine`` refines a clip of N frames, the sample over and over, with depths before and after; ``--profile`` does it
+``--refine`` refines a clip of N frames, the sample there and back, with depths before and after; ``--profile`` does it
 once more and prints where the time goes: functions, and on CUDA also operations.
 """
 
@@ -119,7 +119,7 @@ def time_gradient(at: Tensor, faces: Tensor) -> None:
 
 
 def time_refinement(clip: InteractionClip, frames: int, device: str, profiled: bool) -> dict[str, Any]:
-    """Seconds to refine ``clip`` over and over to ``frames`` frames, and what became of it."""
+    """Seconds to refine ``clip`` there and back to ``frames`` frames, and what became of it."""
     from closeint_core.body.torch_body import TorchBody
     from closeint_core.physics.refinement import refine
 
@@ -222,8 +222,8 @@ def main() -> None:
 
 
 def repeated(clip: InteractionClip, frames: int) -> InteractionClip:
-    """The clip over and over, to a number of frames."""
-    index = np.arange(frames) % clip.frames
+    """The clip there and back, over and over, to a number of frames: nothing jumps."""
+    index = np.abs((np.arange(frames) + clip.frames - 1) % (2 * clip.frames - 2) - (clip.frames - 1))
     names = ("poses", "transl", "keypoints2d", "visible", "contacts", "foot_contacts")
     return dataclasses.replace(clip, **{name: getattr(clip, name)[:, index] for name in names})
 

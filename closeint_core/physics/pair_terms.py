@@ -416,7 +416,7 @@ class PairTerms:
                 )
                 frame = _one(skeleton, person)
                 _, rows = along(frame, rider, self.map.below, normalize(apart, dim=-1))
-                weight = torch.full_like(depth, weights.itself / 0.01**2)
+                weight = weights.itself / 0.01**2 * (depth > 0)
                 terms["itself"] = terms["itself"] + (weight * depth.square()).sum(-1)
                 system.add_rows(-rows, depth, weight, person)
         if self.people < 2:
@@ -432,7 +432,7 @@ class PairTerms:
         for who, index in ((0, a), (1, b)):
             rider = self._spheres_of(who, index)
             sides.append(along(_one(skeleton, who), rider, self.map.below, direction)[1])
-        weight = torch.full_like(depth, 2.0 * weights.spacing / 0.01**2)  # both persons' frames
+        weight = 2.0 * weights.spacing / 0.01**2 * (depth > 0)  # both persons' frames
         terms["overlap"] = (weight * depth.square()).sum(-1)
         system.add_rows(torch.cat((-sides[0], sides[1]), -1), depth, weight)
 

@@ -11,7 +11,6 @@ import torch
 from closeint_core.body.data import load_body
 from closeint_core.body.torch_body import TorchBody
 from closeint_core.clip import InteractionClip
-from closeint_core.physics.over_time import neighbours
 from closeint_core.physics.pair_terms import PairTerms, Weights
 from closeint_core.physics.riders import STATE, inverse_right_jacobian
 from closeint_core.physics.spheres import spheres_of
@@ -69,6 +68,33 @@ def test_slopes_are_those_of_the_energies(terms, name):
     assert slope == pytest.approx((energy(4e-3) - energy(-4e-3)) / 8e-3, rel=0.03, abs=0.02)
 
 
+def test_some_frames_have_the_terms_of_all():
+    """A run of frames alone; two runs that do not follow each other; and both give what their clips give."""
+    clip = near_pair()
+    names = ("poses", "transl", "keypoints2d", "visible", "contacts", "foot_contacts")
+    whole = PairTerms(BODY, clip, spheres_of(BODY))
+    whole.leaning = torch.ones(FRAMES, dtype=torch.bool)
+    runs = [torch.tensor([0, 1]), torch.tensor([3, 4])]
+    both = whole.at(torch.cat(runs))
+    turn = roma.rotvec_to_rotmat(0.1 * torch.randn(2, FRAMES, 24, 3, generator=torch.Generator().manual_seed(5)))
+    rotations, transl = whole.old_rotations @ turn, whole.old_transl + 0.01
+    chosen = torch.cat(runs)
+    found, system = both.evaluate(rotations[:, chosen], transl[:, chosen], Weights(), [])
+    step = system.solve(1000.0, 400, 1e-7)
+    for place, run in enumerate(runs):
+        alone = PairTerms(
+            BODY, clip.copy(**{name: getattr(clip, name)[:, run.numpy()] for name in names}), spheres_of(BODY)
+        )
+        alone.leaning = torch.ones(len(run), dtype=torch.bool)
+        expected, own = alone.evaluate(rotations[:, run], transl[:, run], Weights(), [])
+        part = slice(2 * place, 2 * place + 2)
+        for name, value in expected.items():
+            torch.testing.assert_close(found[name][part], value, rtol=1e-4, atol=1e-4)
+        torch.testing.assert_close(system.slope[part], own.slope, rtol=1e-3, atol=0.05)
+        torch.testing.assert_close(system.blocks[part], own.blocks, rtol=1e-3, atol=0.5)
+        torch.testing.assert_close(step[part], own.solve(1000.0, 400, 1e-7), rtol=1e-3, atol=1e-4)
+
+
 def test_inverse_right_jacobian_against_finite_differences():
     vector = torch.tensor([[0.3, -1.1, 0.7], [0.0, 0.0, 0.01]], dtype=torch.float64)
     step = torch.tensor([1e-6, -2e-6, 3e-6], dtype=torch.float64)
@@ -115,12 +141,3 @@ def test_spread_back_is_the_transpose_of_differences(order):
     generator = torch.Generator().manual_seed(order)
     x, y = torch.randn(2, 9, 3, generator=generator), torch.randn(2, 9 - order, 3, generator=generator)
     assert float((differences(x, order) * y).sum()) == pytest.approx(float((x * spread_back(y, order)).sum()), abs=1e-4)
-
-
-def test_stuck_frames_lie_between_their_neighbours():
-    bad = np.array([1, 0, 0, 1, 1, 0, 1, 1], bool)
-    before, after, share = neighbours(bad, 5)
-    assert before.tolist() == [1, -1, -1, 2, 2, -1, 5, 5]
-    assert after.tolist() == [1, -1, -1, 5, 5, -1, 5, 5]
-    np.testing.assert_allclose(share, [0, 0, 0, 1 / 3, 2 / 3, 0, 0, 0])
-    assert (neighbours(np.ones(4, bool), 9)[0] == -1).all()

@@ -5,16 +5,12 @@ import numpy as np
 import pytest
 import roma
 import torch
-from hypothesis import given, settings
-from hypothesis import strategies as st
-from hypothesis.extra import numpy as hnp
 
 from closeint_core.body.data import load_body
 from closeint_core.body.skinning import lbs
 from closeint_core.clip import InteractionClip
 from closeint_core.errors import Cancelled, CloseintError
 from closeint_core.physics.contact import contact_probability, part_distances
-from closeint_core.physics.over_time import hysteresis
 from closeint_core.physics.penetration import measure_penetration
 from closeint_core.physics.refinement import RefineOptions, refine
 from closeint_core.progress import Progress
@@ -112,24 +108,6 @@ def test_values_that_are_not_finite_are_one_sentence():
 def test_it_can_be_cancelled():
     with pytest.raises(Cancelled):
         refine(standing(2, 0.8), QUICK, Progress(lambda: True))
-
-
-@settings(max_examples=60, deadline=None)
-@given(hnp.arrays(np.float64, (2, 12, 3), elements=st.floats(0, 1)))
-def test_hysteresis_against_a_walk_through_time(probability):
-    expected = np.zeros(probability.shape, bool)
-    for p in range(2):
-        for j in range(3):
-            start = None
-            for t in range(13):
-                inside = t < 12 and probability[p, t, j] >= 0.4
-                if inside and start is None:
-                    start = t
-                if not inside and start is not None:
-                    if probability[p, start:t, j].max() >= 0.6:
-                        expected[p, start:t, j] = True
-                    start = None
-    assert (hysteresis(probability) == expected).all()
 
 
 def test_it_is_deterministic():
