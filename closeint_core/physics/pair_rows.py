@@ -146,19 +146,19 @@ def _spread(value: Tensor, frame: Tensor, column: Tensor, frames: int, columns: 
 
 def springs(
     found: Found, push: Tensor, ride: RideMap, places: Tensor, part: Tensor, skeleton: Skeleton,
-    margin: float = 0.002, spread: float = 0.004, knee: float = 0.01, most: int = 128,
+    margin: Tensor, spread: float = 0.004, knee: float = 0.01, most: int = 128,
 ) -> Pairs | None:  # fmt: skip
     """What pushes found vertices out of the partner.
 
     Args:
         push: (T,) weight in each frame. places: (2, V, 3) or (2, T, V, 3) rest vertices. skeleton: as the vertices
-            were found. margin: metres by which they are to be outside.
+            were found. margin: (N,) metres by which they are to be outside.
     """
     frames = len(push)
     if not len(found):
         return None
     index, column, columns = _packed(found.frame, found.depth, frames, most)
-    found = found.take(index)
+    found, margin = found.take(index), margin[index]
     frame, person = found.frame, found.person
 
     def place(who: Tensor, vertex: Tensor) -> Tensor:
@@ -189,7 +189,7 @@ def springs(
         Riders(_spread(second.moments, *at), _spread(second.masses, *at)),
         _spread(axis, *at),
         _spread(bone + JOINTS * (1 - person), *at),
-        torch.full((frames, columns), margin, device=frame.device),
+        _spread(margin, *at),
         _spread(weight, *at),
         torch.ones(frames, columns, dtype=torch.bool, device=frame.device),
         False,
@@ -280,6 +280,10 @@ def kept_apart(place: Place, unlikely: Tensor, most: int = 48, spread: float = 0
 
 
 def implied_distance(probability: Tensor) -> Tensor:
-    """Metres between skins that a probability of touch speaks of (``contact_probability`` turned round), 3 to 12 mm."""
+    """Metres between skins that a probability of touch speaks of, 3 to 18 mm.
+
+    ``contact_probability`` turned round, but half as steep: evidence is less sure than a measurement, and what is
+    hardly believed to touch is not drawn all the way.
+    """
     odds = torch.logit(probability.clamp(0.01, 0.99))
-    return (0.02 - 0.004 * odds).clamp(0.003, 0.012)
+    return (0.02 - 0.008 * odds).clamp(0.003, 0.018)

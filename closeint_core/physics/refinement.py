@@ -252,7 +252,7 @@ class Refinement:
             if not len(frames):
                 return number, (first, worst)  # nobody is near anybody
             skeleton = self.terms.skeleton(self.rotations[:, frames], self.transl[:, frames])
-            doubt = self.unlikely if number > 1 else None
+            doubt = self.unlikely if number else None
             pairs = skins.pairs(frames, skeleton, push, self.belief, doubt, options.reach)
             if number == 1 and not pairs:
                 return number, (first, worst)

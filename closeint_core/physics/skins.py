@@ -30,6 +30,8 @@ from closeint_core.physics.riders import JOINTS, Riders
 _DEEP = 0.015  # metres over which an overlap becomes deep
 _LEAN = 1.5  # how much the way out leans towards the side on which the limb is
 _TOGETHER = 17  # frames over which limbs are expected to be entangled or not
+_OUT = 0.002  # metres by which vertices that were inside are to be outside
+_AWAY = 0.013  # metres more where they are of a part that surely does not touch
 _LOWEST = 8  # vertices of a foot that are kept over the floor
 
 
@@ -122,8 +124,11 @@ class Skins:
             row = torch.full_like(self.depth, -1, dtype=torch.long)
             row[frames] = torch.arange(len(frames), device=row.device)
             some = self.found.take(row[self.found.frame] >= 0)
+            margin = torch.full_like(some.depth, _OUT)
+            if doubt is not None:
+                margin = margin + _AWAY * doubt[some.person, some.frame, self.parts[some.vertex]]
             some.frame = row[some.frame]
-            drawn["separation"] = springs(some, push[frames], self.terms.map, places, self.parts, skeleton)
+            drawn["separation"] = springs(some, push[frames], self.terms.map, places, self.parts, skeleton, margin)
         return [(name, pairs) for name, pairs in drawn.items() if pairs is not None]
 
     def _lowest(self, vertices: Tensor, frames: Tensor) -> None:
