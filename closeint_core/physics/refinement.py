@@ -246,8 +246,11 @@ class Refinement:
             more = torch.where(near > options.tolerance, 2.5, 1.0)
             push = torch.maximum(push * more, start).clamp(max=8.0)
             self.weights.contact = 1.0 if number < 1 else 4.0
-            moving = skins.near(_NEAR) if number < _EVERYBODY else led | (skins.depth > options.tolerance)
-            moving = dilated(moving, _AROUND)
+            if number == 0:
+                moving = torch.ones_like(led)  # the feet of people far from each other are to be looked after as well
+            else:
+                trouble = led | (skins.depth > options.tolerance)
+                moving = dilated(trouble if number >= _EVERYBODY else skins.near(_NEAR), _AROUND)
             frames = dilated(moving, _STILL).nonzero()[:, 0]
             if not len(frames):
                 return number, (first, worst)  # nobody is near anybody
@@ -258,9 +261,9 @@ class Refinement:
                 return number, (first, worst)
             self._descend(frames, moving, options.iterations, pairs)
             self._look(frames)
-            trouble = float((skins.depth - options.tolerance).clamp(min=0).square().sum())
-            if trouble < least:
-                least, best, final = trouble, (self.rotations, self.transl), float(skins.depth.max())
+            left = float((skins.depth - options.tolerance).clamp(min=0).square().sum())
+            if left < least:
+                least, best, final = left, (self.rotations, self.transl), float(skins.depth.max())
             led = torch.zeros_like(led)
             if number in _BRIDGED and float(skins.depth.max()) > _STUCK:
                 led = self._bridge()
