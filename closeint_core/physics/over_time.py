@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import numpy as np
+from scipy.ndimage import gaussian_filter1d
 from torch import Tensor
 from torch.nn.functional import avg_pool1d, max_pool1d, pad
 
@@ -39,6 +40,17 @@ def neighbours(bad: np.ndarray, longest: int) -> tuple[np.ndarray, np.ndarray, n
         before[start:stop], after[start:stop] = a, b
         share[start:stop] = (np.arange(start, stop) - a) / (b - a) if b > a else 0.0
     return before, after, share
+
+
+def steadied(probability: np.ndarray, frames: float, axis: int = 1) -> np.ndarray:
+    """Probabilities with less noise: their log-odds averaged over time, Gaussian of ``frames`` standard deviation.
+
+    Args:
+        probability: any shape, 0 to 1, time along ``axis``.
+    """
+    clipped = np.clip(probability, 1e-3, 1 - 1e-3).astype(np.float64)
+    odds = gaussian_filter1d(np.log(clipped / (1 - clipped)), frames, axis, mode="nearest")
+    return 1 / (1 + np.exp(-odds))
 
 
 def hysteresis(probability: np.ndarray, on: float = 0.6, off: float = 0.4, axis: int = 1) -> np.ndarray:

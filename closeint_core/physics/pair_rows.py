@@ -280,10 +280,6 @@ def kept_apart(place: Place, unlikely: Tensor, most: int = 48, spread: float = 0
 
 
 def implied_distance(probability: Tensor) -> Tensor:
-    """Metres between skins that a probability of touch speaks of, 3 to 18 mm.
-
-    ``contact_probability`` turned round, but half as steep: evidence is less sure than a measurement, and what is
-    hardly believed to touch is not drawn all the way.
-    """
+    """Metres between skins that a probability of touch speaks of (``contact_probability`` turned round), 3 to 12 mm."""
     odds = torch.logit(probability.clamp(0.01, 0.99))
-    return (0.02 - 0.008 * odds).clamp(0.003, 0.018)
+    return (0.02 - 0.004 * odds).clamp(0.003, 0.012)

@@ -38,6 +38,9 @@ _TANGLED = 0.035  # metres from which on the nearest way out may be the wrong on
 _STUCK = 0.010  # metres of depth from which on a frame is stuck, and the rounds after which it is led out
 _BRIDGED = (4, 6, 7)
 _TURN, _MOVE = 0.3, 0.15  # radians and metres, the longest step
+_STEADY = 0.05  # seconds over which the evidence of contacts is averaged
+_TOUCHES = (0.6, 0.5)  # probabilities from which on a part is taken to touch, and until below which it does
+_UNSURE = 0.25  # below the latter over which it becomes sure that a part does not touch
 _EVERYBODY = 3  # rounds in which all frames move in which the two are near each other
 _NEAR = 0.05  # metres between boxes around people who are
 _AROUND = 10  # frames around those in trouble that give way
@@ -185,11 +188,12 @@ class Refinement:
         self.rotations, self.transl = self.terms.old_rotations, self.terms.old_transl
         self.every = torch.arange(clip.frames, device=device)
         self.distances = torch.full(clip.contacts.shape, torch.inf, device=device)
-        held = hysteresis(clip.contacts) if clip.people == 2 else np.zeros(clip.contacts.shape, bool)
-        self.belief = torch.as_tensor(held * clip.contacts, dtype=torch.float32, device=device)
+        touches = steadied(clip.contacts, _STEADY * clip.fps)
+        held = hysteresis(touches, *_TOUCHES) if clip.people == 2 else np.zeros(clip.contacts.shape, bool)
+        self.belief = torch.as_tensor(held * touches, dtype=torch.float32, device=device)
         self.unlikely: Tensor | None = None
         if clip.people == 2 and held.any():  # a clip that speaks of no contact does not say that there is none
-            unlikely = np.clip(1 - clip.contacts / 0.4, 0, 1) * ~held
+            unlikely = np.clip((_TOUCHES[1] - touches) / _UNSURE, 0, 1) * ~held
             self.unlikely = torch.as_tensor(unlikely, dtype=torch.float32, device=device)
         if clip.people == 2:
             self.terms.leaning = (self.belief > 0).any(2).any(0)
