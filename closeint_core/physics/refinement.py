@@ -26,7 +26,7 @@ from closeint_core.body.torch_body import TorchBody
 from closeint_core.clip import InteractionClip
 from closeint_core.errors import CloseintError
 from closeint_core.physics.contact import contact_probability
-from closeint_core.physics.over_time import dilated, hysteresis, least_around, neighbours
+from closeint_core.physics.over_time import dilated, hysteresis, least_around, neighbours, steadied
 from closeint_core.physics.pair_terms import Pairs, PairTerms, Weights
 from closeint_core.physics.skins import Skins
 from closeint_core.physics.spheres import BodySpheres, spheres_of
