@@ -7,7 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
-from closeint_core.physics.over_time import dilated, hysteresis, least_around, neighbours
+from closeint_core.physics.over_time import dilated, hysteresis, least_around, neighbours, steadied
 
 
 @settings(max_examples=60, deadline=None)
@@ -50,3 +50,14 @@ def test_least_around_is_no_more_than_any_near(share):
     found = least_around(torch.as_tensor(share), 2).numpy()
     assert (found <= share + 1e-6).all()
     assert (found >= share.min() - 1e-6).all()
+
+
+def test_steadied_keeps_what_is_constant_and_takes_noise():
+    rng = np.random.default_rng(0)
+    level = np.array([0.1, 0.5, 0.93])
+    odds = np.log(level / (1 - level)) + rng.normal(0, 0.7, (2, 400, 3))
+    noisy = 1 / (1 + np.exp(-odds))
+    found = steadied(noisy, 2.0)
+    assert np.abs(found - level).mean() < 0.5 * np.abs(noisy - level).mean()
+    np.testing.assert_allclose(steadied(np.broadcast_to(level, (2, 9, 3)), 2.0), np.broadcast_to(level, (2, 9, 3)))
+    assert np.isfinite(steadied(np.array([[[0.0], [1.0]]]), 1.0)).all()
