@@ -36,7 +36,8 @@ from closeint_core.progress import Progress
 _DEEP = 0.015  # metres from which on an overlap is deep
 _TANGLED = 0.035  # metres from which on the nearest way out may be the wrong one
 _STUCK = 0.010  # metres of depth from which on a frame is stuck, and the rounds after which it is led out
-_BRIDGED = (4, 6, 7)
+_BRIDGED = (4, 6, 8, 10)
+_LATE = 8  # rounds after which contacts give way
 _TURN, _MOVE = 0.3, 0.15  # radians and metres, the longest step
 _STEADY = 0.05  # seconds over which the evidence of contacts is averaged
 _TOUCHES = (0.6, 0.5)  # probabilities from which on a part is taken to touch, and until below which it does
@@ -60,7 +61,7 @@ class RefineOptions:
         acceptable: metres of penetration up to which a result is taken even if the clip had less.
     """
 
-    rounds: int = 10
+    rounds: int = 14
     iterations: int = 4
     tolerance: float = 0.003
     keep: float = 6.0
@@ -249,7 +250,8 @@ class Refinement:
             start = torch.where(near < _DEEP, 1.0, torch.where(near < _TANGLED, 0.4, 0.12))
             more = torch.where(near > options.tolerance, 2.5, 1.0)
             push = torch.maximum(push * more, start).clamp(max=8.0)
-            self.weights.contact = 1.0 if number < 1 else 4.0
+            # At first it is not known well what touches, at last getting out is what matters.
+            self.weights.contact = 4.0 if 1 <= number < _LATE else 1.0
             if number == 0:
                 moving = torch.ones_like(led)  # the feet of people far from each other are to be looked after as well
             else:

@@ -146,7 +146,7 @@ def reconstruct_observed(
     clip = build_clip(solution, observations, data, video)
     refinement = {}
     if settings.refine and clip.people == 2:
-        options = RefineOptions(rounds=max(4, round(10 * min(effort, 1.0))))
+        options = RefineOptions(rounds=max(4, round(RefineOptions.rounds * min(effort, 1.0))))
         clip = refine(clip, options, progress, body=body)
         refinement = {"refinement": clip.metadata["refinement"]}
     progress.update("measuring", 0, 1)
