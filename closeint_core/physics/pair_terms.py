@@ -112,6 +112,7 @@ class PairTerms:
         self.betas = tensor(clip.betas)
         self.old_rotations = roma.rotvec_to_rotmat(tensor(clip.poses))
         self.old_transl = tensor(clip.transl)
+        self.when = torch.arange(self.frames, device=device)
         self.map = RideMap(body)
         self.rest = body.rest_vertices(self.betas)  # (P, V, 3)
         data = body.data
@@ -203,13 +204,11 @@ class PairTerms:
         if self.lowest is not None:
             part.lowest = Riders(self.lowest.moments[:, frames], self.lowest.masses[:, frames])
             part.lowest_before = self.lowest_before[:, frames]
-        part.when = frames if self.when is None else self.when[frames]
+        part.when = self.when[frames]
         return part
 
     def _linked(self, order: int) -> Tensor:
         """(T - order, 1) 1 where a difference of that order is one of frames that follow each other."""
-        if self.when is None:
-            return torch.ones(self.frames - order, 1, device=self.device)
         return (self.when[order:] - self.when[:-order] == order).float()[:, None]
 
     def watch_feet(self, lowest: Riders, frames: Tensor) -> None:
@@ -233,9 +232,6 @@ class PairTerms:
 
     lowest: Riders | None = None
     """(P, T, K) vertices of the feet that were lowest when the skins were last looked at."""
-
-    when: Tensor | None = None
-    """(T,) numbers of the frames where they are some of the window's."""
 
     def _nothing(self) -> Tensor:
         return torch.zeros(self.frames, device=self.device)

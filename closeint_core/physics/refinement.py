@@ -37,7 +37,7 @@ _DEEP = 0.015  # metres from which on an overlap is deep
 _TANGLED = 0.035  # metres from which on the nearest way out may be the wrong one
 _STUCK = 0.010  # metres of depth from which on a frame is stuck, and the rounds after which it is led out
 _BRIDGED = (4, 6, 8, 10)
-_LATE = 8  # rounds after which contacts give way
+_LATE, _LAST = 8, 12  # rounds after which contacts give way, and after which they are nothing
 _TURN, _MOVE = 0.3, 0.15  # radians and metres, the longest step
 _STEADY = 0.05  # seconds over which the evidence of contacts is averaged
 _TOUCHES = (0.6, 0.5)  # probabilities from which on a part is taken to touch, and until below which it does
@@ -61,13 +61,13 @@ class RefineOptions:
         acceptable: metres of penetration up to which a result is taken even if the clip had less.
     """
 
-    rounds: int = 14
+    rounds: int = 16
     iterations: int = 4
     tolerance: float = 0.003
     keep: float = 6.0
     seen: float = 0.7
     reach: float = 0.15
-    acceptable: float = 0.005
+    acceptable: float = 0.010
 
 
 @dataclass
@@ -250,8 +250,9 @@ class Refinement:
             start = torch.where(near < _DEEP, 1.0, torch.where(near < _TANGLED, 0.4, 0.12))
             more = torch.where(near > options.tolerance, 2.5, 1.0)
             push = torch.maximum(push * more, start).clamp(max=8.0)
-            # At first it is not known well what touches, at last getting out is what matters.
-            self.weights.contact = 4.0 if 1 <= number < _LATE else 1.0
+            # At first it is not known well what touches; at last getting out is what matters, by one side at all costs.
+            self.weights.contact = 1.0 if number < 1 else 4.0 if number < _LATE else 1.0 if number < _LAST else 0.0
+            skins.unsure = Skins.unsure if number < _LATE - 1 else 0.003
             if number == 0:
                 moving = torch.ones_like(led)  # the feet of people far from each other are to be looked after as well
             else:

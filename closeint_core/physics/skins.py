@@ -27,7 +27,6 @@ from closeint_core.physics.pair_terms import Pairs, PairTerms
 from closeint_core.physics.proximity import NearParts, near_parts, skin_samples, vertex_rings
 from closeint_core.physics.riders import JOINTS, Riders
 
-_DEEP = 0.015  # metres over which an overlap becomes deep
 _LEAN = 1.5  # how much the way out leans towards the side on which the limb is
 _TOGETHER = 17  # frames over which limbs are expected to be entangled or not
 _OUT = 0.002  # metres by which vertices that were inside are to be outside
@@ -44,7 +43,10 @@ class Skins:
     Attributes:
         at: (P, T, V, 3) as last looked at. depth: (T,) metres by which the deepest vertex is inside the partner.
         found: vertices that are inside, or were and are still near.
+        unsure: metres of depth, from 5 mm on, over which it gets likely that the nearest way out is the wrong one.
     """
+
+    unsure = 0.015
 
     def __init__(self, body: TorchBody, terms: PairTerms) -> None:
         self.body, self.terms = body, terms
@@ -193,7 +195,7 @@ class Skins:
         deepest = deepest.scatter_reduce(0, key, inside.depth.detach(), "amax")
         self._deepest[..., frames] = deepest.reshape(2, JOINTS, len(frames))
         around = max_pool1d(self._deepest.flatten(0, 1), _TOGETHER, 1, _TOGETHER // 2)
-        return ((around.unflatten(0, (2, JOINTS)) - 0.005) / _DEEP).clamp(0, 1)
+        return ((around.unflatten(0, (2, JOINTS)) - 0.005) / self.unsure).clamp(0, 1)
 
 
 def _by_frame(inside: Inside, frames: int) -> Tensor:
