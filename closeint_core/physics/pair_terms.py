@@ -44,6 +44,7 @@ _BY_PERSON = (
     "old_rotations", "old_transl", "confidence", "observed", "metres_per_pixel", "ray", "standing", "planted",
     "sole_before", "low", "high",
 )  # fmt: skip
+_SUNK = 0.0017  # metres that a foot may plausibly be off under the floor
 _SOFT = 0.0015  # metres over which one-sided terms begin
 
 
@@ -66,7 +67,7 @@ class Weights:
     smooth: float = 0.3
     jerk: float = 0.05
     ground: float = 3.0
-    skate: float = 1.0
+    skate: float = 2.0
     itself: float = 0.5
     balance: float = 0.1
 
@@ -118,10 +119,8 @@ class PairTerms:
         data = body.data
         self.keypoints = self.map.combined(tensor(data.halpe_regressor), self.rest, body.weights)
         self.masses = self.map.combined(tensor(body_masses(data)), self.rest, body.weights)
-        joint = torch.eye(JOINTS, device=device)
         # Joints ride on their parents; the root does on itself.
         self.joint_mass = self.map.below.T  # (24 points, 24 joints): 1 where turning the joint moves the point
-        self.eye = joint
         self.reach = REACH.to(device)
         self.rate = 30.0 / clip.fps
         skeleton = body.skeleton(self.old_rotations, self.betas[:, None], self.old_transl)
@@ -318,7 +317,7 @@ class PairTerms:
         height = soles[..., 2]
         rows = moved[..., 2, :]
         sink, steep = one_sided(height, self._clearance(self.sole_before), _SOFT)
-        weight = torch.full_like(sink, weights.ground / 0.003**2)
+        weight = torch.full_like(sink, weights.ground / _SUNK**2)
         terms["sink"] = _by_frame(weight * sink.square())
         # Planted feet reach the floor with their lowest point; the heel of a step may be up.
         grouped = height.unflatten(-1, (2, -1))
@@ -338,7 +337,7 @@ class PairTerms:
                 up_axis[..., 2] = 1.0
                 places, lifted = along(_one(skeleton, person), rider, self.map.below, up_axis)
                 sink, steep = one_sided(places[..., 2], self._clearance(self.lowest_before[person]), _SOFT)
-                weight = torch.full_like(sink, weights.ground / 0.003**2)
+                weight = torch.full_like(sink, weights.ground / _SUNK**2)
                 terms["sink"] = terms["sink"] + (weight * sink.square()).sum(-1)
                 system.add_rows(-steep[..., None] * lifted, sink, weight, person)
         feet, moved = points[:, :, self.feet], slopes[:, :, self.feet]
