@@ -11,6 +11,7 @@ damped Gauss-Newton steps are taken (``pair_terms`` has the residuals, ``system`
 
 from __future__ import annotations
 
+import functools
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -21,7 +22,7 @@ import torch
 from torch import Tensor
 from torch.nn.functional import max_pool1d, normalize
 
-from closeint_core.body.data import load_body
+from closeint_core.body.data import BodyData, load_body
 from closeint_core.body.torch_body import TorchBody
 from closeint_core.clip import InteractionClip
 from closeint_core.errors import CloseintError
@@ -115,7 +116,7 @@ def refine(
         if not np.isfinite(getattr(clip, name)).all():
             raise CloseintError(f"The clip's {name} hold values that are not finite.", "Reconstruct it again.")
     body = body or TorchBody(load_body(clip.body, Path(data) if data else None))
-    spheres = spheres_of(body) if body.template.device.type == "cpu" else spheres_of(TorchBody(body.data))
+    spheres = spheres_of(body) if body.template.device.type == "cpu" else _spheres(body.data)
     if device is not None and torch.device(device).type != body.template.device.type:
         body = TorchBody(body.data).to(device)
     quats = torch.zeros(*clip.poses.shape[:3], 4)
@@ -150,6 +151,12 @@ def refine(
             result.contacts = contact_probability(touching.numpy())
     kept = {key: value for key, value in clip.metadata.items() if key != "quality"}
     return result.copy(metadata={**kept, "refinement": metadata}).validate()
+
+
+@functools.lru_cache(maxsize=2)
+def _spheres(data: BodyData) -> BodySpheres:
+    """The spheres of a body that is on another device; they are found on the CPU."""
+    return spheres_of(TorchBody(data))
 
 
 def _cut(clip: InteractionClip, part: slice) -> InteractionClip:
