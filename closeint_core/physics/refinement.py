@@ -39,6 +39,7 @@ _TANGLED = 0.035  # metres from which on the nearest way out may be the wrong on
 _STUCK = 0.010  # metres of depth from which on a frame is stuck, and the rounds after which it is led out
 _BRIDGED = (4, 6, 8, 10)
 _LATE, _LAST = 8, 12  # rounds after which contacts give way, and after which they are nothing
+_SUNK = 0.0035  # metres from which on a foot is looked after once more
 _TURN, _MOVE = 0.3, 0.15  # radians and metres, the longest step
 _STEADY = 0.05  # seconds over which the evidence of contacts is averaged
 _TOUCHES = (0.6, 0.5)  # probabilities from which on a part is taken to touch, and until below which it does
@@ -249,7 +250,8 @@ class Refinement:
         least, best, final = np.inf, (self.rotations, self.transl), first
         for number in range(options.rounds):
             worst = float(skins.depth.max())
-            if number > 1 and worst <= options.tolerance and not bool(led.any()):
+            restless = led | (skins.sunk > _SUNK) if number < _LATE else led
+            if number > 1 and worst <= options.tolerance and not bool(restless.any()):
                 return number, (first, worst)
             # The deeper, the more the evidence has to say about which way is out; what stays inside is pushed harder,
             # and its neighbours in time with it.
@@ -263,20 +265,19 @@ class Refinement:
             if number == 0:
                 moving = torch.ones_like(led)  # the feet of people far from each other are to be looked after as well
             else:
-                trouble = led | (skins.depth > options.tolerance)
-                moving = dilated(trouble if number >= _EVERYBODY else skins.near(_NEAR), _AROUND)
+                trouble = skins.depth > options.tolerance if number >= _EVERYBODY else skins.near(_NEAR)
+                moving = dilated(restless | trouble, _AROUND)
             frames = dilated(moving, _STILL).nonzero()[:, 0]
             if not len(frames):
                 return number, (first, worst)  # nobody is near anybody
             skeleton = self.terms.skeleton(self.rotations[:, frames], self.transl[:, frames])
             doubt = self.unlikely if number else None
             pairs = skins.pairs(frames, skeleton, push, self.belief, doubt, options.reach)
-            if number == 1 and not pairs:
-                return number, (first, worst)
             self._descend(frames, moving, options.iterations, pairs)
             self._look(frames)
-            left = float((skins.depth - options.tolerance).clamp(min=0).square().sum())
-            if left < least:
+            excess = torch.stack((skins.depth - options.tolerance, skins.sunk - _SUNK)).clamp(min=0)
+            left = float(excess.square().sum())
+            if left <= least:
                 least, best, final = left, (self.rotations, self.transl), float(skins.depth.max())
             led = torch.zeros_like(led)
             if number in _BRIDGED and float(skins.depth.max()) > _STUCK:

@@ -42,6 +42,7 @@ class Skins:
 
     Attributes:
         at: (P, T, V, 3) as last looked at. depth: (T,) metres by which the deepest vertex is inside the partner.
+        sunk: (T,) metres by which the lowest vertex of a foot is under the floor.
         found: vertices that are inside, or were and are still near.
         unsure: metres of depth, from 5 mm on, over which it gets likely that the nearest way out is the wrong one.
     """
@@ -54,6 +55,7 @@ class Skins:
         self.parts = torch.as_tensor(body.data.parts, dtype=torch.long, device=device)
         self.at = torch.zeros(terms.people, terms.frames, len(self.parts), 3, device=device)
         self.depth = torch.zeros(terms.frames, device=device)
+        self.sunk = torch.zeros(terms.frames, device=device)
         self.found: Found | None = None
         self._deepest = torch.zeros(2, JOINTS, terms.frames, device=device)  # of every part
         self._samples = skin_samples(body.data).to(device)
@@ -135,10 +137,12 @@ class Skins:
 
     def _lowest(self, vertices: Tensor, frames: Tensor) -> None:
         """The lowest vertices of each foot are kept over the floor like the samples of the soles."""
-        found = []
+        found, lowest = [], []
         for foot in self._feet:
-            index = vertices[:, :, foot, 2].topk(_LOWEST, -1, largest=False).indices
+            height, index = vertices[:, :, foot, 2].topk(_LOWEST, -1, largest=False)
             found.append(foot[index])
+            lowest.append(height.amin((0, 2)))
+        self.sunk[frames] = -torch.minimum(*lowest).clamp(max=0)
         chosen = torch.cat(found, -1)  # (P, t, 2 * _LOWEST)
         who = torch.arange(len(chosen), device=chosen.device)[:, None, None].expand_as(chosen)
         one = self.terms.map.vertices(chosen.flatten(), self.terms.rest[who.flatten(), chosen.flatten()])
