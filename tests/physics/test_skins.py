@@ -50,6 +50,18 @@ def test_looking_at_some_frames_again_is_looking_at_all(clip):
     assert deep(skins) == deep(other)
 
 
+def test_sunk_is_the_lowest_vertex_of_any_foot(clip):
+    low = clip.transl.copy()
+    low[0, :, 2] -= np.linspace(0.0, 0.2, clip.frames)
+    low[1, :, 2] += 1.0
+    skins = skins_of(clip.copy(transl=low))
+    skins.look(skins.terms.old_rotations, skins.terms.old_transl, torch.arange(clip.frames))
+    feet = np.isin(BODY.data.parts, (7, 8, 10, 11))
+    expected = np.clip(-skins.at.numpy()[:, :, feet, 2].min((0, 2)), 0, None)
+    assert expected.max() > 0.02
+    np.testing.assert_allclose(skins.sunk.numpy(), expected, atol=1e-6)
+
+
 def test_pairs_of_some_frames_are_those_of_all(clip):
     frames = torch.arange(clip.frames)
     skins = skins_of(clip)
