@@ -38,7 +38,7 @@ _DEEP = 0.015  # metres from which on an overlap is deep
 _TANGLED = 0.035  # metres from which on the nearest way out may be the wrong one
 _STUCK = 0.010  # metres of depth from which on a frame is stuck, and the rounds after which it is led out
 _BRIDGED = (4, 6, 8, 10)
-_LATE, _LAST = 8, 12  # rounds after which contacts give way, and after which they are nothing
+_LATE, _LAST = 8, 12  # rounds from which on contacts give way where somebody is still inside, and do not pull
 _SUNK = 0.0035  # metres from which on a foot is looked after once more
 _TURN, _MOVE = 0.3, 0.15  # radians and metres, the longest step
 _STEADY = 0.05  # seconds over which the evidence of contacts is averaged
@@ -260,7 +260,9 @@ class Refinement:
             more = torch.where(near > options.tolerance, 2.5, 1.0)
             push = torch.maximum(push * more, start).clamp(max=8.0)
             # At first it is not known well what touches; at last getting out is what matters, by one side at all costs.
-            self.weights.contact = 1.0 if number < 1 else 4.0 if number < _LATE else 1.0 if number < _LAST else 0.0
+            self.weights.contact = 1.0 if number < 1 else 4.0
+            stuck = dilated(skins.depth > options.tolerance, 2)
+            pull = torch.where(stuck, 1.0 if number < _LATE else 0.25 if number < _LAST else 0.0, 1.0)
             skins.unsure = Skins.unsure if number < _LATE - 1 else 0.003
             if number == 0:
                 moving = torch.ones_like(led)  # the feet of people far from each other are to be looked after as well
@@ -272,7 +274,7 @@ class Refinement:
                 return number, (first, worst)  # nobody is near anybody
             skeleton = self.terms.skeleton(self.rotations[:, frames], self.transl[:, frames])
             doubt = self.unlikely if number else None
-            pairs = skins.pairs(frames, skeleton, push, self.belief, doubt, options.reach)
+            pairs = skins.pairs(frames, skeleton, push, pull, self.belief, doubt, options.reach)
             self._descend(frames, moving, options.iterations, pairs)
             self._look(frames)
             excess = torch.stack((skins.depth - options.tolerance, skins.sunk - _SUNK)).clamp(min=0)

@@ -6,6 +6,8 @@ Only frames that have moved are looked at again; what is known of the others sta
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import torch
 from torch import Tensor
@@ -106,12 +108,14 @@ class Skins:
         return near_parts(self.posed(rotations, transl), self._samples).distance[..., 0]
 
     def pairs(
-        self, frames: Tensor, skeleton: Skeleton, push: Tensor, belief: Tensor, doubt: Tensor | None, reach: float
-    ) -> list[tuple[str, Pairs]]:
+        self, frames: Tensor, skeleton: Skeleton, push: Tensor, pull: Tensor, belief: Tensor, doubt: Tensor | None,
+        reach: float,
+    ) -> list[tuple[str, Pairs]]:  # fmt: skip
         """Pairs of points that should touch, should not, or are to leave the partner, in chosen frames.
 
         Args:
-            frames: (t,), of which ``skeleton`` is posed. push: (T,) weight of what is inside.
+            frames: (t,), of which ``skeleton`` is posed. push: (T,) weight of what is inside, pull: (T,) of what is
+                drawn.
             belief: (2, T, 24) that a part touches, 0 where it is not to be drawn. doubt: (2, T, 24) that it does.
             reach: metres beyond which no part is drawn.
         """
@@ -121,7 +125,10 @@ class Skins:
         near = near_parts(vertices, self._samples, 3, wanted, liked=held)
         places = self._places(skeleton)
         place = Place(self.terms.map, places, self.parts, skeleton, near, self._normals(vertices, near))
-        drawn = {"contact": contacts(place, belief[:, frames], reach)}
+        touching = contacts(place, belief[:, frames], reach)
+        if touching is not None:
+            touching = replace(touching, weight=touching.weight * pull[frames][:, None])
+        drawn = {"contact": touching}
         if doubt is not None:
             drawn["apart"] = kept_apart(place, doubt[:, frames])
         if self.found is not None:

@@ -74,7 +74,7 @@ def test_pairs_of_some_frames_are_those_of_all(clip):
 
     def pairs(chosen: torch.Tensor) -> dict[str, torch.Tensor]:
         skeleton = skins.terms.skeleton(rotations[:, chosen], transl[:, chosen])
-        made = skins.pairs(chosen, skeleton, push, belief, doubt, 0.15)
+        made = skins.pairs(chosen, skeleton, push, push, belief, doubt, 0.15)
         return {name: one.weight.sum(1) for name, one in made}
 
     some = torch.tensor([1, 4])
