@@ -245,14 +245,14 @@ class Refinement:
         self.weights.spacing = 0.0
         self._descend(self.every, None, 2 * options.iterations)
         self._look(self.every)
-        push = torch.zeros_like(skins.depth)
-        led = torch.zeros_like(skins.depth, dtype=torch.bool)
-        least, best, final = np.inf, (self.rotations, self.transl), first
+        push, pull = torch.zeros_like(skins.depth), torch.ones_like(skins.depth)
+        led, loosened = (torch.zeros_like(skins.depth, dtype=torch.bool) for _ in range(2))
+        least, best = np.inf, (self.rotations, self.transl)
+        rounds = 0
         for number in range(options.rounds):
-            worst = float(skins.depth.max())
             restless = led | (skins.sunk > _SUNK) if number < _LATE else led
-            if number > 1 and worst <= options.tolerance and not bool(restless.any()):
-                return number, (first, worst)
+            if number > 1 and float(skins.depth.max()) <= options.tolerance and not bool(restless.any()):
+                break
             # The deeper, the more the evidence has to say about which way is out; what stays inside is pushed harder,
             # and its neighbours in time with it.
             near = max_pool1d(skins.depth[None], 9, 1, 4)[0]
@@ -261,32 +261,57 @@ class Refinement:
             push = torch.maximum(push * more, start).clamp(max=8.0)
             # At first it is not known well what touches; at last getting out is what matters, by one side at all costs.
             self.weights.contact = 1.0 if number < 1 else 4.0
-            stuck = dilated(skins.depth > options.tolerance, 2)
-            pull = torch.where(stuck, 1.0 if number < _LATE else 0.25 if number < _LAST else 0.0, 1.0)
+            if number >= _LATE:
+                stuck = dilated(skins.depth > options.tolerance, 2)
+                pull = torch.where(stuck, 0.25 if number < _LAST else 0.0, 1.0)
+                loosened |= stuck
             skins.unsure = Skins.unsure if number < _LATE - 1 else 0.003
             if number == 0:
                 moving = torch.ones_like(led)  # the feet of people far from each other are to be looked after as well
             else:
                 trouble = skins.depth > options.tolerance if number >= _EVERYBODY else skins.near(_NEAR)
                 moving = dilated(restless | trouble, _AROUND)
-            frames = dilated(moving, _STILL).nonzero()[:, 0]
-            if not len(frames):
-                return number, (first, worst)  # nobody is near anybody
-            skeleton = self.terms.skeleton(self.rotations[:, frames], self.transl[:, frames])
-            doubt = self.unlikely if number else None
-            pairs = skins.pairs(frames, skeleton, push, pull, self.belief, doubt, options.reach)
-            self._descend(frames, moving, options.iterations, pairs)
-            self._look(frames)
-            excess = torch.stack((skins.depth - options.tolerance, skins.sunk - _SUNK)).clamp(min=0)
-            left = float(excess.square().sum())
-            if left <= least:
-                least, best, final = left, (self.rotations, self.transl), float(skins.depth.max())
+            if not bool(moving.any()):
+                break  # nobody is near anybody
+            self._round(moving, push, pull, self.unlikely if number else None)
+            rounds = number + 1
+            if self._left() <= least:
+                least, best = self._left(), (self.rotations, self.transl)
             led = torch.zeros_like(led)
             if number in _BRIDGED and float(skins.depth.max()) > _STUCK:
                 led = self._bridge()
                 self._look(led.nonzero()[:, 0])
-        self.rotations, self.transl = best
-        return options.rounds, (first, final)
+        if self._left() > least:
+            self.rotations, self.transl = best
+            self._look(self.every)
+        if bool(loosened.any()):
+            self._close(loosened, push)
+        return rounds, (first, float(skins.depth.max()))
+
+    def _left(self) -> float:
+        """How much is still wrong: squared metres of vertices inside the partner and of feet under the floor."""
+        excess = torch.stack((self.skins.depth - self.options.tolerance, self.skins.sunk - _SUNK))
+        return float(excess.clamp(min=0).square().sum())
+
+    def _round(self, moving: Tensor, push: Tensor, pull: Tensor, doubt: Tensor | None) -> None:
+        """Solve for the frames that are to move (T,) and look at them again."""
+        frames = dilated(moving, _STILL).nonzero()[:, 0]
+        skeleton = self.terms.skeleton(self.rotations[:, frames], self.transl[:, frames])
+        pairs = self.skins.pairs(frames, skeleton, push, pull, self.belief, doubt, self.options.reach)
+        self._descend(frames, moving, self.options.iterations, pairs)
+        self._look(frames)
+
+    def _close(self, loosened: Tensor, push: Tensor) -> None:
+        """Where contacts had to give way they are drawn together once more, unless somebody gets inside by that."""
+        allowed = max(float(self.skins.depth.max()), 1.5 * self.options.tolerance)
+        state = self.rotations, self.transl
+        self.skins.unsure = Skins.unsure
+        for _ in range(2):
+            self._round(dilated(loosened, _AROUND // 2), push, torch.ones_like(push), self.unlikely)
+            if float(self.skins.depth.max()) <= allowed:
+                return
+        self.rotations, self.transl = state
+        self._look(dilated(loosened, _AROUND // 2 + _STILL).nonzero()[:, 0])
 
     def _look(self, frames: Tensor) -> None:
         if len(frames):
