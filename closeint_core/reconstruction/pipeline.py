@@ -29,7 +29,7 @@ from closeint_core.reconstruction.choices import MODELS
 from closeint_core.reconstruction.learned import default_denoiser, solve_learned
 from closeint_core.reconstruction.reference import torch_device
 from closeint_core.reconstruction.solve import Solution, solve
-from closeint_core.reconstruction.world import to_world
+from closeint_core.reconstruction.world import on_its_feet, to_world
 
 QUALITIES = {"draft": 0.35, "standard": 1.0, "high": 2.0}
 """Factor on the fit's iterations."""
@@ -166,7 +166,8 @@ def reconstruct_observed(
 
 def build_clip(solution: Solution, observations: Observations, data: BodyData, video: str) -> InteractionClip:
     """The clip of a solution, with contacts measured on the posed meshes."""
-    world = to_world(solution.motion, TorchBody(data))
+    body = TorchBody(data)
+    world = to_world(on_its_feet(solution.motion, body, solution.foot_contacts, observations.fps), body)
     people, frames = world.transl.shape[:2]
     clip = InteractionClip(
         poses=world.poses,
