@@ -12,9 +12,11 @@ import torch
 from closeint_core.body.data import JOINT_NAMES, BodyData
 from closeint_core.body.skinning import clip_vertices
 from closeint_core.clip import InteractionClip
+from closeint_core.physics.ground import FootMeasures, measure_feet
 from closeint_core.physics.inside import find_inside
 from closeint_core.physics.penetration import PenetrationSummary, summarise
 from closeint_core.physics.self_penetration import solids_of
+from closeint_core.physics.spheres import FOOT_PARTS, sole_vertices
 from closeint_core.physics.touch import part_gaps, steady_contacts
 from closeint_core.physics.volume import shared_volume
 
@@ -44,6 +46,7 @@ class ClipMeasures:
     keypoints: np.ndarray
     lowest: np.ndarray
     slide: np.ndarray
+    feet: FootMeasures
 
 
 def measure_clip(clip: InteractionClip, body: BodyData, detailed: bool = True) -> ClipMeasures:
@@ -62,11 +65,17 @@ def measure_clip(clip: InteractionClip, body: BodyData, detailed: bool = True) -
     faces = torch.as_tensor(body.faces, dtype=torch.int64)
     parts = torch.as_tensor(body.parts, dtype=torch.int64)
     solids = solids_of(body) if detailed else None
+    chosen = sole_vertices(body)
+    soles = np.zeros((clip.people, clip.frames, *chosen.shape, 3), np.float32)
+    feet_low = np.zeros((clip.people, clip.frames, 2), np.float32)
+    own_feet = [np.flatnonzero(np.isin(body.parts, foot)) for foot in FOOT_PARTS]
     summaries, gaps = [], []
     for part, vertices, posed in clip_vertices(clip, body):
         keypoints[:, part] = body.halpe_regressor @ vertices
         joints[:, part] = posed
         lowest[:, part] = vertices[..., 2].min(-1)
+        soles[:, part] = vertices[:, :, chosen]
+        feet_low[:, part] = np.stack([vertices[:, :, foot, 2].min(-1) for foot in own_feet], -1)
         frames = vertices.shape[1]
         at = torch.as_tensor(vertices)
         if clip.people == 2:
@@ -85,7 +94,8 @@ def measure_clip(clip: InteractionClip, body: BodyData, detailed: bool = True) -
             )
             self_depth[:, part] = deepest.reshape(clip.people, frames).numpy()
     feet = keypoints[:, :, _FEET].mean(-2)  # (P, T, 2, 3)
-    planted = np.minimum(clip.foot_contacts[:, 1:], clip.foot_contacts[:, :-1]) > 0.5
+    planted = clip.foot_contacts > 0.5
+    still = planted[:, 1:] & planted[:, :-1]
     slide = np.linalg.norm(np.diff(feet, axis=1)[..., :2], axis=-1)
     return ClipMeasures(
         penetration=PenetrationSummary.join(summaries),
@@ -94,7 +104,8 @@ def measure_clip(clip: InteractionClip, body: BodyData, detailed: bool = True) -
         joints=joints,
         keypoints=keypoints,
         lowest=lowest,
-        slide=np.where(planted, slide, np.nan),
+        slide=np.where(still, slide, np.nan),
+        feet=measure_feet(soles, planted, lowest=feet_low),
     )
 
 
@@ -104,7 +115,9 @@ def clip_quality(clip: InteractionClip, body: BodyData, measures: ClipMeasures |
     ``reprojection_px`` is the median over keypoints observed with confidence of at least 0.5.
     ``penetration_mm`` has a value for every frame: how deep the two are in each other (zeros without a pair).
     ``mean_penetration_mm`` is the depth averaged over all vertices and frames (A-PD).
-    ``foot_skate_mm`` is the mean movement per frame of feet the clip says are planted.
+    ``foot_skate_mm`` is the mean movement per frame of feet the clip says are planted, ``foot_drift_mm`` how far the
+    part of a foot that is down gets at most from its place within a stance, ``foot_float_mm`` how high the lowest point
+    of a planted foot is over the floor on average, ``foot_sink_mm`` how deep any foot is under it at most.
     Detailed ``measures``, if given, add the volume inside both bodies, each person's deepest vertex in itself and the
     number of frames in which it is beyond 5 mm, and which parts touch in how many frames.
     """
@@ -113,6 +126,8 @@ def clip_quality(clip: InteractionClip, body: BodyData, measures: ClipMeasures |
     confident = np.nan_to_num(clip.keypoints2d[..., 2]) >= _CONFIDENT
     error = error[confident & np.isfinite(error)]
     slide = measures.slide[np.isfinite(measures.slide)]
+    feet = measures.feet
+    floating = feet.floating[np.isfinite(feet.floating)]
     acceleration = np.diff(measures.joints, n=2, axis=1)
     result: dict[str, Any] = {
         "people": clip.people,
@@ -125,6 +140,9 @@ def clip_quality(clip: InteractionClip, body: BodyData, measures: ClipMeasures |
         "frames_in_contact": int((clip.contacts > 0.5).any((0, 2)).sum()),
         "lowest_point_mm": _rounded(1000 * measures.lowest.min()),
         "foot_skate_mm": _rounded(1000 * slide.mean()) if len(slide) else None,
+        "foot_drift_mm": _rounded(1000 * np.nanmax(feet.drift)) if len(floating) else None,
+        "foot_float_mm": _rounded(1000 * floating.mean()) if len(floating) else None,
+        "foot_sink_mm": _rounded(1000 * feet.sinking.max()),
         "acceleration_mm": _rounded(1000 * np.linalg.norm(acceleration, axis=-1).mean()) if clip.frames > 2 else None,
         "stature_cm": [_rounded(100 * stature(body, betas)) for betas in clip.betas],
     }

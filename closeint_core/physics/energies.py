@@ -13,6 +13,7 @@ from torch.nn.functional import normalize
 
 from closeint_core.body.data import BodyData
 from closeint_core.halpe import HALPE_INDEX
+from closeint_core.physics.joint_limits import beyond_limits
 
 # Limbs whose 3D direction the landmarks tell, as Halpe indices.
 _DIRECTIONS = (
@@ -92,40 +93,6 @@ def acceleration(x: Tensor, spread: float) -> Tensor:
     return huber(squared, 3 * spread).sum(-1).mean() / spread**2
 
 
-# Joint limits in SMPL's local axes as bounds on the rotation vector (x, y, z), left side; the right side mirrors y, z.
-_LIMITS: dict[str, tuple[tuple[float, float], tuple[float, float], tuple[float, float]]] = {
-    "hip": ((-2.3, 0.7), (-0.9, 0.9), (-0.6, 0.9)),
-    "knee": ((-0.05, 2.6), (-0.25, 0.25), (-0.2, 0.2)),
-    "ankle": ((-0.7, 0.8), (-0.4, 0.4), (-0.4, 0.4)),
-    "foot": ((-0.3, 0.5), (-0.2, 0.2), (-0.2, 0.2)),
-    "spine": ((-0.35, 0.7), (-0.5, 0.5), (-0.45, 0.45)),
-    "neck": ((-0.6, 0.6), (-0.8, 0.8), (-0.5, 0.5)),
-    "collar": ((-0.3, 0.3), (-0.5, 0.4), (-0.5, 0.6)),
-    "shoulder": ((-1.7, 1.7), (-2.0, 0.9), (-1.6, 1.5)),
-    "elbow": ((-1.3, 1.5), (-2.6, 0.1), (-0.5, 0.5)),
-    "wrist": ((-0.9, 0.9), (-0.6, 0.6), (-1.2, 1.2)),
-    "hand": ((-0.3, 0.3), (-0.3, 0.3), (-0.5, 0.3)),
-}
-_JOINT_LIMITS = (
-    (3, "spine", 1), (6, "spine", 1), (9, "spine", 1), (12, "neck", 1), (15, "neck", 1),
-    (1, "hip", 1), (2, "hip", -1), (4, "knee", 1), (5, "knee", -1), (7, "ankle", 1), (8, "ankle", -1),
-    (10, "foot", 1), (11, "foot", -1), (13, "collar", 1), (14, "collar", -1), (16, "shoulder", 1),
-    (17, "shoulder", -1), (18, "elbow", 1), (19, "elbow", -1), (20, "wrist", 1), (21, "wrist", -1),
-    (22, "hand", 1), (23, "hand", -1),
-)  # fmt: skip
-
-
-def _limit_table() -> tuple[Tensor, Tensor]:
-    low, high = torch.full((24, 3), -10.0), torch.full((24, 3), 10.0)
-    for joint, kind, side in _JOINT_LIMITS:
-        for axis, (a, b) in enumerate(_LIMITS[kind]):
-            mirrored = side < 0 and axis > 0
-            low[joint, axis], high[joint, axis] = (-b, -a) if mirrored else (a, b)
-    return low, high
-
-
-LIMIT_LOW, LIMIT_HIGH = _limit_table()
-
 _STIFFNESS = {0: 1e3, 3: 0.4, 6: 0.4, 9: 0.4, 12: 0.4, 15: 0.5, 13: 0.2, 14: 0.2, 7: 0.4, 8: 0.4, 10: 0.1, 11: 0.1,
               20: 0.4, 21: 0.4, 22: 0.1, 23: 0.1, 4: 1.5, 5: 1.5, 18: 1.5, 19: 1.5,
               1: 1.2, 2: 1.2, 16: 1.5, 17: 1.5}  # fmt: skip
@@ -135,8 +102,7 @@ POSE_SPREAD = torch.tensor([_STIFFNESS[joint] for joint in range(24)])
 
 def joint_limits(rotation_vectors: Tensor, spread: float = 0.08) -> Tensor:
     """Squared excess over the limits of rotation vectors (P, T, 24, 3); the root is free."""
-    over = (rotation_vectors - LIMIT_HIGH).clamp(min=0) + (LIMIT_LOW - rotation_vectors).clamp(min=0)
-    return over.square().sum((-1, -2)).mean() / spread**2
+    return beyond_limits(rotation_vectors).square().sum((-1, -2)).mean() / spread**2
 
 
 def pose_prior(rotation_vectors: Tensor, usual: Tensor, weight: Tensor | None = None) -> Tensor:

@@ -47,6 +47,10 @@ class Ground:
         return points @ self.normal + self.offset
 
 
+LEVEL = Ground(np.array([0.0, 0.0, 1.0]), 0.0, 0.0, 0, 0)
+"""The floor of a clip: z = 0."""
+
+
 def fit_ground(
     points: np.ndarray,
     weights: np.ndarray,
@@ -192,19 +196,23 @@ class FootMeasures:
     drift: np.ndarray
 
 
-def measure_feet(soles: np.ndarray, planted: np.ndarray, ground: Ground) -> FootMeasures:
+def measure_feet(
+    soles: np.ndarray, planted: np.ndarray, ground: Ground = LEVEL, lowest: np.ndarray | None = None
+) -> FootMeasures:
     """Slide, float and sink of feet.
 
     What slides is the part of the sole that is on the floor: a foot that rolls over its toes does not.
 
     Args:
-        soles: (P, T, 2, K, 3), of exact figures all vertices of the feet. planted: (P, T, 2) bool.
+        soles: (P, T, 2, K, 3). planted: (P, T, 2) bool. lowest: (P, T, 2) height of the lowest point of each foot, if
+            the soles are samples.
     """
     height = ground.heights(soles)  # (P, T, 2, K)
-    lowest = height.min(-1)
+    lowest = height.min(-1) if lowest is None else lowest
     flat = soles - height[..., None] * ground.normal
     # The points that are down in both frames, the same ones before and after.
-    both = np.maximum(height[:, 1:] - lowest[:, 1:, :, None], height[:, :-1] - lowest[:, :-1, :, None])
+    above = height - height.min(-1, keepdims=True)
+    both = np.maximum(above[:, 1:], above[:, :-1])
     share = _shares(both - both.min(-1, keepdims=True))
     way = ((flat[:, 1:] - flat[:, :-1]) * share[..., None]).sum(-2)
     still = planted[:, 1:] & planted[:, :-1]

@@ -20,6 +20,7 @@ from closeint_core.body.torch_body import Skeleton, TorchBody
 from closeint_core.clip import InteractionClip
 from closeint_core.physics import energies
 from closeint_core.physics.balance import body_masses, outside_of_support
+from closeint_core.physics.joint_limits import LIMIT_HIGH, LIMIT_LOW
 from closeint_core.physics.riders import (
     JOINTS,
     STATE,
@@ -153,8 +154,8 @@ class PairTerms:
         self.sole_before = parts_of(skeleton, over_time).sum(-2)[..., 2]
         vectors = roma.rotmat_to_rotvec(self.old_rotations)
         # A motion beyond the usual limits may stay there, but not go further.
-        self.low = torch.minimum(energies.LIMIT_LOW.to(self.device), vectors)
-        self.high = torch.maximum(energies.LIMIT_HIGH.to(self.device), vectors)
+        self.low = torch.minimum(LIMIT_LOW.to(self.device), vectors)
+        self.high = torch.maximum(LIMIT_HIGH.to(self.device), vectors)
 
     def _place_spheres(self, spheres: BodySpheres, tensor) -> None:  # type: ignore[no-untyped-def]
         regressor = spheres.regressor.to(self.device)

@@ -19,6 +19,9 @@ from torch import Tensor
 from closeint_core.body.data import BodyData
 from closeint_core.body.torch_body import Skeleton, TorchBody
 
+FOOT_PARTS = ((7, 10), (8, 11))
+"""Body parts of the left and the right foot."""
+
 
 class BodySpheres:
     """S inscribed spheres of a body.
@@ -80,7 +83,7 @@ def joint_distance(parents: list[int]) -> Tensor:
 def sole_vertices(data: BodyData, count: int = 12, rim: int = 6) -> np.ndarray:
     """(2, count + rim) vertices of the left and the right foot: spread over the sole, then over its rim up to 3 cm."""
     chosen = []
-    for parts in ((7, 10), (8, 11)):
+    for parts in FOOT_PARTS:
         foot = np.flatnonzero(np.isin(data.parts, parts))
         height = data.template[foot, 1] - data.template[foot, 1].min()
         picked = [int(foot[height < 0.01][data.template[foot[height < 0.01], 2].argmin()])]  # the heel first

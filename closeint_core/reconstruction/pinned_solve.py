@@ -34,6 +34,7 @@ from closeint_core.physics.contact_pairs import (
     signed_gap,
     touching_pairs,
 )
+from closeint_core.physics.joint_limits import LIMIT_HIGH, LIMIT_LOW
 from closeint_core.physics.minimise import minimise
 from closeint_core.physics.penetration import measure_penetration
 from closeint_core.physics.separation import (
@@ -247,8 +248,8 @@ class Span:
         self.planted = feet.repeat_interleave(3, -1)  # in the order of energies.FOOT_POINTS
         vectors = roma.rotmat_to_rotvec(self.old_rotations)
         # A motion beyond the usual limits may stay there, but not go further.
-        self.limit_low = torch.minimum(energies.LIMIT_LOW, vectors)
-        self.limit_high = torch.maximum(energies.LIMIT_HIGH, vectors)
+        self.limit_low = torch.minimum(LIMIT_LOW, vectors)
+        self.limit_high = torch.maximum(LIMIT_HIGH, vectors)
 
     def _find_held(self) -> VertexPairs:
         """Contacts of the old motion, without those that are marked as none."""

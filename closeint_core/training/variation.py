@@ -16,8 +16,8 @@ import torch
 from torch import Tensor
 
 from closeint_core.body.torch_body import TorchBody
-from closeint_core.physics.energies import LIMIT_HIGH, LIMIT_LOW
 from closeint_core.training.synthetic.generate import Interactions
+from closeint_core.training.usual_range import USUAL_HIGH, USUAL_LOW
 
 # Radians by which a joint is turned at the usual strength, in SMPL's order: hips, knees and shoulders most.
 _SPREAD = torch.tensor(
@@ -45,7 +45,7 @@ def loosened(made: Interactions, draw: torch.Generator, chosen: Tensor, strength
     # Added as vectors, which stays smooth; only the root, which may face anywhere, is composed.
     root = roma.rotmat_to_rotvec(roma.rotvec_to_rotmat(made.poses[..., 0, :]) @ roma.rotvec_to_rotmat(turn[..., 0, :]))
     poses = made.poses + turn
-    low, high = (limit.to(device) for limit in (LIMIT_LOW, LIMIT_HIGH))
+    low, high = (limit.to(device) for limit in (USUAL_LOW, USUAL_HIGH))
     # A motion beyond the limits may stay there, but not go further.
     poses = torch.maximum(torch.minimum(poses, torch.maximum(made.poses, high)), torch.minimum(made.poses, low))
     poses = torch.cat([root[..., None, :], poses[..., 1:, :]], -2)

@@ -15,7 +15,6 @@ from torch.utils._pytree import tree_leaves
 from closeint_core.body.data import load_body
 from closeint_core.body.torch_body import TorchBody
 from closeint_core.errors import CloseintError
-from closeint_core.physics.energies import LIMIT_HIGH, LIMIT_LOW
 from closeint_core.physics.penetration import measure_penetration
 from closeint_core.training.synthetic import KINDS, Generator, Interactions
 from closeint_core.training.synthetic.curves import bspline_basis, ease
@@ -24,6 +23,7 @@ from closeint_core.training.synthetic.generate import MIRROR_JOINTS, acceptable
 from closeint_core.training.synthetic.legs import axis_rotation, solve_leg
 from closeint_core.training.synthetic.solve import Scene, Tools, Watch, hinged_overlap
 from closeint_core.training.synthetic.spec import Kind, Registry, Role
+from closeint_core.training.usual_range import USUAL_HIGH, USUAL_LOW
 
 FRAMES = 18
 KIND_NAMES = ["handshake", "hand on shoulder", "passing by"]
@@ -97,7 +97,7 @@ def test_feet_stand_still_on_the_floor(made: Interactions, body: TorchBody) -> N
 def test_joints_stay_within_their_limits(made: Interactions) -> None:
     arms_and_spine = [3, 6, 9, 12, 15, 13, 14, 18, 19, 20, 21]
     poses = made.poses[..., arms_and_spine, :]
-    over = (poses - LIMIT_HIGH[arms_and_spine]).clamp(min=0) + (LIMIT_LOW[arms_and_spine] - poses).clamp(min=0)
+    over = (poses - USUAL_HIGH[arms_and_spine]).clamp(min=0) + (USUAL_LOW[arms_and_spine] - poses).clamp(min=0)
     assert over.max() < 0.2
     knees = made.poses[..., [4, 5], 0]
     assert knees.min() > -0.05

@@ -7,8 +7,8 @@ import pytest
 import roma
 import torch
 
-from closeint_core.physics.energies import LIMIT_HIGH, LIMIT_LOW
 from closeint_core.training.synthetic.generate import Interactions, default_body
+from closeint_core.training.usual_range import USUAL_HIGH, USUAL_LOW
 from closeint_core.training.variation import loosened, repaired
 
 CHOSEN = torch.tensor([True, False, True, False])
@@ -42,7 +42,7 @@ def test_only_chosen_windows_are_loosened_and_within_limits(made):
     moved = (loose.poses - made.poses)[CHOSEN].abs()
     assert moved.max() > 0.3
     joints = loose.poses[CHOSEN][..., 1:, :]
-    low, high = torch.minimum(made.poses[CHOSEN], LIMIT_LOW), torch.maximum(made.poses[CHOSEN], LIMIT_HIGH)
+    low, high = torch.minimum(made.poses[CHOSEN], USUAL_LOW), torch.maximum(made.poses[CHOSEN], USUAL_HIGH)
     assert (joints >= low[..., 1:, :] - 1e-5).all()
     assert (joints <= high[..., 1:, :] + 1e-5).all()
 

@@ -16,7 +16,7 @@ import torch
 from closeint_core.body.data import JOINT_NAMES
 from closeint_core.body.torch_body import TorchBody
 from closeint_core.errors import CloseintError
-from closeint_core.physics.energies import LIMIT_HIGH, LIMIT_LOW
+from closeint_core.training.usual_range import USUAL_HIGH, USUAL_LOW
 
 # Words by which skeletons call the joints of SMPL; compared without case, spaces, colons and underscores.
 ALIASES: dict[str, tuple[str, ...]] = {
@@ -121,7 +121,7 @@ def retarget(
             second = (poses[2:] - 2 * poses[1:-1] + poses[:-2]) * still
             loss = loss + smoothness * second.square().sum((-1, -2)).mean()
         if limits:
-            over = (poses - LIMIT_HIGH).clamp(min=0) + (LIMIT_LOW - poses).clamp(min=0)
+            over = (poses - USUAL_HIGH).clamp(min=0) + (USUAL_LOW - poses).clamp(min=0)
             loss = loss + limits * (over * still).square().sum((-1, -2)).mean()
         loss.backward()
         optimizer.step()

@@ -18,12 +18,12 @@ from torch import Tensor
 
 from closeint_core.body.data import JOINT_NAMES
 from closeint_core.body.torch_body import LinearPoints, Skeleton, TorchBody
-from closeint_core.physics.energies import LIMIT_HIGH, LIMIT_LOW
 from closeint_core.physics.spheres import inscribe_spheres, ride_on_vertices
 from closeint_core.training.synthetic.curves import bspline_basis
 from closeint_core.training.synthetic.legs import BASE, axis_rotation, solve_leg
 from closeint_core.training.synthetic.plan import Plan
 from closeint_core.training.synthetic.surface import JOINT, Surface, SurfacePoints
+from closeint_core.training.usual_range import USUAL_HIGH, USUAL_LOW
 
 # How far (degrees) a joint readily leaves its planned pose.
 _LOOSENESS = {
@@ -113,7 +113,7 @@ class Tools:
             torch.tensor([JOINT["pelvis" if n == "pelvis" else f"{s}_{n}"] for s in ("left", "right")], device=device)
             for n in ("pelvis", "hip", "knee", "ankle")
         ]
-        low, high = LIMIT_LOW.clone(), LIMIT_HIGH.clone()
+        low, high = USUAL_LOW.clone(), USUAL_HIGH.clone()
         for joint in _LEGS:  # those are solved in closed form
             low[joint], high[joint] = -10.0, 10.0
         for side, sign in (("left", 1.0), ("right", -1.0)):
