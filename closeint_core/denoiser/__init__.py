@@ -38,7 +38,7 @@ In a few lines::
   ``load_denoiser``, ``save_denoiser``: published files (any flavour) and our own.
 - ``Sampler(model, steps, guides, penetration, precision, graphs).sample(conditions, noise, seed)``.
 - ``EnergyGuidance(body, energies)`` with ``ReprojectionEnergy``, ``PenetrationEnergy``, ``ContactEnergy``,
-  ``GroundEnergy``, ``PriorEnergy``, or anything that maps a ``GuidedMotion`` to (B,).
+  ``GroundEnergy``, ``LimitEnergy``, ``PriorEnergy``, or anything that maps a ``GuidedMotion`` to (B,).
 - ``InteractionPrior``: VQ-VAE over pair motion in a canonical frame; ``project``, ``PriorEnergy``, ``PriorProjection``,
   ``CodeModel.sample``; ``report`` gives perplexity and reconstruction error; ``load_prior``, ``save_prior``.
 - ``load_hmr2``, ``HMR2Extractor``: features and initial poses from video frames.
@@ -54,6 +54,7 @@ from closeint_core.denoiser.guidance import (
     EnergyGuidance,
     GroundEnergy,
     GuidedMotion,
+    LimitEnergy,
     PenetrationEnergy,
     ReprojectionEnergy,
 )
@@ -89,6 +90,7 @@ __all__ = [
     "HMR2Extractor",
     "InteractionPrior",
     "KeypointEncoder",
+    "LimitEnergy",
     "PairFrames",
     "PairMotion",
     "PairState",

@@ -3,7 +3,8 @@
 
 An energy maps a motion to one number a window, (B,). ``EnergyGuidance`` walks down their weighted sum by gradient
 descent with a step length of its own for each window, which is halved until the energy falls; it therefore never
-rises, and a batch gives what its windows give one by one.
+rises, and a batch gives what its windows give one by one. What an energy is made of is ``physics.energies``'s, which
+the fit and the refinement use too.
 """
 
 from __future__ import annotations
@@ -12,6 +13,7 @@ from collections.abc import Sequence
 from functools import cached_property
 from typing import TYPE_CHECKING, NamedTuple, Protocol
 
+import roma
 import torch
 from torch import Tensor
 
@@ -19,11 +21,12 @@ from closeint_core.body.torch_body import Skeleton, TorchBody
 from closeint_core.denoiser.crops import Crops
 from closeint_core.denoiser.ddim import DDIMStep
 from closeint_core.denoiser.state import PairState
+from closeint_core.physics import energies as physics
+from closeint_core.physics.joint_limits import beyond_limits
 
 if TYPE_CHECKING:
     from closeint_core.physics.spheres import BodySpheres
 
-_BODY_FEET = (20, 21, 22, 23, 24, 25)  # toes and heels in Halpe-26, left and right in turn
 STEP_SCALE = (1.0, 0.3, 0.1)
 """How far a unit gradient may move pose, betas and crop camera, relative to each other."""
 
@@ -91,8 +94,7 @@ class ReprojectionEnergy:
 
     def __call__(self, motion: GuidedMotion) -> Tensor:
         error = (motion.crops.project(motion.keypoints) - self.pixels) / motion.crops.side[..., None, None]
-        squared = (error / self.scale).square().sum(dim=-1)
-        loss = self.confidence * squared / (1.0 + squared)
+        loss = self.confidence * physics.geman_mcclure((error / self.scale).square().sum(dim=-1), 1.0)
         return loss.sum(dim=(1, 2, 3)) / self.confidence.sum(dim=(1, 2, 3)).clamp(min=1e-6)
 
 
@@ -110,9 +112,7 @@ class PenetrationEnergy:
     def _depths(self, motion: GuidedMotion) -> Tensor:
         centres = self.spheres.centres(motion.skeleton, motion.state.betas)
         radii = self.radii.to(centres)
-        offset = centres[:, :, 0, :, None] - centres[:, :, 1, None]
-        distance = (offset.square().sum(dim=-1) + 1e-8).sqrt()
-        return (radii[:, None] + radii - distance).clamp(min=0.0)
+        return physics.overlaps(centres[:, :, 0], radii, centres[:, :, 1], radii)
 
     def condition(self, motion: GuidedMotion) -> Tensor:
         """(B, T), the summed depth in the scale of the published network's penetration input (a thousandth)."""
@@ -133,8 +133,7 @@ class ContactEnergy:
 
     def __call__(self, motion: GuidedMotion) -> Tensor:
         posed = motion.skeleton.joints
-        offset = posed[:, :, 0, self.joints[:, 0]] - posed[:, :, 1, self.joints[:, 1]]
-        gap = ((offset.square().sum(dim=-1) + 1e-8).sqrt() - self.reach).clamp(min=0.0)
+        gap = physics.gaps(posed[:, :, 0, self.joints[:, 0]], posed[:, :, 1, self.joints[:, 1]], self.reach)
         return (self.probability * (100.0 * gap).square()).sum(dim=-1).mean(dim=1)
 
 
@@ -147,22 +146,31 @@ class GroundEnergy:
     """
 
     def __init__(self, normal: Tensor, offset: Tensor, planted: Tensor | None = None, weight: float = 1.0) -> None:
-        self.normal = normal.reshape(-1, 1, 1, 1, 3)
-        self.offset = offset.reshape(-1, 1, 1, 1)
+        self.normal = normal.reshape(-1, 1, 1, 1, 1, 3)
+        self.offset = offset.reshape(-1, 1, 1, 1, 1)
         self.planted, self.weight = planted, weight
 
     def __call__(self, motion: GuidedMotion) -> Tensor:
-        feet = 100.0 * motion.keypoints[..., _BODY_FEET, :]
-        height = (feet * self.normal).sum(dim=-1) + 100.0 * self.offset
-        energy = (-height).clamp(min=0.0).square().mean(dim=(1, 2, 3))
-        if self.planted is None:
-            return energy
-        planted = self.planted.repeat(1, 1, 1, 3)  # the feet's points alternate between left and right
-        energy = energy + (planted * height.square()).mean(dim=(1, 2, 3))
-        if feet.shape[1] > 1:
-            still = torch.minimum(planted[:, 1:], planted[:, :-1])
-            energy = energy + (still * feet.diff(dim=1).square().sum(dim=-1)).mean(dim=(1, 2, 3))
-        return energy
+        feet = motion.keypoints[..., physics.FOOT_POINTS, :].unflatten(-2, (2, 3))  # (B, T, 2, foot, 3, 3)
+        height = (feet * self.normal).sum(dim=-1) + self.offset
+        energy = physics.sinking(height).mean(dim=(1, 2, 3, 4))
+        if self.planted is not None:
+            energy = energy + physics.floating(height, self.planted).mean(dim=(1, 2, 3))
+            if feet.shape[1] > 1:
+                still = torch.minimum(self.planted[:, 1:], self.planted[:, :-1])[..., None]
+                energy = energy + physics.sliding(feet, still, 1).mean(dim=(1, 2, 3, 4))
+        return 1e4 * energy
+
+
+class LimitEnergy:
+    """Joints not beyond what joints can do: squared excess in degrees, summed over joints and averaged over time."""
+
+    def __init__(self, weight: float = 1.0) -> None:
+        self.weight = weight
+
+    def __call__(self, motion: GuidedMotion) -> Tensor:
+        over = torch.rad2deg(beyond_limits(roma.rotmat_to_rotvec(motion.rotations)))
+        return over.square().sum(dim=(-1, -2)).mean(dim=(1, 2))
 
 
 class Guided(NamedTuple):

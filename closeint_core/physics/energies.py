@@ -139,6 +139,42 @@ def heights(points: Tensor, normal: Tensor, offset: Tensor) -> Tensor:
     return points @ normal + offset
 
 
+def lowest_point(point_heights: Tensor, spread: float = 0.01) -> Tensor:
+    """Height (...) of the lowest of points (..., K), smooth: their mean, of which those within ``spread`` share."""
+    return (torch.softmax(-point_heights / spread, -1) * point_heights).sum(-1)
+
+
+def sinking(point_heights: Tensor) -> Tensor:
+    """Squared depth (...) of points under the floor, of their heights (...) over it."""
+    return point_heights.clamp(max=0).square()
+
+
+def floating(foot_heights: Tensor, planted: Tensor) -> Tensor:
+    """Squared height (...) by which the lowest of a planted foot's points (..., K) is off the floor; planted (...)."""
+    return planted * lowest_point(foot_heights).square()
+
+
+def sliding(points: Tensor, planted: Tensor, time: int, knee: float | None = None) -> Tensor:
+    """Squared way from a frame to the next of points (..., 3) that are planted in both.
+
+    Args:
+        planted: 0..1 of each step, one frame shorter than the points. time: their axis of frames. knee: metres beyond
+            which the square grows linearly; None is nowhere.
+    """
+    squared = points.diff(dim=time).square().sum(-1)
+    return planted * (squared if knee is None else huber(squared, knee))
+
+
+def overlaps(first: Tensor, first_radii: Tensor, second: Tensor, second_radii: Tensor) -> Tensor:
+    """Depths (..., S, S') of spheres in each other, centres (..., S, 3) and (..., S', 3), radii (S,) and (S',)."""
+    return (first_radii[:, None] + second_radii - torch.cdist(first, second)).clamp(min=0)
+
+
+def gaps(first: Tensor, second: Tensor, reach: Tensor) -> Tensor:
+    """Metres (...) by which two places (..., 3) that should touch are farther from each other than ``reach`` (...)."""
+    return (((first - second).square().sum(-1) + 1e-8).sqrt() - reach).clamp(min=0)
+
+
 def floor_contact(foot_heights: Tensor, standing: Tensor, scale: float) -> tuple[Tensor, Tensor]:
     """Two floor terms: the lower foot stands on it, and nothing lies under it.
 
@@ -150,22 +186,19 @@ def floor_contact(foot_heights: Tensor, standing: Tensor, scale: float) -> tuple
     Returns:
         Standing and sinking term.
     """
-    lowest = -torch.logsumexp(-foot_heights / 0.01, -1) * 0.01
+    lowest = lowest_point(foot_heights)
     stand = (standing * geman_mcclure(lowest.square(), scale)).mean() / 0.02**2
-    sink = foot_heights.clamp(max=0).square().sum(-1).mean() / 0.01**2
-    return stand, sink
+    return stand, sinking(foot_heights).sum(-1).mean() / 0.01**2
 
 
 def foot_skate(foot_points: Tensor, planted: Tensor, spread: float = 0.005) -> Tensor:
     """Movement of planted foot points (P, T, 6, 3) between frames; planted (P, T - 1, 6) in 0..1."""
     if foot_points.shape[1] < 2:
         return foot_points.new_zeros(())
-    squared = (foot_points[:, 1:] - foot_points[:, :-1]).square().sum(-1)
-    return (planted * huber(squared, 3 * spread)).sum(-1).mean() / spread**2
+    return sliding(foot_points, planted, 1, 3 * spread).sum(-1).mean() / spread**2
 
 
 def sphere_overlap(centres: Tensor, radii: Tensor, spread: float = 0.01) -> Tensor:
     """Overlap of two people's spheres: centres (2, T, S, 3), radii (2, S)."""
-    distance = torch.cdist(centres[0], centres[1])
-    overlap = (radii[0, :, None] + radii[1] - distance).clamp(min=0)
-    return overlap.square().sum((-1, -2)).mean() / spread**2
+    depth = overlaps(centres[0], radii[0], centres[1], radii[1])
+    return depth.square().sum((-1, -2)).mean() / spread**2

@@ -1,7 +1,10 @@
 # SPDX-License-Identifier: Apache-2.0
 from __future__ import annotations
 
+import math
+
 import pytest
+import roma
 import torch
 from windows import UP, Windows, randomize, synthetic_windows
 
@@ -11,6 +14,7 @@ from closeint_core.denoiser.guidance import (
     EnergyGuidance,
     GroundEnergy,
     GuidedMotion,
+    LimitEnergy,
     PenetrationEnergy,
     ReprojectionEnergy,
     descend,
@@ -46,20 +50,32 @@ def close_together(windows: Windows) -> torch.Tensor:
     return PairState.of_motion(windows.rotations, windows.betas, translation, crops).numbers()
 
 
+def bent_beyond(windows: Windows, numbers: torch.Tensor) -> torch.Tensor:
+    """The motion with both knees of everybody bent backwards by 60 degrees, (B, T, 2, 157)."""
+    state = PairState.of(numbers)
+    rotations = state.rotations().clone()
+    rotations[..., 4:6, :, :] = roma.rotvec_to_rotmat(torch.tensor([-1.05, 0.0, 0.0]))
+    crops = windows.conditions.crops
+    return PairState.of_motion(rotations, state.betas, state.translation(crops), crops).numbers()
+
+
 def energies(windows: Windows, spheres: BodySpheres) -> dict[str, Energy]:
     return {
         "reprojection": ReprojectionEnergy(windows.conditions.keypoints),
         "penetration": PenetrationEnergy(spheres),
         "contact": ContactEnergy(torch.tensor([[22, 23], [20, 16]]), torch.ones(2, 8, 2), torch.tensor([0.1, 0.15])),
         "ground": GroundEnergy(UP, torch.tensor(0.9), torch.ones(2, 8, 2, 2)),
+        "limits": LimitEnergy(),
         "prior": PriorEnergy(prior(), UP),
     }
 
 
-@pytest.mark.parametrize("name", ["reprojection", "penetration", "contact", "ground", "prior"])
+@pytest.mark.parametrize("name", ["reprojection", "penetration", "contact", "ground", "limits", "prior"])
 def test_each_energy_is_lowered(windows, spheres, body, name):
     energy = energies(windows, spheres)[name]
     start = close_together(windows)
+    if name == "limits":
+        start = bent_beyond(windows, start)
     guided = descend(start, windows.conditions.crops, body, [energy], 8, 0.02)
     assert (guided.before > 0).all()
     assert (guided.after < guided.before).all()
@@ -67,11 +83,14 @@ def test_each_energy_is_lowered(windows, spheres, body, name):
     assert torch.allclose(measured, guided.after, rtol=1e-3)
 
 
-@pytest.mark.parametrize("name", ["reprojection", "penetration", "contact", "ground"])
+@pytest.mark.parametrize("name", ["reprojection", "penetration", "contact", "ground", "limits"])
 def test_gradients_against_differences(windows, spheres, body, name):
     energy = energies(windows, spheres)[name]
     crops = windows.conditions.crops
-    start = close_together(windows).requires_grad_()
+    start = close_together(windows)
+    if name == "limits":
+        start = bent_beyond(windows, start)
+    start.requires_grad_()
     (gradient,) = torch.autograd.grad(energy(GuidedMotion(start, crops, body)).sum(), start)
     direction = torch.randn(start.shape, generator=torch.Generator().manual_seed(0)) * 0.1 + gradient.sign()
     step = 1e-4 * direction
@@ -117,6 +136,37 @@ def test_a_batch_is_guided_as_its_windows(windows, spheres, body):
         for i in range(2):
             one = descend(start[i : i + 1], crops[i : i + 1], body, [energy], 5, 0.02).numbers
             assert (one - both[i : i + 1]).abs().max() < 1e-5
+
+
+def test_what_energies_are_in_closed_form(windows, spheres, body):
+    """Each is what its docstring says, computed again with loops over people, feet and frames."""
+    crops = windows.conditions.crops
+    motion = GuidedMotion(bent_beyond(windows, close_together(windows)), crops, body)
+    planted = torch.rand(2, 8, 2, 2, generator=torch.Generator().manual_seed(3))
+    ground = GroundEnergy(UP, torch.tensor(0.9), planted)(motion)
+    for window in range(2):
+        sink, stand, skate = [], [], []
+        for person in range(2):
+            for foot, points in ((0, (20, 22, 24)), (1, (21, 23, 25))):
+                at = 100 * motion.keypoints[window, :, person, list(points)]  # (T, 3, 3), cm
+                height = at @ UP + 90
+                sink += [min(float(h), 0) ** 2 for h in height.flatten()]
+                share = torch.softmax(-height, -1)
+                stand += (planted[window, :, person, foot] * (share * height).sum(-1) ** 2).tolist()
+                for t in range(7):
+                    sure = min(float(planted[window, t, person, foot]), float(planted[window, t + 1, person, foot]))
+                    skate += [sure * float((at[t + 1, k] - at[t, k]).square().sum()) for k in range(3)]
+        expected = sum(sum(values) / len(values) for values in (sink, stand, skate))
+        assert float(ground[window]) == pytest.approx(expected, rel=1e-3)
+    # Of a T-pose with both knees at -60 degrees nothing else is beyond its limits, and those are at -15.
+    still = torch.eye(3).expand_as(windows.rotations)
+    still = PairState.of_motion(still, windows.betas, windows.translation, crops).numbers()
+    torch.testing.assert_close(LimitEnergy()(GuidedMotion(still, crops, body)), torch.zeros(2))
+    bent = LimitEnergy()(GuidedMotion(bent_beyond(windows, still), crops, body))
+    torch.testing.assert_close(bent, torch.full((2,), 2 * (math.degrees(1.05) - 15) ** 2), rtol=1e-3, atol=0.1)
+    apart = (motion.skeleton.joints[:, :, 0, 22] - motion.skeleton.joints[:, :, 1, 23]).norm(dim=-1)
+    touch = ContactEnergy(torch.tensor([[22, 23]]), torch.full((2, 8, 1), 0.5), torch.tensor([0.1]))(motion)
+    torch.testing.assert_close(touch, (0.5 * (100 * (apart - 0.1).clamp(min=0)) ** 2).mean(1), rtol=1e-3, atol=1e-3)
 
 
 def test_no_energies_no_change(windows, body):
