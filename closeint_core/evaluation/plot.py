@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""A picture of what happens in a clip over time: penetration, contacts, foot skate."""
+"""A picture of what happens in a clip over time: penetration, contacts, feet that slide, float or sink."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ def plot_measures(clip: InteractionClip, measures: ClipMeasures, path: Path, tit
     """Write a picture (PNG or JPEG, by the name's ending) of detailed measures of a clip.
 
     From top to bottom: depth of the bodies in each other and of each in itself; which parts touch; how far planted feet
-    slide from frame to frame.
+    slide from frame to frame; how high planted feet are over the floor, and how deep any foot is under it.
 
     Raises:
         CloseintError: it cannot be written there, or the ending is not that of a picture.
@@ -43,8 +43,8 @@ def plot_measures(clip: InteractionClip, measures: ClipMeasures, path: Path, tit
     require_picture(path)
     touching = touching_parts(measures.touching) if measures.touching is not None else []
     rows = touching[:_MOST_ROWS]
-    heights = [_PANEL, max(len(rows), 1) * _ROW, _PANEL]
-    canvas = np.full((_TOP + sum(heights) + 3 * _GAP, _WIDTH, 3), 255, np.uint8)
+    heights = [_PANEL, max(len(rows), 1) * _ROW, _PANEL, _PANEL]
+    canvas = np.full((_TOP + sum(heights) + 4 * _GAP, _WIDTH, 3), 255, np.uint8)
     canvas[:] = _PAPER
     frames = clip.frames
     seconds = (clip.frame_start + np.arange(frames)) / clip.fps
@@ -87,18 +87,33 @@ def plot_measures(clip: InteractionClip, measures: ClipMeasures, path: Path, tit
     _ticks(canvas, top + heights[1], seconds, across)
 
     top += heights[1] + _GAP
-    slides = 1000 * measures.slide
-    up = _axis(canvas, top, "foot skate while planted", "mm a frame", _ceiling([slides], 8.0), (3.0,))
-    for person in range(clip.people):
-        for foot in (0, 1):
-            values = np.concatenate([slides[person, :, foot], [np.nan]])
-            _line(canvas, across(seconds), up(values), _PEOPLE[person % 2], thick=2 - foot)
+    skate = 1000 * np.concatenate([measures.feet.skate, np.full((clip.people, 1, 2), np.nan)], 1)
+    up = _axis(canvas, top, "foot skate while planted", "mm a frame", _ceiling([skate], 8.0), (3.0,))
     names = [(f"person {p}, {side}", _PEOPLE[p % 2]) for p in range(clip.people) for side in ("left", "right (thin)")]
     _legend(canvas, top, names)
+    _feet(canvas, across(seconds), up, skate)
+    _ticks(canvas, top + _PANEL, seconds, across)
+
+    top += _PANEL + _GAP
+    sunk = measures.feet.sinking > 0
+    height = 1000 * np.where(sunk, -measures.feet.sinking, measures.feet.floating)
+    deepest = _ceiling([-height], 8.0)
+    up = _axis(
+        canvas, top, "feet over the floor", "mm; while planted,", _ceiling([height], 25.0), (-5.0, 5.0, 10.0), -deepest
+    )
+    _write(canvas, "or below 0 under it", (24, top + 36), 0.47)
+    _feet(canvas, across(seconds), up, height)
     _ticks(canvas, top + _PANEL, seconds, across, label=True)
 
     with atomic_path(path) as temporary:
         temporary.write_bytes(cv2.imencode(path.suffix.lower(), canvas)[1].tobytes())
+
+
+def _feet(canvas: np.ndarray, x: np.ndarray, up: Callable[[np.ndarray], np.ndarray], values: np.ndarray) -> None:
+    """A line for each foot of each person, of values (P, T, 2)."""
+    for person in range(len(values)):
+        for foot in (0, 1):
+            _line(canvas, x, up(values[person, :, foot]), _PEOPLE[person % 2], thick=2 - foot)
 
 
 def _ceiling(series: list[np.ndarray], least: float) -> float:
@@ -108,21 +123,21 @@ def _ceiling(series: list[np.ndarray], least: float) -> float:
 
 
 def _axis(
-    canvas: np.ndarray, top: int, title: str, unit: str, high: float, marks: tuple[float, ...]
+    canvas: np.ndarray, top: int, title: str, unit: str, high: float, marks: tuple[float, ...], low: float = 0.0
 ) -> Callable[[np.ndarray], np.ndarray]:
-    """A panel from 0 to ``high`` with lines at ``marks``; gives the function from values to pixels."""
+    """A panel from ``low`` to ``high`` with lines at 0 and ``marks``; gives the function from values to pixels."""
     _write(canvas, title, (24, top - 14), 0.6, bold=True)
     _write(canvas, unit, (24, top + 14), 0.47)
 
     def up(values: np.ndarray) -> np.ndarray:
-        return top + _PANEL * (1 - np.asarray(values) / high)
+        return top + _PANEL * (high - np.asarray(values)) / (high - low)
 
-    last = 1e9
-    for mark in (0.0, *marks, float(f"{high / 1.08:.1g}")):
+    drawn: list[int] = []
+    for mark in (0.0, *marks, *(float(f"{end / 1.08:.1g}") for end in (high, low))):
         y = round(float(up(np.array(mark))))
-        if mark > high or (mark and last - y < 14):
+        if not low <= mark <= high or any(abs(y - other) < 14 for other in drawn):
             continue
-        last = y
+        drawn.append(y)
         cv2.line(canvas, (_LEFT, y), (_WIDTH - _RIGHT, y), _FAINT if mark else _INK, 1)
         _write(canvas, f"{mark:g}", (_LEFT - 12, y + 5), 0.47, right=True)
     return up

@@ -21,7 +21,6 @@ from closeint_core.physics.touch import part_gaps, steady_contacts
 from closeint_core.physics.volume import shared_volume
 
 _CONFIDENT = 0.5
-_FEET = ((20, 22, 24), (21, 23, 25))  # Halpe-26: big toe, small toe, heel of the left and the right foot
 _SELF = 0.005  # metres inside itself that count
 
 
@@ -45,7 +44,6 @@ class ClipMeasures:
     joints: np.ndarray
     keypoints: np.ndarray
     lowest: np.ndarray
-    slide: np.ndarray
     feet: FootMeasures
 
 
@@ -93,10 +91,6 @@ def measure_clip(clip: InteractionClip, body: BodyData, detailed: bool = True) -
                 0, own.person * frames + own.frame, own.depth, "amax"
             )
             self_depth[:, part] = deepest.reshape(clip.people, frames).numpy()
-    feet = keypoints[:, :, _FEET].mean(-2)  # (P, T, 2, 3)
-    planted = clip.foot_contacts > 0.5
-    still = planted[:, 1:] & planted[:, :-1]
-    slide = np.linalg.norm(np.diff(feet, axis=1)[..., :2], axis=-1)
     return ClipMeasures(
         penetration=PenetrationSummary.join(summaries),
         self_depth=self_depth if detailed else None,
@@ -104,8 +98,7 @@ def measure_clip(clip: InteractionClip, body: BodyData, detailed: bool = True) -
         joints=joints,
         keypoints=keypoints,
         lowest=lowest,
-        slide=np.where(still, slide, np.nan),
-        feet=measure_feet(soles, planted, lowest=feet_low),
+        feet=measure_feet(soles, clip.foot_contacts > 0.5, lowest=feet_low),
     )
 
 
@@ -115,9 +108,9 @@ def clip_quality(clip: InteractionClip, body: BodyData, measures: ClipMeasures |
     ``reprojection_px`` is the median over keypoints observed with confidence of at least 0.5.
     ``penetration_mm`` has a value for every frame: how deep the two are in each other (zeros without a pair).
     ``mean_penetration_mm`` is the depth averaged over all vertices and frames (A-PD).
-    ``foot_skate_mm`` is the mean movement per frame of feet the clip says are planted, ``foot_drift_mm`` how far the
-    part of a foot that is down gets at most from its place within a stance, ``foot_float_mm`` how high the lowest point
-    of a planted foot is over the floor on average, ``foot_sink_mm`` how deep any foot is under it at most.
+    ``foot_skate_mm`` is the mean movement per frame of the part that is down of feet the clip says are planted,
+    ``foot_drift_mm`` how far it gets at most from its place within a stance, ``foot_float_mm`` how high the lowest
+    point of a planted foot is over the floor on average, ``foot_sink_mm`` how deep any foot is under it at most.
     Detailed ``measures``, if given, add the volume inside both bodies, each person's deepest vertex in itself and the
     number of frames in which it is beyond 5 mm, and which parts touch in how many frames.
     """
@@ -125,9 +118,8 @@ def clip_quality(clip: InteractionClip, body: BodyData, measures: ClipMeasures |
     error = np.linalg.norm(clip.project(measures.keypoints) - clip.keypoints2d[..., :2], axis=-1)
     confident = np.nan_to_num(clip.keypoints2d[..., 2]) >= _CONFIDENT
     error = error[confident & np.isfinite(error)]
-    slide = measures.slide[np.isfinite(measures.slide)]
     feet = measures.feet
-    floating = feet.floating[np.isfinite(feet.floating)]
+    skate, floating = (values[np.isfinite(values)] for values in (feet.skate, feet.floating))
     acceleration = np.diff(measures.joints, n=2, axis=1)
     result: dict[str, Any] = {
         "people": clip.people,
@@ -139,7 +131,7 @@ def clip_quality(clip: InteractionClip, body: BodyData, measures: ClipMeasures |
         "penetration_mm": [_rounded(1000 * depth) for depth in measures.penetration.max_depth],
         "frames_in_contact": int((clip.contacts > 0.5).any((0, 2)).sum()),
         "lowest_point_mm": _rounded(1000 * measures.lowest.min()),
-        "foot_skate_mm": _rounded(1000 * slide.mean()) if len(slide) else None,
+        "foot_skate_mm": _rounded(1000 * skate.mean()) if len(skate) else None,
         "foot_drift_mm": _rounded(1000 * np.nanmax(feet.drift)) if len(floating) else None,
         "foot_float_mm": _rounded(1000 * floating.mean()) if len(floating) else None,
         "foot_sink_mm": _rounded(1000 * feet.sinking.max()),
