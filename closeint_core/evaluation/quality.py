@@ -12,7 +12,7 @@ import torch
 from closeint_core.body.data import JOINT_NAMES, BodyData
 from closeint_core.body.skinning import clip_vertices
 from closeint_core.clip import InteractionClip
-from closeint_core.physics.ground import FootMeasures, measure_feet
+from closeint_core.physics.ground import LEVEL, FootMeasures, Ground, find_ground, measure_feet
 from closeint_core.physics.inside import find_inside
 from closeint_core.physics.penetration import PenetrationSummary, summarise
 from closeint_core.physics.self_penetration import solids_of
@@ -45,6 +45,7 @@ class ClipMeasures:
     keypoints: np.ndarray
     lowest: np.ndarray
     feet: FootMeasures
+    ground: Ground | None
 
 
 def measure_clip(clip: InteractionClip, body: BodyData, detailed: bool = True) -> ClipMeasures:
@@ -99,6 +100,7 @@ def measure_clip(clip: InteractionClip, body: BodyData, detailed: bool = True) -
         keypoints=keypoints,
         lowest=lowest,
         feet=measure_feet(soles, clip.foot_contacts > 0.5, lowest=feet_low),
+        ground=find_ground(soles, clip.foot_contacts, LEVEL.normal, clip.fps),
     )
 
 
@@ -111,6 +113,7 @@ def clip_quality(clip: InteractionClip, body: BodyData, measures: ClipMeasures |
     ``foot_skate_mm`` is the mean movement per frame of the part that is down of feet the clip says are planted,
     ``foot_drift_mm`` how far it gets at most from its place within a stance, ``foot_float_mm`` how high the lowest
     point of a planted foot is over the floor on average, ``foot_sink_mm`` how deep any foot is under it at most.
+    ``floor_height_mm`` and ``floor_tilt_deg`` say where the stances of all people have the floor, which should be at 0.
     Detailed ``measures``, if given, add the volume inside both bodies, each person's deepest vertex in itself and the
     number of frames in which it is beyond 5 mm, and which parts touch in how many frames.
     """
@@ -118,7 +121,7 @@ def clip_quality(clip: InteractionClip, body: BodyData, measures: ClipMeasures |
     error = np.linalg.norm(clip.project(measures.keypoints) - clip.keypoints2d[..., :2], axis=-1)
     confident = np.nan_to_num(clip.keypoints2d[..., 2]) >= _CONFIDENT
     error = error[confident & np.isfinite(error)]
-    feet = measures.feet
+    feet, ground = measures.feet, measures.ground
     skate, floating = (values[np.isfinite(values)] for values in (feet.skate, feet.floating))
     acceleration = np.diff(measures.joints, n=2, axis=1)
     result: dict[str, Any] = {
@@ -134,6 +137,8 @@ def clip_quality(clip: InteractionClip, body: BodyData, measures: ClipMeasures |
         "foot_skate_mm": _rounded(1000 * skate.mean()) if len(skate) else None,
         "foot_drift_mm": _rounded(1000 * np.nanmax(feet.drift)) if len(floating) else None,
         "foot_float_mm": _rounded(1000 * floating.mean()) if len(floating) else None,
+        "floor_height_mm": _rounded(-1000 * ground.offset / ground.normal[2]) if ground else None,
+        "floor_tilt_deg": _rounded(np.degrees(ground.tilt)) if ground else None,
         "foot_sink_mm": _rounded(1000 * feet.sinking.max()),
         "acceleration_mm": _rounded(1000 * np.linalg.norm(acceleration, axis=-1).mean()) if clip.frames > 2 else None,
         "stature_cm": [_rounded(100 * stature(body, betas)) for betas in clip.betas],

@@ -38,16 +38,16 @@ class Ground:
 
     normal: np.ndarray
     offset: float
-    tilt: float
-    slopes: int
-    stances: int
+    tilt: float = 0.0
+    slopes: int = 0
+    stances: int = 0
 
     def heights(self, points: np.ndarray) -> np.ndarray:
         """Metres (...) over the plane of points (..., 3)."""
         return points @ self.normal + self.offset
 
 
-LEVEL = Ground(np.array([0.0, 0.0, 1.0]), 0.0, 0.0, 0, 0)
+LEVEL = Ground(np.array([0.0, 0.0, 1.0]), 0.0)
 """The floor of a clip: z = 0."""
 
 

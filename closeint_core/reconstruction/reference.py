@@ -34,6 +34,7 @@ from closeint_core.errors import CloseintError
 from closeint_core.evaluation.quality import clip_quality
 from closeint_core.models.reference_files import require_reference_files
 from closeint_core.perception.observations import Observations
+from closeint_core.physics.ground import Ground, foot_contacts
 from closeint_core.progress import Progress
 from closeint_core.reconstruction.camera import intrinsics
 from closeint_core.reconstruction.fit import Floor, Motion
@@ -205,11 +206,5 @@ def floor_and_feet(body: TorchBody, motion: Motion, fps: float) -> tuple[Floor, 
     # What lies lowest decides where the floor is exactly: no foot is more than slightly under it.
     lowest = torch.quantile(height.flatten(), 0.02)
     floor = Floor(floor.normal, floor.offset - lowest)
-    height = height - lowest
-    place = low.mean(dim=-2)
-    speed = torch.zeros_like(height)
-    if place.shape[1] > 1:
-        step = place.diff(dim=1).norm(dim=-1) * fps
-        speed[:, 1:], speed[:, 0] = step, step[:, 0]
-    planted = torch.sigmoid((0.05 - height) / 0.015) * torch.sigmoid((0.35 - speed) / 0.1)
-    return floor, planted.numpy().astype(np.float32)
+    ground = Ground(floor.normal.double().numpy(), float(floor.offset))
+    return floor, foot_contacts(low.double().numpy(), ground, fps)

@@ -73,6 +73,10 @@ def test_figures(clip: InteractionClip, measures: ClipMeasures) -> None:
     np.testing.assert_allclose(height.min(-1), measures.lowest[1], atol=1e-6)
     way = clip.transl[1, :, 1]
     assert quality["foot_drift_mm"] == pytest.approx(1000 * np.abs(way - np.median(way)).max(), abs=0.1)
+    # Everybody stands with straight legs, a metre over the floor at the pelvis.
+    assert measures.ground is not None
+    assert quality["floor_height_mm"] == pytest.approx(1000 * measures.lowest.mean(), abs=2)
+    assert quality["floor_tilt_deg"] == pytest.approx(0, abs=0.05)
     longest = next(iter(quality["touching_parts"].values()))
     assert longest == max(quality["touching_parts"].values()) == touching_parts(measures.touching)[0][2]
 

@@ -9,6 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from closeint_core.physics.ground import (
+    LEVEL,
     Ground,
     contact_points,
     find_ground,
@@ -19,7 +20,6 @@ from closeint_core.physics.ground import (
 )
 
 UP = np.array([0.0, 0.0, 1.0])
-FLAT = Ground(UP, 0.0, 0.0, 2, 4)
 PLATE = np.array([[x, y, 0.0] for x in (-0.04, 0.04) for y in (-0.08, 0.0, 0.08, 0.16)])
 """Eight points of a sole, metres, toes along y."""
 
@@ -134,12 +134,12 @@ def test_a_tilted_floor_from_walking_people(angle: float) -> None:
 
 def test_which_feet_stand() -> None:
     soles, planted = walkers(np.random.default_rng(2))
-    found = foot_contacts(soles, FLAT, 30.0) > 0.5
+    found = foot_contacts(soles, LEVEL, 30.0) > 0.5
     assert (found == planted).mean() > 0.95
     held = soles.copy()
     held[0, :, 0, :, 2] += 0.3  # a leg that is held up does not stand however still it is
-    assert not (foot_contacts(held, FLAT, 30.0)[0, :, 0] > 0.5).any()
-    assert foot_contacts(soles[:, :1], FLAT, 30.0).shape == (2, 1, 2)
+    assert not (foot_contacts(held, LEVEL, 30.0)[0, :, 0] > 0.5).any()
+    assert foot_contacts(soles[:, :1], LEVEL, 30.0).shape == (2, 1, 2)
 
 
 @given(st.lists(st.booleans(), min_size=1, max_size=30))
@@ -161,7 +161,7 @@ def test_skate_float_and_sink_are_exact() -> None:
     soles[0, :, 0, :, 2] += np.array([0.0, 0.002, -0.004, 0.001])[:, None]
     planted = np.ones((1, 4, 2), bool)
     planted[0, 3, 0] = False
-    measured = measure_feet(soles, planted, FLAT)
+    measured = measure_feet(soles, planted, LEVEL)
     np.testing.assert_allclose(measured.skate[0, :, 0], [0.003, 0.0, np.nan], atol=1e-12)
     np.testing.assert_allclose(measured.skate[0, :, 1], 0, atol=1e-12)
     np.testing.assert_allclose(measured.floating[0, :, 0], [0, 0.002, 0, np.nan], atol=1e-12)
@@ -169,7 +169,7 @@ def test_skate_float_and_sink_are_exact() -> None:
     np.testing.assert_allclose(measured.drift[0, :, 0], [0.003, 0, 0, np.nan], atol=1e-12)
     # On a floor that is tilted and lies elsewhere, the same figures.
     turn = rotation(0, 0.4)
-    moved = measure_feet(soles @ turn.T + turn @ [0, 0, 2.0], planted, Ground(turn @ UP, -2.0, 0.4, 2, 4))
+    moved = measure_feet(soles @ turn.T + turn @ [0, 0, 2.0], planted, Ground(turn @ UP, -2.0))
     for name, value in vars(measured).items():
         np.testing.assert_allclose(getattr(moved, name), value, atol=1e-9)
 
@@ -181,7 +181,7 @@ def test_a_foot_that_rolls_over_its_toes_does_not_skate() -> None:
     for frame, angle in enumerate(angles):
         about = PLATE - [0, toes, 0]
         soles[0, frame, :] = about @ rotation(0, -angle).T + [0, toes, 0]
-    measured = measure_feet(soles, np.ones((1, 8, 2), bool), FLAT)
+    measured = measure_feet(soles, np.ones((1, 8, 2), bool), LEVEL)
     centre = np.linalg.norm(np.diff(soles.mean(3)[..., :2], axis=1), axis=-1)
     assert np.nanmax(measured.skate) < 1e-4
     assert centre.max() > 0.002  # which the middle of the foot would have told
