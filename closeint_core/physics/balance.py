@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import math
+from typing import NamedTuple
 
 import numpy as np
 import torch
@@ -32,9 +33,23 @@ def body_masses(data: BodyData) -> np.ndarray:
     return share / share.sum()
 
 
-def outside_of_support(
-    centre: Tensor, feet: Tensor, planted: Tensor, leaning: Tensor | None
-) -> tuple[Tensor, Tensor, Tensor]:
+class Falling(NamedTuple):
+    """How the centre of mass of P people over T frames lies to the feet that stand.
+
+    Attributes:
+        far: (P, T) metres from the support to the centre along ``side``, 0 inside. side: (P, T, 2) unit, horizontal.
+        foot: (P, T) the foot point at the support's edge on that side, 0 to 5 of person 0, then of person 1.
+        joined: (T,) bool, whose support is shared. trust: (P, T) 0..1, how much it counts: not in the air.
+    """
+
+    far: Tensor
+    side: Tensor
+    foot: Tensor
+    joined: Tensor
+    trust: Tensor
+
+
+def outside_of_support(centre: Tensor, feet: Tensor, planted: Tensor, leaning: Tensor | None) -> Falling:
     """How far the centre of mass is from being over the feet that stand.
 
     The support is the convex hull of the planted soles, seen from ``_DIRECTIONS`` sides. While two people lean on
@@ -43,25 +58,24 @@ def outside_of_support(
     Args:
         centre: (P, T, 3). feet: (P, T, 6, 3). planted: (P, T, 6), 0 where a foot is up.
         leaning: (T,) bool for two people, else None.
-
-    Returns:
-        (P, T, 2) metres from the support to the centre, 0 inside; (T,) bool, whose support is shared;
-        (P, T) 0..1, how much it counts: not in the air, not with hardly a foot down.
     """
     angle = torch.arange(_DIRECTIONS, device=centre.device) * (2 * math.pi / _DIRECTIONS)
     sides = torch.stack((torch.cos(angle), torch.sin(angle)), -1)  # (D, 2)
     down = planted > 0
     reach = feet[..., :2] @ sides.T + _FOOT_WIDTH  # (P, T, 6, D)
-    reach = torch.where(down[..., None], reach, torch.full_like(reach, -math.inf)).amax(2)
-    trust = planted.amax(-1)
+    reach = torch.where(down[..., None], reach, torch.full_like(reach, -math.inf))
+    reach, foot = reach.max(2)  # (P, T, D)
+    foot = foot + feet.shape[2] * torch.arange(len(centre), device=centre.device)[:, None, None]
     place = centre[..., :2]
     joined = torch.zeros(centre.shape[1], dtype=torch.bool, device=centre.device)
     if leaning is not None and len(centre) == 2:
         joined = leaning & down.any(-1).all(0)
-        reach = torch.where(joined[:, None], reach.amax(0, keepdim=True), reach)
+        shared, who = reach.max(0)
+        reach = torch.where(joined[:, None], shared, reach)
+        foot = torch.where(joined[:, None], foot.gather(0, who[None])[0], foot)
         place = torch.where(joined[:, None], place.mean(0, keepdim=True), place)
     beyond = place @ sides.T - reach
     beyond = torch.where(torch.isfinite(beyond), beyond, torch.zeros_like(beyond))
     far, which = beyond.max(-1)
-    out = far.clamp(min=0)[..., None] * sides[which]
-    return out, joined, trust * down.any(-1)
+    foot = foot.gather(-1, which[..., None])[..., 0]
+    return Falling(far.clamp(min=0), sides[which], foot, joined, planted.amax(-1) * down.any(-1))

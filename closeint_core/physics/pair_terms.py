@@ -186,7 +186,7 @@ class PairTerms:
         self._reprojection(terms, system, points, slopes, weights)
         self._ground(terms, system, skeleton, points, slopes, weights)
         self._smooth(terms, system, skeleton, weights)
-        self._balance(terms, system, skeleton, points, weights)
+        self._balance(terms, system, skeleton, points, slopes, weights)
         if self.spheres is not None:
             self._spheres(terms, system, skeleton, weights)
         for name, one in pairs:
@@ -374,26 +374,33 @@ class PairTerms:
         system.add_over_time(slopes, *changes)
 
     def _balance(
-        self, terms: dict[str, Tensor], system: System, skeleton: Skeleton, points: Tensor, weights: Weights
+        self,
+        terms: dict[str, Tensor],
+        system: System,
+        skeleton: Skeleton,
+        points: Tensor,
+        slopes: Tensor,
+        weights: Weights,
     ) -> None:
         """The centre of mass over the feet; people who hold on to each other stand on all of their feet."""
         if not weights.balance:
             return
-        centre, slopes = self._points(skeleton, self.masses)
-        out, joined, trust = outside_of_support(centre[:, :, 0], points[:, :, self.feet], self.planted, self.leaning)
-        spread = 0.05
-        factor = weights.balance / spread**2
-        terms["balance"] = factor * _by_frame(trust * out.square().sum(-1))
-        rows = slopes[:, :, 0, :2]  # (P, T, 2, 75)
+        centre, moved = self._points(skeleton, self.masses)
+        now = outside_of_support(centre[:, :, 0], points[:, :, self.feet], self.planted, self.leaning)
+        factor = weights.balance / 0.05**2 * now.trust
+        terms["balance"] = _by_frame(factor * now.far.square())
+        frame = torch.arange(self.frames, device=self.device)
         for person in range(self.people):
-            alone = trust[person, :, None].expand(-1, 2) * factor
-            if self.people == 1:
-                system.add_rows(rows[0], out[0], alone, 0)
-                continue
-            both = torch.cat(
-                [rows[who] * torch.where(joined, 0.5, float(who == person))[:, None, None] for who in (0, 1)], -1
-            )
-            system.add_rows(both, out[person], alone)
+            side, foot = now.side[person, :, None], now.foot[person]
+            owner = torch.div(foot, len(self.feet), rounding_mode="floor")
+            # What the feet do counts as much as what the centre does: who steps along does not come nearer.
+            edge = (side @ slopes[owner, frame, self.feet[foot % len(self.feet)], :2])[:, 0]  # (T, 75)
+            rows = []
+            for who in range(self.people):
+                share = torch.where(now.joined, 1.0 / self.people, float(who == person))[:, None]
+                own = (side @ moved[who, :, 0, :2])[:, 0]
+                rows.append(share * own - (owner == who).float()[:, None] * edge)
+            system.add_rows(torch.cat(rows, -1)[:, None], now.far[person, :, None], factor[person, :, None])
 
     leaning: Tensor | None = None
     """(T,) bool, the two hold on to each other; None if there is one person."""
