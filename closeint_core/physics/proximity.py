@@ -8,7 +8,7 @@ other this is the distance of the nearest vertices, or a few millimetres more.
 from __future__ import annotations
 
 import functools
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 
 import numpy as np
 import torch
@@ -26,15 +26,20 @@ _CHUNK = {"cpu": 8, "cuda": 64}  # frames whose distances between all samples ar
 
 @dataclass
 class SkinSamples:
-    """S vertices spread over the skin: ``vertex``, ``part`` (S,), ``around`` (S, 24) the vertices nearest to each."""
+    """S vertices spread over the skin.
+
+    Attributes:
+        vertex, part: (S,). around: (S, 24) the vertices nearest to each; own: (S, 24) those of its part.
+    """
 
     vertex: Tensor
     part: Tensor
     around: Tensor
+    own: Tensor
 
     def to(self, device: torch.device) -> SkinSamples:
         """The same on a device."""
-        return SkinSamples(self.vertex.to(device), self.part.to(device), self.around.to(device))
+        return SkinSamples(*(getattr(self, field.name).to(device) for field in fields(self)))
 
 
 @functools.lru_cache(maxsize=2)
@@ -45,9 +50,16 @@ def skin_samples(data: BodyData) -> SkinSamples:
     _, first = np.unique(key, axis=0, return_index=True)
     chosen = np.sort(first)
     _, around = cKDTree(data.template).query(data.template[chosen], _AROUND)
+    own = np.zeros_like(around)
+    for part in np.unique(data.parts):  # what is nearest on the next part is not a place of this one
+        vertices, mine = np.flatnonzero(data.parts == part), data.parts[chosen] == part
+        count = min(_AROUND, len(vertices))
+        _, nearest = cKDTree(data.template[vertices]).query(data.template[chosen[mine]], np.arange(1, count + 1))
+        own[mine] = vertices[np.pad(nearest, ((0, 0), (0, _AROUND - count)), mode="edge")]
     return SkinSamples(
-        torch.as_tensor(chosen), torch.as_tensor(data.parts[chosen].astype(np.int64)), torch.as_tensor(around)
-    )
+        torch.as_tensor(chosen), torch.as_tensor(data.parts[chosen].astype(np.int64)), torch.as_tensor(around),
+        torch.as_tensor(own),
+    )  # fmt: skip
 
 
 @functools.lru_cache(maxsize=2)
@@ -131,7 +143,7 @@ def _near(
         )  # fmt: skip
         best, place = by_part.topk(count, -1, largest=False)  # (t, 24, C)
         sample = chosen.gather(1, place.flatten(1)).unflatten(1, place.shape[1:])
-        own = samples.around[sample]  # (t, 24, C, A)
+        own = samples.own[sample]  # (t, 24, C, A)
         other = samples.around[partner.gather(1, place.flatten(1)).unflatten(1, place.shape[1:])]
         t, j, c = torch.nonzero(torch.isfinite(best), as_tuple=True)
         least = torch.full_like(best, torch.inf)
