@@ -260,10 +260,10 @@ class Refinement:
             more = torch.where(near > options.tolerance, 2.5, 1.0)
             push = torch.maximum(push * more, start).clamp(max=8.0)
             # At first it is not known well what touches; at last getting out is what matters, by one side at all costs.
-            self.weights.contact = 1.0 if number < 1 else 4.0
+            self.weights.contact = 4.0 if 1 <= number < _LATE else 1.0
             if number >= _LATE:
                 stuck = dilated(skins.depth > options.tolerance, 2)
-                pull = torch.where(stuck, 0.25 if number < _LAST else 0.0, 1.0)
+                pull = torch.where(stuck, 1.0 if number < _LAST else 0.0, 1.0)
                 loosened |= stuck
             skins.unsure = Skins.unsure if number < _LATE - 1 else 0.003
             if number == 0:
@@ -305,7 +305,7 @@ class Refinement:
         """Where contacts had to give way they are drawn together once more, unless somebody gets inside by that."""
         allowed = max(float(self.skins.depth.max()), 1.5 * self.options.tolerance)
         state = self.rotations, self.transl
-        self.skins.unsure = Skins.unsure
+        self.skins.unsure, self.weights.contact = Skins.unsure, 4.0
         for _ in range(2):
             self._round(dilated(loosened, _AROUND // 2), push, torch.ones_like(push), self.unlikely)
             if float(self.skins.depth.max()) <= allowed:
