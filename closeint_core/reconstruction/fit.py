@@ -28,6 +28,9 @@ from closeint_core.reconstruction.reassociation import reclaim_joints, recover_j
 
 EnergyTerms = dict[str, Tensor]
 
+DEPTH_SPREAD = 0.04
+"""How far, as a share, the denoiser is usually off in how many times farther one of two people is."""
+TILT = [0.05, 0.05]
 LEAST_TRUST = 0.03
 """What a frame counts in which every joint is doubtful."""
 
@@ -79,6 +82,22 @@ class Motion:
     floor: Floor
 
 
+@dataclass
+class Guide:
+    """A motion that is believed where nothing was seen: there people move as it says, not on in a straight line.
+
+    Attributes:
+        weight: (P, T) in 0..1, how far it is believed. transl: of the motion.
+        steps: (P, T - 2, 24, 3), turns: (P, T - 2, 72, 3) second differences over time that are expected of the joints
+            and of the rotations' columns, zero where it is not believed.
+    """
+
+    weight: Tensor
+    transl: Tensor
+    steps: Tensor
+    turns: Tensor
+
+
 @dataclass(frozen=True)
 class Weights:
     """Weights of the energies; one is the natural choice, since every term is in units of its spread."""
@@ -95,6 +114,7 @@ class Weights:
     skate: float = 0.2
     gravity: float = 1.0
     overlap: float = 1.0
+    depth: float = 1.0
 
 
 @dataclass
@@ -136,8 +156,11 @@ class PairFit:
         self.halpe = body.points("halpe")
         self.usual_pose = relaxed_pose()  # (24, 3), or (P, T, 24, 3) where bridging knows better
         self.usual_weight: Tensor | None = None  # (P, T) of each person-frame
+        self.usual_spread = energies.POSE_SPREAD  # (24,) or (P, T, 24)
         self.sole = energies.sole_offsets(body.data)
         self.shape_is_fixed = False
+        self.guide: Guide | None = None
+        self.depth_ratio: Tensor | None = None
         self.extra: Callable[[PairFit, Tensor], EnergyTerms] | None = None
         self._start()
 
@@ -199,6 +222,11 @@ class PairFit:
         self.transl = fill_gaps(transl, enough)
         # A median over a second rejects frames whose landmarks gave a wrong size.
         self.transl = running_median(self.transl, int(e.fps) | 1)
+        if self.guide is not None:
+            # Where nothing was seen: the guide's way, moved to where it is seen to lead from and to.
+            seen = self.guide.weight < 0.5
+            moved = self.guide.transl + fill_gaps(self.transl - self.guide.transl, seen)
+            self.transl = torch.where((seen.any(1, keepdim=True) & ~seen)[..., None], moved, self.transl)
 
     # -- the model -----------------------------------------------------------------------------------------------
 
@@ -221,26 +249,33 @@ class PairFit:
 
     def start_from(
         self,
-        rotations: Tensor,
+        motion: Motion,
         trusted: Tensor,
+        spread: Tensor,
         *,
         shape_and_floor: tuple[Tensor, Floor] | None = None,
         doubt: float = 0.25,
     ) -> None:
         """Start at poses that are nearly right, and take them as the usual ones; sizes and places come from the floor.
 
+        Where nothing of a person was seen, the motion also guides: see ``Guide``.
+
         Args:
-            rotations: (P, T, 24, 3, 3). trusted: (P, T) bool, where they can be believed; elsewhere the start from the
-                landmarks stays. shape_and_floor: hold these. doubt: weight of the usual pose where it is not believed.
+            motion: whose rotations and steps are used. trusted: (P, T) bool, where they can be believed; elsewhere the
+                start from the landmarks stays. spread: (24,) radians by which its joints are usually off. shape_and_floor: hold these. doubt: weight of the usual pose where it is
+                not believed.
         """
         chosen = trusted[..., None, None, None]
-        rotations = torch.where(chosen, rotations, self.rotations())
+        rotations = torch.where(chosen, motion.rotations, self.rotations())
+        self.depth_ratio = self._depth_ratio(motion.transl) if len(motion.transl) == 2 else None
+        self.guide = guide_of(self.body, motion, unseen(self.evidence) * trusted)
         self.root_start = rotations[:, :, 0].clone()
         self.root = torch.zeros_like(self.root)
         self.pose = roma.rotmat_to_rotvec(rotations[:, :, 1:])
         known = torch.cat([torch.zeros_like(self.root)[:, :, None], self.pose], 2)
         self.usual_pose = torch.where(chosen[..., 0], known, relaxed_pose())
         self.usual_weight = torch.where(trusted, 1.0, doubt)
+        self.usual_spread = torch.where(trusted[..., None], spread, energies.POSE_SPREAD)
         if shape_and_floor is not None:
             self.hold_shape(*shape_and_floor)
             return
@@ -248,6 +283,11 @@ class PairFit:
         self._place()
         self._match_sizes()
         self.offset = self._clearance().log().mean().exp()
+
+    @staticmethod
+    def _depth_ratio(transl: Tensor) -> Tensor:
+        """(T,) logarithm of how many times farther from the camera the second of two people is."""
+        return transl[..., 2].clamp(min=0.1).log().diff(dim=0)[0]
 
     def floor(self) -> Floor:
         """The floor as it stands."""
@@ -325,7 +365,7 @@ class PairFit:
 
     def energy(self, stage: Stage) -> EnergyTerms:
         """Every term of the present solution, weighted."""
-        e, w = self.evidence, stage.weights
+        e, w, guide = self.evidence, stage.weights, self.guide
         rotations = self.rotations()
         skeleton = self.body.skeleton(rotations, self.betas[:, None], self.transl)
         keypoints = self.halpe(skeleton, self.betas[:, None])
@@ -344,20 +384,25 @@ class PairFit:
             ),
             "directions": w.directions * energies.directions(keypoints, e.directions, e.direction_weights, 0.3),
             "limits": w.limits * energies.joint_limits(vectors),
-            "pose": w.pose * energies.pose_prior(vectors, self.usual_pose, self.usual_weight),
+            "pose": w.pose * energies.pose_prior(vectors, self.usual_pose, self.usual_weight, self.usual_spread),
             "betas": w.betas * energies.shape_prior(self.betas).mean(),
-            "smooth": w.smooth * energies.acceleration(skeleton.joints, 0.012 * rate**2),
-            "turn": w.turn * energies.acceleration(rotations.mT.flatten(2, 3), 0.08 * rate**2),
+            "smooth": w.smooth
+            * energies.acceleration(skeleton.joints, 0.012 * rate**2, guide.steps if guide else None),
+            "turn": w.turn
+            * energies.acceleration(rotations.mT.flatten(2, 3), 0.08 * rate**2, guide.turns if guide else None),
             "stand": w.stand * stand,
             "sink": w.sink * sink,
             "skate": w.skate * energies.foot_skate(feet, self.planted, 0.006 * rate),
             "gravity": w.gravity
             * (
                 energies.geman_mcclure(upright, 0.4).mean() / 0.15**2
-                + (self.tilt[0] / 0.05) ** 2
-                + (self.tilt[1] / 0.05) ** 2
+                + (self.tilt[0] / TILT[0]) ** 2
+                + (self.tilt[1] / TILT[1]) ** 2
             ),
         }
+        if self.depth_ratio is not None:
+            ratio = self._depth_ratio(self.transl) - self.depth_ratio
+            terms["depth"] = w.depth * energies.huber(ratio.square(), 3 * DEPTH_SPREAD).mean() / DEPTH_SPREAD**2
         if self.spheres is not None and w.overlap > 0:
             centres = self.spheres.centres(skeleton, self.betas[:, None])
             terms["overlap"] = w.overlap * energies.sphere_overlap(centres, self.radii)
@@ -400,6 +445,23 @@ class PairFit:
                 v.requires_grad_(False)
                 v.grad = None
         return values
+
+
+def unseen(evidence: Evidence) -> Tensor:
+    """(P, T) in 0..1, how far the limbs' keypoints say nothing of a person-frame."""
+    return (1 - evidence.weights[:, :, 5:17].sum(-1) / 2.0).clamp(min=0)
+
+
+def guide_of(body: TorchBody, motion: Motion, weight: Tensor) -> Guide | None:
+    """The guide of a motion; None where it is believed nowhere."""
+    if not bool((weight > 0).any()):
+        return None
+    with torch.no_grad():
+        joints = body.skeleton(motion.rotations, motion.betas[:, None], motion.transl).joints
+        believed = weight[:, 1:-1, None, None]
+        turns = energies.second_difference(motion.rotations.mT.flatten(2, 3))
+        steps = energies.second_difference(joints)
+        return Guide(weight, motion.transl, believed * steps, believed * turns)
 
 
 def fill_gaps(x: Tensor, known: Tensor) -> Tensor:

@@ -16,7 +16,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from closeint_core.body.data import load_body
+from closeint_core.body.data import JOINT_NAMES, load_body
 from closeint_core.body.torch_body import TorchBody
 from closeint_core.denoiser.checkpoint import load_denoiser
 from closeint_core.denoiser.conditions import Conditions
@@ -66,6 +66,15 @@ POLISH = (
     Stage("settling", 150, 0.02, 0.3, 0.3, Weights(pose=0.15, directions=0.5, betas=0.3)),
     Stage("polishing", 80, 0.01, 0.10, 0.15, Weights(pose=0.15, directions=0.5, betas=0.3)),
 )
+def joint_kind(n):
+    name=JOINT_NAMES[n]
+    return "root" if n==0 else name.split("_")[-1].rstrip("123")
+_OFF_BY = {
+    "root": 0.15, "hip": 0.27, "knee": 0.2, "ankle": 0.3, "foot": 0.1, "spine": 0.08, "neck": 0.16, "head": 0.13,
+    "collar": 0.08, "shoulder": 0.42, "elbow": 0.44, "wrist": 0.29, "hand": 0.15,
+}  # fmt: skip
+SPREAD = torch.tensor([_OFF_BY[joint_kind(n)] for n in range(24)])
+"""(24,) radians, root mean square, by which the denoiser is off in each joint on held-out interactions."""
 _WINDOWS_AT_ONCE = 64
 _SPREADS = (0.12, 0.07)  # metres by which the bodies may be off when they claim doubtful joints, before each stage
 _SURE, _ENOUGH = 0.4, 7  # weight from which a keypoint is sure, and how many say something
@@ -155,7 +164,7 @@ def _settle_window(
     """
     fit = PairFit(body, evidence, spheres)
     held = None if fixed is None else (fixed.betas, fixed.floor)
-    fit.start_from(motion.rotations, believable(body, motion, evidence), shape_and_floor=held)
+    fit.start_from(motion, believable(body, motion, evidence), SPREAD, shape_and_floor=held)
     if plan.effort <= 0:
         return fit
     for stage in STAGES:
