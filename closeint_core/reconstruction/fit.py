@@ -23,14 +23,13 @@ from closeint_core.physics import energies
 from closeint_core.physics.spheres import BodySpheres
 from closeint_core.progress import Progress
 from closeint_core.reconstruction.camera import project, solve_translation
+from closeint_core.reconstruction.guide import Guide, guide_of, unseen
 from closeint_core.reconstruction.inverse_kinematics import poses_from_landmarks
 from closeint_core.reconstruction.reassociation import reclaim_joints, recover_joints
+from closeint_core.reconstruction.series import continuous, fill_gaps, running_median
 
 EnergyTerms = dict[str, Tensor]
 
-DEPTH_SPREAD = 0.04
-"""How far, as a share, the denoiser is usually off in how many times farther one of two people is."""
-TILT = [0.05, 0.05]
 LEAST_TRUST = 0.03
 """What a frame counts in which every joint is doubtful."""
 
@@ -80,22 +79,6 @@ class Motion:
     transl: Tensor
     betas: Tensor
     floor: Floor
-
-
-@dataclass
-class Guide:
-    """A motion that is believed where nothing was seen: there people move as it says, not on in a straight line.
-
-    Attributes:
-        weight: (P, T) in 0..1, how far it is believed. transl: of the motion.
-        steps: (P, T - 2, 24, 3), turns: (P, T - 2, 72, 3) second differences over time that are expected of the joints
-            and of the rotations' columns, zero where it is not believed.
-    """
-
-    weight: Tensor
-    transl: Tensor
-    steps: Tensor
-    turns: Tensor
 
 
 @dataclass(frozen=True)
@@ -160,7 +143,6 @@ class PairFit:
         self.sole = energies.sole_offsets(body.data)
         self.shape_is_fixed = False
         self.guide: Guide | None = None
-        self.depth_ratio: Tensor | None = None
         self.extra: Callable[[PairFit, Tensor], EnergyTerms] | None = None
         self._start()
 
@@ -206,7 +188,7 @@ class PairFit:
         size = (clearance.mean() - clearance).exp()
         scales = torch.linspace(0.6, 1.4, 161)[:, None]
         statures = (scales * size - 1) * mean / (tall - mean)  # (scales, P) first shape coefficients
-        costs = energies.shape_prior(statures[..., None]).sum(-1)
+        costs = self._shape_cost(statures[..., None]).sum(-1)
         self.betas[:, 0] = statures[costs.argmin()].clamp(-3, 3)
         self._place()
 
@@ -223,10 +205,7 @@ class PairFit:
         # A median over a second rejects frames whose landmarks gave a wrong size.
         self.transl = running_median(self.transl, int(e.fps) | 1)
         if self.guide is not None:
-            # Where nothing was seen: the guide's way, moved to where it is seen to lead from and to.
-            seen = self.guide.weight < 0.5
-            moved = self.guide.transl + fill_gaps(self.transl - self.guide.transl, seen)
-            self.transl = torch.where((seen.any(1, keepdim=True) & ~seen)[..., None], moved, self.transl)
+            self.transl = self.guide.carry(self.transl)
 
     # -- the model -----------------------------------------------------------------------------------------------
 
@@ -258,17 +237,16 @@ class PairFit:
     ) -> None:
         """Start at poses that are nearly right, and take them as the usual ones; sizes and places come from the floor.
 
-        Where nothing of a person was seen, the motion also guides: see ``Guide``.
+        The motion also guides: see ``guide``.
 
         Args:
-            motion: whose rotations and steps are used. trusted: (P, T) bool, where they can be believed; elsewhere the
-                start from the landmarks stays. spread: (24,) radians by which its joints are usually off. shape_and_floor: hold these. doubt: weight of the usual pose where it is
-                not believed.
+            motion: of people as they may be. trusted: (P, T) bool, where its poses can be believed; elsewhere the start
+                from the landmarks stays. spread: (24,) radians by which its joints are usually off.
+            shape_and_floor: hold these. doubt: weight of the usual pose where the motion is not believed.
         """
         chosen = trusted[..., None, None, None]
         rotations = torch.where(chosen, motion.rotations, self.rotations())
-        self.depth_ratio = self._depth_ratio(motion.transl) if len(motion.transl) == 2 else None
-        self.guide = guide_of(self.body, motion, unseen(self.evidence) * trusted)
+        self.guide = guide_of(self.body, motion, unseen(self.evidence.weights) * trusted)
         self.root_start = rotations[:, :, 0].clone()
         self.root = torch.zeros_like(self.root)
         self.pose = roma.rotmat_to_rotvec(rotations[:, :, 1:])
@@ -284,10 +262,10 @@ class PairFit:
         self._match_sizes()
         self.offset = self._clearance().log().mean().exp()
 
-    @staticmethod
-    def _depth_ratio(transl: Tensor) -> Tensor:
-        """(T,) logarithm of how many times farther from the camera the second of two people is."""
-        return transl[..., 2].clamp(min=0.1).log().diff(dim=0)[0]
+    def _shape_cost(self, betas: Tensor) -> Tensor:
+        """(..., P) how unusual shapes (..., P, B) are: for adults, and for who they were said to be."""
+        cost = energies.shape_prior(betas)
+        return cost if self.guide is None else cost + self.guide.stature_cost(betas)
 
     def floor(self) -> Floor:
         """The floor as it stands."""
@@ -315,7 +293,7 @@ class PairFit:
         e = self.evidence
         _, pixels = self.keypoints_and_pixels()
         keypoints, weights = recover_joints(e.keypoints, e.weights, e.trust, e.peaks, pixels, self._pixel_size())
-        self.evidence = replace(e, keypoints=keypoints, weights=weights)
+        self.evidence = replace(e, keypoints=keypoints, weights=self._of_the_seen(weights))
 
     def reclaim_joints(self, given: Evidence, spread: float) -> None:
         """Hand out all joints of doubtful frames anew, ``spread`` metres around the fitted bodies.
@@ -327,7 +305,12 @@ class PairFit:
         keypoints, weights = reclaim_joints(
             given.keypoints, given.weights, given.trust, given.peaks, pixels, self._pixel_size(), spread
         )
-        self.evidence = replace(given, keypoints=keypoints, weights=weights)
+        self.evidence = replace(given, keypoints=keypoints, weights=self._of_the_seen(weights))
+
+    def _of_the_seen(self, weights: Tensor) -> Tensor:
+        """Weights (P, T, 26) without what was claimed for people in frames in which they are not seen, where a guide
+        says better what they do: mostly it is the partner's."""
+        return weights if self.guide is None else torch.where(self.evidence.visible[..., None], weights, 0.0)
 
     def bridge(self, known: Tensor) -> None:
         """Where ``known`` (P, T) is false: the motion in between, as start and as the usual pose."""
@@ -385,7 +368,7 @@ class PairFit:
             "directions": w.directions * energies.directions(keypoints, e.directions, e.direction_weights, 0.3),
             "limits": w.limits * energies.joint_limits(vectors),
             "pose": w.pose * energies.pose_prior(vectors, self.usual_pose, self.usual_weight, self.usual_spread),
-            "betas": w.betas * energies.shape_prior(self.betas).mean(),
+            "betas": w.betas * self._shape_cost(self.betas).mean(),
             "smooth": w.smooth
             * energies.acceleration(skeleton.joints, 0.012 * rate**2, guide.steps if guide else None),
             "turn": w.turn
@@ -396,13 +379,12 @@ class PairFit:
             "gravity": w.gravity
             * (
                 energies.geman_mcclure(upright, 0.4).mean() / 0.15**2
-                + (self.tilt[0] / TILT[0]) ** 2
-                + (self.tilt[1] / TILT[1]) ** 2
+                + (self.tilt[0] / 0.05) ** 2
+                + (self.tilt[1] / 0.05) ** 2
             ),
         }
-        if self.depth_ratio is not None:
-            ratio = self._depth_ratio(self.transl) - self.depth_ratio
-            terms["depth"] = w.depth * energies.huber(ratio.square(), 3 * DEPTH_SPREAD).mean() / DEPTH_SPREAD**2
+        if guide is not None:
+            terms["depth"] = w.depth * guide.depth_cost(self.transl)
         if self.spheres is not None and w.overlap > 0:
             centres = self.spheres.centres(skeleton, self.betas[:, None])
             terms["overlap"] = w.overlap * energies.sphere_overlap(centres, self.radii)
@@ -445,58 +427,6 @@ class PairFit:
                 v.requires_grad_(False)
                 v.grad = None
         return values
-
-
-def unseen(evidence: Evidence) -> Tensor:
-    """(P, T) in 0..1, how far the limbs' keypoints say nothing of a person-frame."""
-    return (1 - evidence.weights[:, :, 5:17].sum(-1) / 2.0).clamp(min=0)
-
-
-def guide_of(body: TorchBody, motion: Motion, weight: Tensor) -> Guide | None:
-    """The guide of a motion; None where it is believed nowhere."""
-    if not bool((weight > 0).any()):
-        return None
-    with torch.no_grad():
-        joints = body.skeleton(motion.rotations, motion.betas[:, None], motion.transl).joints
-        believed = weight[:, 1:-1, None, None]
-        turns = energies.second_difference(motion.rotations.mT.flatten(2, 3))
-        steps = energies.second_difference(joints)
-        return Guide(weight, motion.transl, believed * steps, believed * turns)
-
-
-def fill_gaps(x: Tensor, known: Tensor) -> Tensor:
-    """Linear interpolation over time of x (P, T, ...) where ``known`` (P, T) is false; the ends are held."""
-    frames = x.shape[1]
-    steps = torch.arange(frames)
-    out = x.clone()
-    for person in range(x.shape[0]):
-        index = steps[known[person]]
-        if len(index) in (0, frames):
-            continue
-        after = torch.searchsorted(index, steps).clamp(max=len(index) - 1)
-        before = (torch.searchsorted(index, steps, right=True) - 1).clamp(min=0)
-        a, b = index[before], index[after]
-        mix = torch.where(b > a, (steps - a) / (b - a).clamp(min=1), torch.zeros_like(steps, dtype=x.dtype))
-        mix = mix.clamp(0, 1).reshape(-1, *[1] * (x.dim() - 2))
-        out[person] = x[person, a] * (1 - mix) + x[person, b] * mix
-    return out
-
-
-def continuous(quats: Tensor) -> Tensor:
-    """Quaternions (P, T, N, 4) with the signs that make neighbouring frames close."""
-    dots = (quats[:, 1:] * quats[:, :-1]).sum(-1, keepdim=True)
-    signs = torch.where(dots < 0, -1.0, 1.0).cumprod(1)
-    return torch.cat([quats[:, :1], quats[:, 1:] * signs], 1)
-
-
-def running_median(x: Tensor, width: int) -> Tensor:
-    """Median of x (P, T, N) over ``width`` (odd) neighbouring frames, the ends repeated."""
-    width = min(width, 2 * x.shape[1] - 1) | 1
-    if width < 3:
-        return x.clone()
-    half = width // 2
-    index = (torch.arange(x.shape[1])[:, None] + torch.arange(-half, half + 1)).clamp(0, x.shape[1] - 1)
-    return x[:, index].median(2).values
 
 
 def planted_feet(evidence: Evidence, metres_per_pixel: Tensor, heights: Tensor) -> Tensor:
