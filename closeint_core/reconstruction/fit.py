@@ -97,7 +97,6 @@ class Weights:
     skate: float = 0.2
     gravity: float = 1.0
     overlap: float = 1.0
-    depth: float = 1.0
 
 
 @dataclass
@@ -383,8 +382,6 @@ class PairFit:
                 + (self.tilt[1] / 0.05) ** 2
             ),
         }
-        if guide is not None:
-            terms["depth"] = w.depth * guide.depth_cost(self.transl)
         if self.spheres is not None and w.overlap > 0:
             centres = self.spheres.centres(skeleton, self.betas[:, None])
             terms["overlap"] = w.overlap * energies.sphere_overlap(centres, self.radii)

@@ -1,6 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
 """What a motion that is nearly right tells the fit besides poses: how people go on where nothing is seen of them, and
-roughly how tall they are and how much farther away one of them is."""
+roughly how tall they are.
+
+Not how much farther away one of them is: on real footage the floor knows that better than the denoiser.
+"""
 
 from __future__ import annotations
 
@@ -17,9 +20,6 @@ from closeint_core.reconstruction.series import fill_gaps
 if TYPE_CHECKING:
     from closeint_core.reconstruction.fit import Motion
 
-_DEPTH_SPREAD = 0.12
-# By how much the motion may be off in how many times farther one of two people is, as a logarithm. Mostly the denoiser
-# is off by a third of that, but on some real footage by as much, and there the floor knows better.
 _STATURE_KNEE = 2.0  # first shape coefficients, in standard deviations of adults; beyond, the cost grows slowly
 _LIMBS = slice(5, 17)  # shoulders to ankles in Halpe-26
 _ENOUGH = 2.0  # weight of all limbs' keypoints with which a person-frame counts as seen
@@ -48,21 +48,9 @@ class Guide:
         moved = self.transl + fill_gaps(transl - self.transl, seen)
         return torch.where((seen.any(1, keepdim=True) & ~seen)[..., None], moved, transl)
 
-    def depth_cost(self, transl: Tensor) -> Tensor:
-        """How far people at (P, T, 3) are from being as many times farther than each other as the guide's; a ratio,
-        since the size of everything together is for others to tell."""
-        if len(transl) < 2:
-            return transl.new_zeros(())
-        return (_depth_ratio(transl) - _depth_ratio(self.transl)).square().mean() / _DEPTH_SPREAD**2
-
     def stature_cost(self, betas: Tensor) -> Tensor:
         """(..., P) how far shapes (..., P, B) are from the guide's statures."""
         return energies.huber((betas[..., 0] - self.stature).square(), _STATURE_KNEE)
-
-
-def _depth_ratio(transl: Tensor) -> Tensor:
-    """(T,) logarithm of how many times farther from the camera the second of two people is."""
-    return transl[..., 2].clamp(min=0.1).log().diff(dim=0)[0]
 
 
 def unseen(weights: Tensor) -> Tensor:

@@ -97,16 +97,6 @@ def test_places_go_the_guides_way(seed: int, start: int, length: int) -> None:
     torch.testing.assert_close(guide.carry(found)[0], found[0])
 
 
-def test_ratios_of_depth_do_not_tell_the_size_of_everything(body: TorchBody, motion: Motion) -> None:
-    guide = guide_of(body, motion, torch.zeros(2, FRAMES))
-    assert float(guide.depth_cost(1.7 * motion.transl)) == pytest.approx(0, abs=1e-8)
-    further = motion.transl.clone()
-    further[1, :, 2] *= 1.12
-    expected = (torch.tensor(1.12).log() / 0.12) ** 2
-    assert float(guide.depth_cost(further)) == pytest.approx(float(expected), rel=1e-3)
-    assert float(guide.depth_cost(further[:1])) == 0
-
-
 def test_statures_cost_by_their_distance(body: TorchBody, motion: Motion) -> None:
     guide = guide_of(body, replace(motion, betas=torch.tensor([[1.0] * 10, [-2.0] * 10])), torch.zeros(2, FRAMES))
     betas = torch.zeros(2, 10)
