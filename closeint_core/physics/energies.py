@@ -85,11 +85,21 @@ def limb_directions(landmarks: Tensor, confidence: Tensor) -> tuple[Tensor, Tens
     return normalize(torch.nan_to_num(end - start), dim=-1), torch.nan_to_num(weights)
 
 
-def acceleration(x: Tensor, spread: float) -> Tensor:
-    """Second differences over time of x (P, T, N, 3), per frame^2, Huber beyond three spreads."""
+def second_difference(x: Tensor) -> Tensor:
+    """(P, T - 2, ...) of x (P, T, ...), over time; nothing of less than three frames."""
+    return x[:, 2:] - 2 * x[:, 1:-1] + x[:, :-2]
+
+
+def acceleration(x: Tensor, spread: float, expected: Tensor | None = None) -> Tensor:
+    """Second differences over time of x (P, T, N, 3), per frame^2, Huber beyond three spreads.
+
+    Args:
+        expected: (P, T - 2, N, 3) the second differences that cost nothing, zero if not given.
+    """
     if x.shape[1] < 3:
         return x.new_zeros(())
-    squared = (x[:, 2:] - 2 * x[:, 1:-1] + x[:, :-2]).square().sum(-1)
+    difference = second_difference(x)
+    squared = (difference if expected is None else difference - expected).square().sum(-1)
     return huber(squared, 3 * spread).sum(-1).mean() / spread**2
 
 
@@ -105,13 +115,15 @@ def joint_limits(rotation_vectors: Tensor, spread: float = 0.08) -> Tensor:
     return beyond_limits(rotation_vectors).square().sum((-1, -2)).mean() / spread**2
 
 
-def pose_prior(rotation_vectors: Tensor, usual: Tensor, weight: Tensor | None = None) -> Tensor:
+def pose_prior(
+    rotation_vectors: Tensor, usual: Tensor, weight: Tensor | None = None, spread: Tensor = POSE_SPREAD
+) -> Tensor:
     """Squared deviation of rotation vectors (P, T, 24, 3) from a usual pose, one or one a frame; stiff joints first.
 
     Args:
-        weight: (P, T) of each person-frame, one if not given.
+        weight: (P, T) of each person-frame, one if not given. spread: (24,) or (P, T, 24) radians.
     """
-    deviation = ((rotation_vectors - usual).square().sum(-1) / POSE_SPREAD**2).sum(-1)
+    deviation = ((rotation_vectors - usual).square().sum(-1) / spread**2).sum(-1)
     return (deviation if weight is None else weight * deviation).mean()
 
 

@@ -23,8 +23,10 @@ from closeint_core.physics import energies
 from closeint_core.physics.spheres import BodySpheres
 from closeint_core.progress import Progress
 from closeint_core.reconstruction.camera import project, solve_translation
+from closeint_core.reconstruction.guide import Guide, guide_of, unseen
 from closeint_core.reconstruction.inverse_kinematics import poses_from_landmarks
 from closeint_core.reconstruction.reassociation import reclaim_joints, recover_joints
+from closeint_core.reconstruction.series import continuous, fill_gaps, running_median
 
 EnergyTerms = dict[str, Tensor]
 
@@ -136,8 +138,10 @@ class PairFit:
         self.halpe = body.points("halpe")
         self.usual_pose = relaxed_pose()  # (24, 3), or (P, T, 24, 3) where bridging knows better
         self.usual_weight: Tensor | None = None  # (P, T) of each person-frame
+        self.usual_spread = energies.POSE_SPREAD  # (24,) or (P, T, 24)
         self.sole = energies.sole_offsets(body.data)
         self.shape_is_fixed = False
+        self.guide: Guide | None = None
         self.extra: Callable[[PairFit, Tensor], EnergyTerms] | None = None
         self._start()
 
@@ -183,7 +187,7 @@ class PairFit:
         size = (clearance.mean() - clearance).exp()
         scales = torch.linspace(0.6, 1.4, 161)[:, None]
         statures = (scales * size - 1) * mean / (tall - mean)  # (scales, P) first shape coefficients
-        costs = energies.shape_prior(statures[..., None]).sum(-1)
+        costs = self._shape_cost(statures[..., None]).sum(-1)
         self.betas[:, 0] = statures[costs.argmin()].clamp(-3, 3)
         self._place()
 
@@ -199,6 +203,8 @@ class PairFit:
         self.transl = fill_gaps(transl, enough)
         # A median over a second rejects frames whose landmarks gave a wrong size.
         self.transl = running_median(self.transl, int(e.fps) | 1)
+        if self.guide is not None:
+            self.transl = self.guide.carry(self.transl)
 
     # -- the model -----------------------------------------------------------------------------------------------
 
@@ -221,26 +227,32 @@ class PairFit:
 
     def start_from(
         self,
-        rotations: Tensor,
+        motion: Motion,
         trusted: Tensor,
+        spread: Tensor,
         *,
         shape_and_floor: tuple[Tensor, Floor] | None = None,
         doubt: float = 0.25,
     ) -> None:
         """Start at poses that are nearly right, and take them as the usual ones; sizes and places come from the floor.
 
+        The motion also guides: see ``guide``.
+
         Args:
-            rotations: (P, T, 24, 3, 3). trusted: (P, T) bool, where they can be believed; elsewhere the start from the
-                landmarks stays. shape_and_floor: hold these. doubt: weight of the usual pose where it is not believed.
+            motion: of people as they may be. trusted: (P, T) bool, where its poses can be believed; elsewhere the start
+                from the landmarks stays. spread: (24,) radians by which its joints are usually off.
+            shape_and_floor: hold these. doubt: weight of the usual pose where the motion is not believed.
         """
         chosen = trusted[..., None, None, None]
-        rotations = torch.where(chosen, rotations, self.rotations())
+        rotations = torch.where(chosen, motion.rotations, self.rotations())
+        self.guide = guide_of(self.body, motion, unseen(self.evidence.weights) * trusted)
         self.root_start = rotations[:, :, 0].clone()
         self.root = torch.zeros_like(self.root)
         self.pose = roma.rotmat_to_rotvec(rotations[:, :, 1:])
         known = torch.cat([torch.zeros_like(self.root)[:, :, None], self.pose], 2)
         self.usual_pose = torch.where(chosen[..., 0], known, relaxed_pose())
         self.usual_weight = torch.where(trusted, 1.0, doubt)
+        self.usual_spread = torch.where(trusted[..., None], spread, energies.POSE_SPREAD)
         if shape_and_floor is not None:
             self.hold_shape(*shape_and_floor)
             return
@@ -248,6 +260,11 @@ class PairFit:
         self._place()
         self._match_sizes()
         self.offset = self._clearance().log().mean().exp()
+
+    def _shape_cost(self, betas: Tensor) -> Tensor:
+        """(..., P) how unusual shapes (..., P, B) are: for adults, and for who they were said to be."""
+        cost = energies.shape_prior(betas)
+        return cost if self.guide is None else cost + self.guide.stature_cost(betas)
 
     def floor(self) -> Floor:
         """The floor as it stands."""
@@ -275,7 +292,7 @@ class PairFit:
         e = self.evidence
         _, pixels = self.keypoints_and_pixels()
         keypoints, weights = recover_joints(e.keypoints, e.weights, e.trust, e.peaks, pixels, self._pixel_size())
-        self.evidence = replace(e, keypoints=keypoints, weights=weights)
+        self.evidence = replace(e, keypoints=keypoints, weights=self._of_the_seen(weights))
 
     def reclaim_joints(self, given: Evidence, spread: float) -> None:
         """Hand out all joints of doubtful frames anew, ``spread`` metres around the fitted bodies.
@@ -287,7 +304,12 @@ class PairFit:
         keypoints, weights = reclaim_joints(
             given.keypoints, given.weights, given.trust, given.peaks, pixels, self._pixel_size(), spread
         )
-        self.evidence = replace(given, keypoints=keypoints, weights=weights)
+        self.evidence = replace(given, keypoints=keypoints, weights=self._of_the_seen(weights))
+
+    def _of_the_seen(self, weights: Tensor) -> Tensor:
+        """Weights (P, T, 26) without what was claimed for people in frames in which they are not seen, where a guide
+        says better what they do: mostly it is the partner's."""
+        return weights if self.guide is None else torch.where(self.evidence.visible[..., None], weights, 0.0)
 
     def bridge(self, known: Tensor) -> None:
         """Where ``known`` (P, T) is false: the motion in between, as start and as the usual pose."""
@@ -325,7 +347,7 @@ class PairFit:
 
     def energy(self, stage: Stage) -> EnergyTerms:
         """Every term of the present solution, weighted."""
-        e, w = self.evidence, stage.weights
+        e, w, guide = self.evidence, stage.weights, self.guide
         rotations = self.rotations()
         skeleton = self.body.skeleton(rotations, self.betas[:, None], self.transl)
         keypoints = self.halpe(skeleton, self.betas[:, None])
@@ -344,10 +366,12 @@ class PairFit:
             ),
             "directions": w.directions * energies.directions(keypoints, e.directions, e.direction_weights, 0.3),
             "limits": w.limits * energies.joint_limits(vectors),
-            "pose": w.pose * energies.pose_prior(vectors, self.usual_pose, self.usual_weight),
-            "betas": w.betas * energies.shape_prior(self.betas).mean(),
-            "smooth": w.smooth * energies.acceleration(skeleton.joints, 0.012 * rate**2),
-            "turn": w.turn * energies.acceleration(rotations.mT.flatten(2, 3), 0.08 * rate**2),
+            "pose": w.pose * energies.pose_prior(vectors, self.usual_pose, self.usual_weight, self.usual_spread),
+            "betas": w.betas * self._shape_cost(self.betas).mean(),
+            "smooth": w.smooth
+            * energies.acceleration(skeleton.joints, 0.012 * rate**2, guide.steps if guide else None),
+            "turn": w.turn
+            * energies.acceleration(rotations.mT.flatten(2, 3), 0.08 * rate**2, guide.turns if guide else None),
             "stand": w.stand * stand,
             "sink": w.sink * sink,
             "skate": w.skate * energies.foot_skate(feet, self.planted, 0.006 * rate),
@@ -400,41 +424,6 @@ class PairFit:
                 v.requires_grad_(False)
                 v.grad = None
         return values
-
-
-def fill_gaps(x: Tensor, known: Tensor) -> Tensor:
-    """Linear interpolation over time of x (P, T, ...) where ``known`` (P, T) is false; the ends are held."""
-    frames = x.shape[1]
-    steps = torch.arange(frames)
-    out = x.clone()
-    for person in range(x.shape[0]):
-        index = steps[known[person]]
-        if len(index) in (0, frames):
-            continue
-        after = torch.searchsorted(index, steps).clamp(max=len(index) - 1)
-        before = (torch.searchsorted(index, steps, right=True) - 1).clamp(min=0)
-        a, b = index[before], index[after]
-        mix = torch.where(b > a, (steps - a) / (b - a).clamp(min=1), torch.zeros_like(steps, dtype=x.dtype))
-        mix = mix.clamp(0, 1).reshape(-1, *[1] * (x.dim() - 2))
-        out[person] = x[person, a] * (1 - mix) + x[person, b] * mix
-    return out
-
-
-def continuous(quats: Tensor) -> Tensor:
-    """Quaternions (P, T, N, 4) with the signs that make neighbouring frames close."""
-    dots = (quats[:, 1:] * quats[:, :-1]).sum(-1, keepdim=True)
-    signs = torch.where(dots < 0, -1.0, 1.0).cumprod(1)
-    return torch.cat([quats[:, :1], quats[:, 1:] * signs], 1)
-
-
-def running_median(x: Tensor, width: int) -> Tensor:
-    """Median of x (P, T, N) over ``width`` (odd) neighbouring frames, the ends repeated."""
-    width = min(width, 2 * x.shape[1] - 1) | 1
-    if width < 3:
-        return x.clone()
-    half = width // 2
-    index = (torch.arange(x.shape[1])[:, None] + torch.arange(-half, half + 1)).clamp(0, x.shape[1] - 1)
-    return x[:, index].median(2).values
 
 
 def planted_feet(evidence: Evidence, metres_per_pixel: Tensor, heights: Tensor) -> Tensor:

@@ -16,7 +16,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from closeint_core.body.data import load_body
+from closeint_core.body.data import JOINT_NAMES, load_body
 from closeint_core.body.torch_body import TorchBody
 from closeint_core.denoiser.checkpoint import load_denoiser
 from closeint_core.denoiser.conditions import Conditions
@@ -62,10 +62,19 @@ RATE = 30.0
 NATIVE_BODY = "closeint-default/1"
 """The body whose shape coefficients the denoiser speaks of."""
 WEIGHTS = Path(__file__).parents[1] / "denoiser" / "weights" / "denoiser.safetensors"
+FIT = tuple(replace(stage, weights=replace(stage.weights, pose=0.5)) for stage in STAGES)
 POLISH = (
-    Stage("settling", 150, 0.02, 0.3, 0.3, Weights(pose=0.15, directions=0.5, betas=0.3)),
-    Stage("polishing", 80, 0.01, 0.10, 0.15, Weights(pose=0.15, directions=0.5, betas=0.3)),
+    Stage("settling", 150, 0.02, 0.3, 0.3, Weights(pose=0.5)),
+    Stage("polishing", 80, 0.01, 0.10, 0.15, Weights(pose=0.5)),
 )
+"""The denoiser's poses are the usual ones, and ``SPREAD`` says how well it knows them: they count for more than a
+stance at ease does in the plain fit."""
+_OFF_BY = {
+    "hip": 0.27, "knee": 0.2, "ankle": 0.3, "foot": 0.1, "spine": 0.08, "neck": 0.16, "head": 0.13,
+    "collar": 0.08, "shoulder": 0.42, "elbow": 0.44, "wrist": 0.29, "hand": 0.15, "pelvis": 0.15,
+}  # fmt: skip
+SPREAD = torch.tensor([_OFF_BY[name.split("_")[-1].rstrip("123")] for name in JOINT_NAMES])
+"""(24,) radians, root mean square, by which the denoiser is off in each joint on held-out interactions."""
 _WINDOWS_AT_ONCE = 64
 _SPREADS = (0.12, 0.07)  # metres by which the bodies may be off when they claim doubtful joints, before each stage
 _SURE, _ENOUGH = 0.4, 7  # weight from which a keypoint is sure, and how many say something
@@ -155,10 +164,10 @@ def _settle_window(
     """
     fit = PairFit(body, evidence, spheres)
     held = None if fixed is None else (fixed.betas, fixed.floor)
-    fit.start_from(motion.rotations, believable(body, motion, evidence), shape_and_floor=held)
+    fit.start_from(motion, believable(body, motion, evidence), SPREAD, shape_and_floor=held)
     if plan.effort <= 0:
         return fit
-    for stage in STAGES:
+    for stage in FIT:
         fit.run(plan.stage(stage), progress)
     for stage, spread in zip(POLISH, _SPREADS, strict=True):
         fit.reclaim_joints(evidence, spread)

@@ -1,0 +1,135 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What a motion that is nearly right tells the fit."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import pytest
+import roma
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from closeint_core.body.data import load_body
+from closeint_core.body.torch_body import TorchBody
+from closeint_core.physics import energies
+from closeint_core.progress import Progress
+from closeint_core.reconstruction.camera import project
+from closeint_core.reconstruction.fit import Evidence, Floor, Motion, PairFit, Stage, gather_evidence
+from closeint_core.reconstruction.guide import guide_of, unseen
+from closeint_core.reconstruction.learned import SPREAD
+
+FRAMES = 12
+
+
+@pytest.fixture(scope="module")
+def body() -> TorchBody:
+    return TorchBody(load_body("default"))
+
+
+@pytest.fixture(scope="module")
+def motion() -> Motion:
+    """Two people in front of the camera, one of them bowing ever faster and turning while walking a curve."""
+    time = torch.linspace(0, 1, FRAMES)
+    poses = torch.zeros(2, FRAMES, 24, 3)
+    poses[..., 0, 0] = torch.pi  # upright in a camera's frame, where y points down
+    poses[:, :, 16, 2], poses[:, :, 17, 2] = -1.1, 1.1
+    poses[0, :, 3, 0] = 0.6 * time**2
+    poses[0, :, 18, 1] = -1.5 * time**2
+    transl = torch.zeros(2, FRAMES, 3)
+    transl[0] = torch.stack([-0.5 + 0.8 * time**2, torch.zeros(FRAMES), 3.0 + 0.4 * time], -1)
+    transl[1] = torch.tensor([0.6, 0.0, 3.5])
+    rotations = roma.rotvec_to_rotmat(poses)
+    return Motion(rotations, transl, torch.zeros(2, 10), Floor(torch.tensor([0.0, -1.0, 0.0]), torch.tensor(1.0)))
+
+
+def evidence_of_motion(body: TorchBody, motion: Motion, hidden: torch.Tensor) -> Evidence:
+    """Perfect keypoints and landmarks of a motion, nothing where ``hidden`` (P, T)."""
+    camera = torch.tensor([[1000.0, 0, 500], [0, 1000.0, 500], [0, 0, 1]])
+    skeleton = body.skeleton(motion.rotations, motion.betas[:, None], motion.transl)
+    points = body.points("halpe")(skeleton, motion.betas[:, None])
+    pixels = torch.cat([project(points, camera), torch.ones_like(points[..., :1])], -1)
+    landmarks = points - points[:, :, 11:13].mean(2, keepdim=True)
+    nothing = torch.tensor(float("nan"))
+    pixels = torch.where(hidden[..., None, None], nothing, pixels)
+    landmarks = torch.where(hidden[..., None, None], nothing, landmarks)
+    confidence = (~hidden)[..., None].float().expand(*hidden.shape, 26)
+    peaks = pixels[:, :, :17].permute(1, 2, 0, 3).numpy()
+    return gather_evidence(pixels, landmarks, confidence, ~hidden, peaks, camera, 30.0)
+
+
+def test_a_guide_expects_the_motions_own_steps(body: TorchBody, motion: Motion) -> None:
+    """Where it is believed the motion costs nothing; where not, as much as ever."""
+    weight = torch.zeros(2, FRAMES)
+    weight[0] = 1.0
+    guide = guide_of(body, motion, weight)
+    joints = body.skeleton(motion.rotations, motion.betas[:, None], motion.transl).joints
+    assert float(energies.acceleration(joints[:1], 0.01, guide.steps[:1])) == pytest.approx(0, abs=1e-8)
+    columns = motion.rotations.mT.flatten(2, 3)
+    assert float(energies.acceleration(columns[:1], 0.01, guide.turns[:1])) == pytest.approx(0, abs=1e-8)
+    nowhere = guide_of(body, motion, torch.zeros(2, FRAMES))
+    assert torch.equal(nowhere.steps, torch.zeros_like(nowhere.steps))
+    assert float(energies.acceleration(joints, 0.01, nowhere.steps)) == float(energies.acceleration(joints, 0.01)) > 0
+
+
+@settings(max_examples=30, deadline=None)
+@given(seed=st.integers(0, 10**6), start=st.integers(1, FRAMES - 2), length=st.integers(1, 6))
+def test_places_go_the_guides_way(seed: int, start: int, length: int) -> None:
+    random = torch.Generator().manual_seed(seed)
+    there = torch.randn(2, FRAMES, 3, generator=random)
+    weight = torch.zeros(2, FRAMES)
+    weight[0, start : start + length] = 1.0
+    guide = guide_of(
+        TorchBody(load_body("default")),
+        Motion(
+            torch.eye(3).expand(2, FRAMES, 24, 3, 3), there, torch.zeros(2, 10), Floor(torch.zeros(3), torch.zeros(()))
+        ),
+        weight,
+    )
+    # Found somewhere else by a steady amount: moved by just that amount where nothing was seen, whatever stood there.
+    shift = torch.randn(3, generator=random)
+    found = there + shift
+    found[0, start : start + length] = 99.0
+    torch.testing.assert_close(guide.carry(found), there + shift)
+    # Somebody never seen stays where they were put.
+    guide.weight[0] = 1.0
+    torch.testing.assert_close(guide.carry(found)[0], found[0])
+
+
+def test_statures_cost_by_their_distance(body: TorchBody, motion: Motion) -> None:
+    guide = guide_of(body, replace(motion, betas=torch.tensor([[1.0] * 10, [-2.0] * 10])), torch.zeros(2, FRAMES))
+    betas = torch.zeros(2, 10)
+    torch.testing.assert_close(guide.stature_cost(betas), torch.tensor([1.0, 4.0]))
+    # Beyond two it grows by four for every one more.
+    torch.testing.assert_close(guide.stature_cost(betas + 4.0), torch.tensor([8.0, 20.0]))
+
+
+def test_what_counts_as_unseen() -> None:
+    weights = torch.zeros(1, 3, 26)
+    weights[0, 0, 5:17] = 1.0
+    weights[0, 1, :5] = 1.0  # a face says nothing of limbs
+    weights[0, 2, 5] = 1.0
+    torch.testing.assert_close(unseen(weights), torch.tensor([[0.0, 1.0, 0.5]]))
+
+
+def test_somebody_unseen_moves_as_the_guide_says(body: TorchBody, motion: Motion) -> None:
+    """The fit keeps the denoiser's motion through a gap, also where the straight way would be another."""
+    hidden = torch.zeros(2, FRAMES, dtype=torch.bool)
+    hidden[0, 5:] = True
+    evidence = evidence_of_motion(body, motion, hidden)
+    errors = {}
+    true = body.skeleton(motion.rotations, motion.betas[:, None], motion.transl).joints
+    for name, trusted in (("guided", ~torch.zeros_like(hidden)), ("alone", torch.zeros_like(hidden))):
+        fit = PairFit(body, evidence, None)
+        fit.start_from(motion, trusted, SPREAD)
+        fit.run(Stage("fitting", 40, 0.02, 0.3), Progress())
+        found = fit.motion()
+        joints = body.skeleton(found.rotations, found.betas[:, None], found.transl).joints
+        apart = (joints - joints[:, :, :1]) - (true - true[:, :, :1])
+        errors[name] = float(apart[0, 5:].norm(dim=-1).mean())
+    assert errors["guided"] < 0.02
+    assert errors["guided"] < 0.5 * errors["alone"]
+    # Nobody claims the partner's joints for somebody unseen.
+    fit.reclaim_joints(evidence, 0.5)
+    assert float(fit.evidence.weights[0, 5:].sum()) == 0
