@@ -41,7 +41,7 @@ In a few lines::
   ``GroundEnergy``, ``LimitEnergy``, ``PriorEnergy``, or anything that maps a ``GuidedMotion`` to (B,).
 - ``InteractionPrior``: VQ-VAE over pair motion in a canonical frame; ``project``, ``PriorEnergy``, ``PriorProjection``;
   ``report`` gives perplexity and reconstruction error; ``CodeModel`` and ``draw_interactions`` make new interactions;
-  ``load_prior``, ``save_prior``.
+  ``default_prior``, ``load_prior``, ``save_prior``.
 - ``load_hmr2``, ``HMR2Extractor``: features and initial poses from video frames.
 - ``rotation6d``: the two 6D conventions, by name. HMR2.0's is columns, everything else here is rows.
 """
@@ -68,6 +68,7 @@ from closeint_core.denoiser.prior import (
     PriorConfig,
     PriorEnergy,
     PriorProjection,
+    default_prior,
     draw_interactions,
     load_prior,
     report,
@@ -102,6 +103,7 @@ __all__ = [
     "PriorProjection",
     "ReprojectionEnergy",
     "Sampler",
+    "default_prior",
     "draw_interactions",
     "load_denoiser",
     "load_hmr2",

@@ -14,6 +14,7 @@ measures the distance from that, and with ``CodeModel``, ``draw_interactions`` m
 
 from __future__ import annotations
 
+import functools
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -35,6 +36,7 @@ from closeint_core.denoiser.state import PairState
 from closeint_core.errors import CloseintError
 
 FORMAT = "closeint-prior/1"
+DEFAULT_PRIOR = Path(__file__).parent / "weights" / "prior.safetensors"
 STRIDE = 4
 """Frames that one token stands for."""
 _LONGEST = 1024
@@ -420,12 +422,22 @@ class CodeModel(nn.Module):
 
 @torch.no_grad()
 def draw_interactions(
-    prior: InteractionPrior, codes: CodeModel, count: int, frames: int = 16, seed: int = 0
+    prior: InteractionPrior, codes: CodeModel, body: TorchBody, count: int, frames: int = 16, seed: int = 0
 ) -> PairMotion:
-    """Interactions drawn from nothing: (count, frames, 2), in metres, Y up, the first person facing +Z."""
+    """Interactions drawn from nothing: (count, frames, 2), metres, Z up, the first person facing +X.
+
+    Of the mean shape of ``body``, with the lowest joint as high over the floor, z = 0, as it is over a standing sole.
+    """
     numbers = prior.decode_nearest(codes.sample(count, frames, seed))[:, :frames]
-    axes = torch.diag_embed(numbers.new_tensor([[1.0, 1.0, 1.0], [-1.0, 1.0, -1.0]]))
-    return PairFrames(axes, numbers.new_zeros(3)).back(numbers)
+    first = numbers.new_tensor([[0.0, 0.0, 1.0], [1.0, 0.0, 0.0], [0.0, 1.0, 0.0]])
+    axes = torch.stack([first, first * first.new_tensor([-1.0, 1.0, -1.0])])
+    motion = PairFrames(axes, numbers.new_zeros(3)).back(numbers)
+    shape = numbers.new_zeros(1)
+    rest = body.rest_joints(shape)
+    posed = body.skeleton(motion.rotations, shape, motion.pelvis - rest[0]).joints
+    lowest = posed[..., 2].flatten(start_dim=1).amin(dim=1) - (rest[:, 1].min() - body.template[:, 1].min())
+    up = numbers.new_tensor([0.0, 0.0, 1.0])
+    return PairMotion(motion.rotations, motion.pelvis - lowest[:, None, None, None] * up)
 
 
 def save_prior(
@@ -437,6 +449,19 @@ def save_prior(
         weights |= {f"codes.{name}": tensor for name, tensor in codes.state_dict().items()}
     config = {"prior": asdict(prior.config), "codes": None if codes is None else list(codes.size)}
     save_weights(path, FORMAT, config, weights, dtype)
+
+
+@functools.lru_cache(maxsize=1)
+def default_prior() -> tuple[InteractionPrior, CodeModel]:
+    """The bundled prior and the model of its codes, on the CPU, read once.
+
+    Raises:
+        CloseintError: it is not there (exit code 3) or damaged.
+    """
+    prior, codes = load_prior(DEFAULT_PRIOR)
+    if codes is None:
+        raise CloseintError(f"{DEFAULT_PRIOR} has no model of its codes.", "Install closeint again.")
+    return prior, codes
 
 
 def load_prior(path: str | Path) -> tuple[InteractionPrior, CodeModel | None]:

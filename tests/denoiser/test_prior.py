@@ -232,14 +232,22 @@ def test_a_perfect_velocity_costs_nothing_and_leads_back(codes, prior, numbers, 
 
 
 @torch.no_grad()
-def test_drawn_interactions_are_motion_of_a_pair(prior, codes):
-    motion = draw_interactions(prior, codes, 3, frames=14, seed=2)
+def test_drawn_interactions_are_motion_of_a_pair(prior, codes, body):
+    motion = draw_interactions(prior, codes, body, 3, frames=14, seed=2)
     assert motion.rotations.shape == (3, 14, 2, 24, 3, 3)
-    assert torch.allclose(motion.rotations @ motion.rotations.mT, torch.eye(3), atol=1e-4)
+    assert torch.allclose(torch.linalg.det(motion.rotations), torch.ones(3, 14, 2, 24), atol=1e-4)
     numbers = prior.decode_nearest(codes.sample(3, 14, seed=2))[:, :14]
-    # The first person's frame is the world; the second's is turned half around it.
-    assert torch.equal(motion.pelvis[:, :, 0], numbers[:, :, 0, -3:])
-    assert torch.equal(motion.pelvis[:, :, 1], numbers[:, :, 1, -3:] * torch.tensor([-1.0, 1.0, -1.0]))
+    # Each person's frame, x left, y up, z ahead, in the world: the first faces +x, the second -x.
+    left, up, ahead = numbers[..., -3:].unbind(dim=-1)
+    side = torch.tensor([1.0, -1.0])
+    offset = motion.pelvis - torch.stack([ahead * side, left * side, up], dim=-1)
+    assert (offset - offset[:, :1, :1]).abs().max() < 1e-5
+    assert offset[..., :2].abs().max() < 1e-5
+    # Somebody's lowest joint is just over the floor, and nobody is below it.
+    joints = body.skeleton(motion.rotations, torch.zeros(1), motion.pelvis - body.rest_joints(torch.zeros(1))[0]).joints
+    lowest = joints[..., 2].flatten(start_dim=1).amin(dim=1)
+    assert lowest.min() > 0
+    assert lowest.max() < 0.1
     again = prior.decode_nearest(prior.latents(numbers))  # 16 frames, the last of 14 three times
     assert torch.equal(again[:, :14], prior(numbers).numbers)
 
