@@ -300,6 +300,18 @@ def import_(
     print(output)
 
 
+@app.command()
+def draw(
+    output: Annotated[Path, typer.Option("--output", "-o", metavar="CLIP", help="The clip file to write.")],
+    seed: Annotated[int, typer.Option(help="Another number, another interaction.")] = 0,
+) -> None:
+    """Make up an interaction of two people, less than a second long, from the bundled prior."""
+    from closeint_core.denoiser.drawing import drawn_clip
+
+    drawn_clip(seed).save(output)
+    print(output)
+
+
 app.command()(bench)
 app.command("eval")(evaluate)
 app.command()(train)

@@ -39,8 +39,9 @@ In a few lines::
 - ``Sampler(model, steps, guides, penetration, precision, graphs).sample(conditions, noise, seed)``.
 - ``EnergyGuidance(body, energies)`` with ``ReprojectionEnergy``, ``PenetrationEnergy``, ``ContactEnergy``,
   ``GroundEnergy``, ``LimitEnergy``, ``PriorEnergy``, or anything that maps a ``GuidedMotion`` to (B,).
-- ``InteractionPrior``: VQ-VAE over pair motion in a canonical frame; ``project``, ``PriorEnergy``, ``PriorProjection``,
-  ``CodeModel.sample``; ``report`` gives perplexity and reconstruction error; ``load_prior``, ``save_prior``.
+- ``InteractionPrior``: VQ-VAE over pair motion in a canonical frame; ``project``, ``PriorEnergy``, ``PriorProjection``;
+  ``report`` gives perplexity and reconstruction error; ``CodeModel`` and ``draw_interactions`` make new interactions;
+  ``default_prior``, ``load_prior``, ``save_prior``.
 - ``load_hmr2``, ``HMR2Extractor``: features and initial poses from video frames.
 - ``rotation6d``: the two 6D conventions, by name. HMR2.0's is columns, everything else here is rows.
 """
@@ -67,6 +68,8 @@ from closeint_core.denoiser.prior import (
     PriorConfig,
     PriorEnergy,
     PriorProjection,
+    default_prior,
+    draw_interactions,
     load_prior,
     report,
     save_prior,
@@ -100,6 +103,8 @@ __all__ = [
     "PriorProjection",
     "ReprojectionEnergy",
     "Sampler",
+    "default_prior",
+    "draw_interactions",
     "load_denoiser",
     "load_hmr2",
     "load_prior",

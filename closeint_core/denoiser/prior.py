@@ -9,11 +9,12 @@ The linear paths begin as the principal components of the motion; the blocks add
 units of how far a number moves the joints (``leverage``): a turn of a hip counts more than that of a hand.
 
 It serves three ways: ``project`` (encode and decode) pulls noisy motion to what people do together, ``PriorEnergy``
-measures the distance from that, and ``CodeModel`` with ``decode`` draws interactions from nothing.
+measures the distance from that, and with ``CodeModel``, ``draw_interactions`` makes interactions from nothing.
 """
 
 from __future__ import annotations
 
+import functools
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -26,18 +27,21 @@ from closeint_core.body.torch_body import TorchBody
 from closeint_core.denoiser.canonical import CANONICAL, PairFrames, PairMotion, pair_frames
 from closeint_core.denoiser.checkpoint import check_weights, load_weights, save_weights
 from closeint_core.denoiser.crops import Crops
-from closeint_core.denoiser.ddim import DDIMStep
+from closeint_core.denoiser.ddim import DDIMStep, ddim_sample, window_noise
 from closeint_core.denoiser.guidance import GuidedMotion
 from closeint_core.denoiser.layers import ZeroAttention, sinusoid_table
 from closeint_core.denoiser.quantizer import VectorQuantizer, perplexity
+from closeint_core.denoiser.schedule import CosineSchedule
 from closeint_core.denoiser.state import PairState
 from closeint_core.errors import CloseintError
 
 FORMAT = "closeint-prior/1"
+DEFAULT_PRIOR = Path(__file__).parent / "weights" / "prior.safetensors"
 STRIDE = 4
 """Frames that one token stands for."""
 _LONGEST = 1024
 _UNIT = 0.1  # metres that are 1 in scaled numbers
+_NOISE_STEPS = 100
 _LEAST = 0.04  # metres for a radian: leverage of joints that move no other
 
 
@@ -159,7 +163,10 @@ class InteractionPrior(nn.Module):
         return scaled.transpose(1, 2).unflatten(2, (-1, STRIDE)).flatten(start_dim=3)
 
     def latents(self, numbers: Tensor) -> Tensor:
-        """(B, 2, T / 4, latent) of canonical numbers (B, T, 2, 147); T must be a multiple of 4."""
+        """(B, 2, T / 4, latent) of canonical numbers (B, T, 2, 147), the last frame held up to a multiple of 4."""
+        missing = -numbers.shape[1] % STRIDE
+        if missing:
+            numbers = torch.cat([numbers, numbers[:, -1:].expand(-1, missing, -1, -1)], dim=1)
         scaled = (numbers - self.mean) / self.deviation
         x = self.read(scaled).transpose(1, 2)
         x = x + self.positions[: x.shape[2]]
@@ -185,9 +192,6 @@ class InteractionPrior(nn.Module):
     def forward(self, numbers: Tensor) -> Reconstruction:
         """Encode, quantise and decode canonical numbers (B, T, 2, 147) of any T."""
         frames = numbers.shape[1]
-        missing = -frames % STRIDE
-        if missing:  # the last frame stays on
-            numbers = torch.cat([numbers, numbers[:, -1:].expand(-1, missing, -1, -1)], dim=1)
         latents = self.latents(numbers)
         flat = self.quantizer(latents.flatten(end_dim=2))
         decoded = self.decode_latents(flat.vectors.view(latents.shape))
@@ -196,6 +200,10 @@ class InteractionPrior(nn.Module):
     def decode(self, codes: Tensor) -> Tensor:
         """Canonical numbers (B, T, 2, 147) of codes (B, 2, T / 4, C)."""
         return self.decode_latents(self.quantizer.vectors(codes.flatten(end_dim=2)).unflatten(0, codes.shape[:3]))
+
+    def decode_nearest(self, latents: Tensor) -> Tensor:
+        """Canonical numbers (B, T, 2, 147) of the codes nearest to latents (B, 2, T / 4, latent)."""
+        return self.decode_latents(self.quantizer(latents.flatten(end_dim=2)).vectors.view(latents.shape))
 
     def project(self, motion: PairMotion, up: Tensor) -> PairMotion:
         """The motion nearest to which the codes know one, in the given motion's frame."""
@@ -338,58 +346,98 @@ def _any_single(single: Tensor) -> Tensor:
 
 
 class CodeModel(nn.Module):
-    """Which codes follow which: a small causal transformer, from which interactions are drawn.
+    """Which codes go together: a small diffusion model of latents, from which interactions are drawn.
 
-    Codes come in the order time, person, codebook. Train it on codes of both listing orders.
-
-    Args:
-        narrow: size in which codes are known; those of a codebook serve to read and to choose them.
+    It draws the latents of a window all at once and leaves it to the quantiser to make codes of them. One code after
+    the other, a window would be a row of hundreds.
     """
 
     positions: Tensor
+    times: Tensor
+    shares: Tensor
+    mean: Tensor
+    deviation: Tensor
 
-    def __init__(self, config: PriorConfig, dim: int = 128, heads: int = 4, depth: int = 3, narrow: int = 32) -> None:
+    def __init__(self, config: PriorConfig, dim: int = 160, heads: int = 5, depth: int = 4) -> None:
         super().__init__()
-        self.config = config
-        self.size = (dim, heads, depth, narrow)
+        self.size = (dim, heads, depth)
+        self.latent = latent = config.groups * config.code_dim
+        schedule = CosineSchedule(_NOISE_STEPS)
         self.register_buffer("positions", sinusoid_table(_LONGEST, dim), persistent=False)
-        self.start = nn.Parameter(torch.zeros(narrow))
-        self.known = nn.Parameter(torch.randn(config.token, config.codes, narrow) * narrow**-0.5)
-        self.usual = nn.Parameter(torch.zeros(config.token, config.codes))
-        self.place = nn.Parameter(torch.zeros(2 * config.token, dim))
-        self.widen = nn.Linear(narrow, dim)
-        layer = nn.TransformerEncoderLayer(dim, heads, 4 * dim, 0.0, "gelu", batch_first=True, norm_first=True)
-        self.layers = nn.TransformerEncoder(layer, depth, enable_nested_tensor=False)
-        self.narrow = nn.Sequential(nn.LayerNorm(dim), nn.Linear(dim, narrow))
-
-    def _states(self, row: Tensor) -> Tensor:
-        """(B, N + 1, narrow): what is expected first and after each of codes (B, N)."""
-        number = torch.arange(row.shape[1] + 1, device=row.device)
-        known = self.known.flatten(end_dim=1)[row + number[:-1] % self.config.token * self.config.codes]
-        x = self.widen(torch.cat([self.start.expand(len(row), 1, -1), known], dim=1))
-        x = x + self.positions[: x.shape[1]] + self.place[number % len(self.place)]
-        mask = nn.Transformer.generate_square_subsequent_mask(x.shape[1], device=x.device)
-        return self.narrow(self.layers(x, mask=mask, is_causal=True))
-
-    def loss(self, codes: Tensor) -> Tensor:
-        """Cross entropy () of codes (B, 2, T / 4, C)."""
-        row = codes.transpose(1, 2).flatten(start_dim=1)
-        states = self._states(row[:, :-1]).unflatten(1, (-1, self.config.token))
-        logits = torch.einsum("bncd,ckd->bnck", states, self.known) + self.usual
-        return nn.functional.cross_entropy(logits.flatten(end_dim=2), row.flatten())
+        self.register_buffer("times", sinusoid_table(_NOISE_STEPS, dim), persistent=False)
+        shares = torch.as_tensor(schedule.alphas_cumprod, dtype=torch.float32)
+        self.register_buffer("shares", shares, persistent=False)
+        self.register_buffer("mean", torch.zeros(latent))
+        self.register_buffer("deviation", torch.ones(latent))
+        self.read = nn.Linear(latent, dim)
+        self.read_time = nn.Sequential(nn.Linear(dim, dim), nn.SiLU(), nn.Linear(dim, dim))
+        self.blocks = nn.ModuleList(PairBlock(dim, heads) for _ in range(depth))
+        self.write = nn.Sequential(nn.LayerNorm(dim), nn.Linear(dim, latent))
 
     @torch.no_grad()
-    def sample(self, count: int, frames: int, seed: int = 0, temperature: float = 1.0) -> Tensor:
-        """Codes (count, 2, frames / 4, C); ``InteractionPrior.decode`` makes motion of them."""
-        tokens = -(-frames // STRIDE)
-        row = torch.zeros(count, 0, dtype=torch.int64, device=self.start.device)
-        generator = torch.Generator().manual_seed(seed)
-        for number in range(tokens * 2 * self.config.token):
-            book = number % self.config.token
-            logits = self._states(row)[:, -1] @ self.known[book].T + self.usual[book]
-            share = torch.softmax(logits / temperature, dim=-1).cpu()
-            row = torch.cat([row, torch.multinomial(share, 1, generator=generator).to(row.device)], dim=1)
-        return row.view(count, tokens, 2, self.config.token).transpose(1, 2)
+    def start(self, latents: Tensor) -> None:
+        """Set scales from latents (B, 2, T / 4, latent)."""
+        rows = latents.reshape(-1, self.latent)
+        self.mean.copy_(rows.mean(dim=0))
+        self.deviation.copy_(rows.std(dim=0).clamp(min=1e-4))
+
+    def _velocity(self, noisy: Tensor, timesteps: Tensor) -> Tensor:
+        """Noise times sqrt(a) less clean times sqrt(1 - a), of noisy scaled latents and timesteps (B,)."""
+        time = self.read_time(self.times[timesteps])[:, None, None]
+        x = self.read(noisy) + self.positions[: noisy.shape[2]] + time
+        for block in self.blocks:
+            x = block(x)
+        return self.write(x)
+
+    def loss(self, latents: Tensor, noise: Tensor, timesteps: Tensor) -> Tensor:
+        """Mean squared error () on latents (B, 2, T / 4, latent) with noise of that shape at timesteps (B,).
+
+        Of velocities, see ``_velocity`` (Salimans and Ho, "Progressive Distillation", ICLR 2022); latents that vary
+        more count more.
+        """
+        clean = (latents - self.mean) / self.deviation
+        share = self.shares[timesteps][:, None, None, None]
+        noisy = share.sqrt() * clean + (1.0 - share).sqrt() * noise
+        wanted = share.sqrt() * noise - (1.0 - share).sqrt() * clean
+        weight = self.deviation / self.deviation.mean()
+        return (weight * (self._velocity(noisy, timesteps) - wanted).square()).mean()
+
+    @torch.no_grad()
+    def sample(self, count: int, frames: int, seed: int = 0, steps: int = 50) -> Tensor:
+        """Latents (count, 2, frames / 4, latent); ``InteractionPrior.decode_nearest`` makes motion of them.
+
+        Args:
+            frames: best what it was trained on. steps: of at most 100 of the sampler.
+        """
+        noise = window_noise(count, -(-frames // STRIDE), self.latent, seed).transpose(1, 2).to(self.mean)
+
+        def clean(x: Tensor, step: DDIMStep) -> Tensor:
+            share = self.shares[step.timestep]
+            timesteps = torch.full((count,), step.timestep, device=x.device)
+            return share.sqrt() * x - (1.0 - share).sqrt() * self._velocity(x, timesteps)
+
+        scaled = ddim_sample(clean, noise, CosineSchedule(_NOISE_STEPS).spaced(steps))
+        return scaled * self.deviation + self.mean
+
+
+@torch.no_grad()
+def draw_interactions(
+    prior: InteractionPrior, codes: CodeModel, body: TorchBody, count: int, frames: int = 16, seed: int = 0
+) -> PairMotion:
+    """Interactions drawn from nothing: (count, frames, 2), metres, Z up, the first person facing +X.
+
+    Of the mean shape of ``body``, with the lowest joint as high over the floor, z = 0, as it is over a standing sole.
+    """
+    numbers = prior.decode_nearest(codes.sample(count, frames, seed))[:, :frames]
+    first = numbers.new_tensor([[0.0, 0.0, 1.0], [1.0, 0.0, 0.0], [0.0, 1.0, 0.0]])
+    axes = torch.stack([first, first * first.new_tensor([-1.0, 1.0, -1.0])])
+    motion = PairFrames(axes, numbers.new_zeros(3)).back(numbers)
+    shape = numbers.new_zeros(1)
+    rest = body.rest_joints(shape)
+    posed = body.skeleton(motion.rotations, shape, motion.pelvis - rest[0]).joints
+    lowest = posed[..., 2].flatten(start_dim=1).amin(dim=1) - (rest[:, 1].min() - body.template[:, 1].min())
+    up = numbers.new_tensor([0.0, 0.0, 1.0])
+    return PairMotion(motion.rotations, motion.pelvis - lowest[:, None, None, None] * up)
 
 
 def save_prior(
@@ -401,6 +449,19 @@ def save_prior(
         weights |= {f"codes.{name}": tensor for name, tensor in codes.state_dict().items()}
     config = {"prior": asdict(prior.config), "codes": None if codes is None else list(codes.size)}
     save_weights(path, FORMAT, config, weights, dtype)
+
+
+@functools.lru_cache(maxsize=1)
+def default_prior() -> tuple[InteractionPrior, CodeModel]:
+    """The bundled prior and the model of its codes, on the CPU, read once.
+
+    Raises:
+        CloseintError: it is not there (exit code 3) or damaged.
+    """
+    prior, codes = load_prior(DEFAULT_PRIOR)
+    if codes is None:
+        raise CloseintError(f"{DEFAULT_PRIOR} has no model of its codes.", "Install closeint again.")
+    return prior, codes
 
 
 def load_prior(path: str | Path) -> tuple[InteractionPrior, CodeModel | None]:

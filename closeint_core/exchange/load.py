@@ -47,7 +47,7 @@ def _from_amass(paths: list[Path], body: str | None) -> InteractionClip:
             "Give files of the same length and frame rate.",
         )
     name = body or people[0]["body"]
-    return _still_clip(
+    return still_clip(
         np.stack([person["poses"] for person in people]),
         np.stack([person["trans"] for person in people]),
         np.stack([person["betas"] for person in people]),
@@ -126,7 +126,7 @@ def _from_pickles(folder: Path, body: str | None, fps: float) -> InteractionClip
     poses[:, :, 0] = compose(world, poses[:, :, 0])
     lowest = lbs(data, poses, shapes[:, None], roots - rest)[0][..., 2].min()
     shift = np.array([*roots[:, 0, :2].mean(0), lowest], np.float32)
-    clip = _still_clip(poses, roots - rest - shift, shapes, name, fps, data)
+    clip = still_clip(poses, roots - rest - shift, shapes, name, fps, data)
     clip.camera_K, clip.image_size = k.astype(np.float32)[None], np.asarray(size)
     clip.camera_R = world.T[None].astype(np.float32)
     clip.camera_t = (world.T @ shift)[None].astype(np.float32)
@@ -150,7 +150,7 @@ def _read_camera(folder: Path, frame: str) -> np.ndarray | None:
     return k
 
 
-def _still_clip(
+def still_clip(
     poses: np.ndarray, transl: np.ndarray, betas: np.ndarray, body: str, fps: float, data: BodyData | None = None
 ) -> InteractionClip:
     """A clip of known motion, seen by a level camera that shows all of it."""

@@ -86,16 +86,15 @@ class PriorLossWeights:
 class CodesConfig:
     """The model of the prior's codes (``prior.CodeModel``), trained after the prior for ``steps``; 0 for none.
 
-    Its rows are long and its logits forgiving, so its ``precision`` is its own.
+    It works on windows of whole tokens of four frames, and its ``precision`` is its own.
     """
 
     steps: int = 5000
     learning_rate: float = 5e-4
-    dim: int = 128
-    heads: int = 4
-    depth: int = 3
-    narrow: int = 32
-    precision: str = "bf16"
+    dim: int = 160
+    heads: int = 5
+    depth: int = 4
+    precision: str = "float32"
 
     def __post_init__(self) -> None:
         _require(self.steps >= 0, "codes.steps must not be negative")

@@ -268,22 +268,22 @@ def save_priors(prior: InteractionPrior, codes: CodeModel | None, folder: Path) 
 
 
 class CodesObjective(nn.Module):
-    """Cross entropy of the next code."""
+    """Noise in, clean latents out."""
 
     def __init__(self, network: CodeModel, precision: str) -> None:
         super().__init__()
         self.network = network
         self.narrow = precision == "bf16"
 
-    def forward(self, codes: Tensor) -> tuple[Tensor, dict[str, Tensor]]:
-        """Loss () of codes (B, 2, T / 4, C)."""
-        with torch.autocast(codes.device.type, torch.bfloat16, enabled=self.narrow):
-            loss = self.network.loss(codes)
-        return loss.float(), {"cross_entropy": loss.float()}
+    def forward(self, latents: Tensor, noise: Tensor, timesteps: Tensor) -> tuple[Tensor, dict[str, Tensor]]:
+        """Loss () of latents (B, 2, T / 4, L), noise of that shape, timesteps (B,)."""
+        with torch.autocast(latents.device.type, torch.bfloat16, enabled=self.narrow):
+            loss = self.network.loss(latents, noise, timesteps)
+        return loss.float(), {"denoising": loss.float()}
 
 
 class CodesStage(Stage):
-    """Trains ``denoiser.prior.CodeModel`` on the codes of a finished prior."""
+    """Trains ``denoiser.prior.CodeModel`` on the latents of a finished prior."""
 
     name = "codes"
 
@@ -292,18 +292,23 @@ class CodesStage(Stage):
         self.prior = copy.deepcopy(prior).eval().requires_grad_(False)
         device = of_prior.body.template.device
         sizes = config.codes
-        self.network: CodeModel = CodeModel(config.prior, sizes.dim, sizes.heads, sizes.depth, sizes.narrow).to(device)
+        self.network: CodeModel = CodeModel(config.prior, sizes.dim, sizes.heads, sizes.depth).to(device)
         self.objective = CodesObjective(self.network, sizes.precision)
         self.steps = sizes.steps
         self.optimizer = replace(config.optimizer, learning_rate=sizes.learning_rate)
 
-    def inputs(self, step: int) -> tuple[Any, ...]:
+    def start(self) -> None:
+        self.network.start(torch.cat([self._latents(step) for step in range(_START_STEPS)]))
+
+    def _latents(self, step: int) -> Tensor:
         numbers = canonical_numbers(self.of_prior.source.motions(step, plain=True))
-        # Who is listed first means nothing.
-        swap = torch.rand(len(numbers), device=numbers.device) < 0.5
-        numbers = torch.where(swap[:, None, None, None], numbers.flip(2), numbers)
         with torch.no_grad():
-            return (self.prior(numbers).codes,)
+            return self.prior.latents(numbers)
+
+    def inputs(self, step: int) -> tuple[Any, ...]:
+        latents = self._latents(step)
+        timesteps = torch.randint(len(self.network.shares), (len(latents),), device=latents.device)
+        return latents, torch.randn_like(latents), timesteps
 
     def judge(self, network: nn.Module) -> Judged:
         assert isinstance(network, CodeModel)

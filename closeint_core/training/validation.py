@@ -126,17 +126,26 @@ def judge_prior(prior: InteractionPrior, body: TorchBody, numbers: Tensor, pictu
 def judge_codes(
     codes: CodeModel, prior: InteractionPrior, body: TorchBody, numbers: Tensor, pictures: int = 0
 ) -> Judged:
-    """Cross entropy of the codes of canonical numbers (B, T, 2, 147), and pictures of interactions drawn anew."""
+    """Denoising error of the latents of canonical numbers (B, T, 2, 147), and pictures of interactions drawn anew.
+
+    Noise and timesteps are the same every time.
+    """
     was_training = codes.training
     codes.eval()
     drawn = []
+    draw = torch.Generator().manual_seed(0)
     with torch.no_grad():
-        losses = [codes.loss(prior(part).codes) * len(part) for part in numbers.split(_AT_ONCE)]
+        losses = []
+        for part in numbers.split(_AT_ONCE):
+            latents = prior.latents(part)
+            noise = torch.randn(latents.shape, generator=draw).to(latents)
+            timesteps = torch.randint(len(codes.shares), (len(part),), generator=draw).to(latents.device)
+            losses.append(codes.loss(latents, noise, timesteps) * len(part))
         if pictures:
-            made = prior.decode(codes.sample(pictures, numbers.shape[1], seed=0))
+            made = prior.decode_nearest(codes.sample(pictures, numbers.shape[1], seed=0))
             drawn = [_canonical_sheet(body, made[row : row + 1], None) for row in range(pictures)]
     codes.train(was_training)
-    return Judged({"cross_entropy": float(torch.stack(losses).sum()) / len(numbers)}, drawn)
+    return Judged({"denoising": float(torch.stack(losses).sum()) / len(numbers)}, drawn)
 
 
 def _canonical_sheet(body: TorchBody, numbers: Tensor, truth: Tensor | None) -> np.ndarray:

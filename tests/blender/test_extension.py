@@ -34,6 +34,8 @@ def test_content(extension: Path) -> None:
     assert {"closeint_core/worker/client.py", "closeint_core/worker/install.py"} <= inside
     for network in ("movenet_multipose", "blazepose_full"):
         assert f"closeint_core/perception/weights/{network}.onnx" in inside
+    for network in ("denoiser", "prior"):
+        assert f"closeint_core/denoiser/weights/{network}.safetensors" in inside
     assert wheel.startswith("wheels/closeint_core-")
     assert not [name for name in names if "__pycache__" in name or name.endswith(".pyc")]
     assert "closeint_core/clip.py" in inside

@@ -226,7 +226,7 @@ def test_what_a_finished_prior_leaves(tmp_path):
     prior, codes = load_prior(tmp_path / "prior_float16.safetensors")
     assert prior.config == chosen.prior
     assert codes is not None
-    assert codes.size == (16, 2, 1, 32)
+    assert codes.size == (16, 2, 1)
     judged = [line for line in read_log(tmp_path / "prior.jsonl") if line["event"] == "validation"]
     assert {"perplexity", "mpjpe"} <= judged[-1].keys()
     assert {path.name.split("_")[0] for path in (tmp_path / "pictures").iterdir()} == {"prior", "codes"}
