@@ -139,10 +139,7 @@ def reconstruct_observed(
         solution = solve(body, observations, camera, progress, effort=effort, separated=settings.refine)
     else:
         device = torch_device(settings.device)
-        solution = solve_learned(
-            body, observations, camera, progress,
-            effort=effort, separated=settings.refine, device=device, model=denoiser,
-        )  # fmt: skip
+        solution = solve_learned(body, observations, camera, progress, effort=effort, device=device, model=denoiser)
     clip = build_clip(solution, observations, data, video)
     refinement = {}
     if settings.refine and clip.people == 2:
