@@ -39,6 +39,7 @@ _TANGLED = 0.035  # metres from which on the nearest way out may be the wrong on
 _STUCK = 0.010  # metres of depth from which on a frame is stuck, and the rounds after which it is led out
 _BRIDGED = (4, 6, 8, 10)
 _LATE, _LAST = 8, 12  # rounds from which on contacts give way where somebody is still inside, and do not pull
+_ENOUGH = 0.004  # metres of depth with which late rounds are content
 _SUNK = 0.0035  # metres from which on a foot is looked after once more
 _TURN, _MOVE = 0.3, 0.15  # radians and metres, the longest step
 _STEADY = 0.05  # seconds over which the evidence of contacts is averaged
@@ -251,7 +252,8 @@ class Refinement:
         rounds = 0
         for number in range(options.rounds):
             restless = led | (skins.sunk > _SUNK) if number < _LATE else led
-            if number > 1 and float(skins.depth.max()) <= options.tolerance and not bool(restless.any()):
+            left_alone = options.tolerance if number < _LATE else max(options.tolerance, _ENOUGH)
+            if number > 1 and float(skins.depth.max()) <= left_alone and not bool(restless.any()):
                 break
             # The deeper, the more the evidence has to say about which way is out; what stays inside is pushed harder,
             # and its neighbours in time with it.
