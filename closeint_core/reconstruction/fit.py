@@ -128,6 +128,9 @@ def relaxed_pose() -> Tensor:
     return pose
 
 
+_LOW_CAMERA = 0.4  # metres over the soles; below, the floor says nothing of sizes, and all only from twice this
+
+
 class PairFit:
     """The variables of one window and their energies."""
 
@@ -183,8 +186,14 @@ class PairFit:
         vertices = self.body.rest_vertices(torch.eye(1, self.betas.shape[1]))[0]
         tall = float(vertices[:, 1].max() - vertices[:, 1].min())
         mean = float(self.body.template[:, 1].max() - self.body.template[:, 1].min())
-        clearance = self._clearance().log()
-        size = (clearance.mean() - clearance).exp()
+        clearance = self._clearance()
+        # A camera near the floor sees everybody's feet at one height, however far they are.
+        telling = ((clearance.amin() - _LOW_CAMERA) / _LOW_CAMERA).clamp(0, 1)
+        size = telling * (clearance.log().mean() - clearance.log())
+        if self.guide is not None:
+            said = (1 + self.guide.stature * (tall - mean) / mean).log()
+            size = size + (1 - telling) * (said - said.mean())
+        size = size.exp()
         scales = torch.linspace(0.6, 1.4, 161)[:, None]
         statures = (scales * size - 1) * mean / (tall - mean)  # (scales, P) first shape coefficients
         costs = self._shape_cost(statures[..., None]).sum(-1)
