@@ -27,6 +27,8 @@ DEFAULT_BPY = ("4.2.23", "4.5.15", "5.0.1")
 ALSO_BPY = ("5.2.3",)
 ALSO_SECONDS = 240
 """After that the job that may fail is ended: it must not hold up the others."""
+TEST_SECONDS = 300
+"""After that a test has failed; most take less than one."""
 
 
 def main() -> int:
@@ -55,11 +57,13 @@ def main() -> int:
     # A test file stays on one core, as do its tensors: small ones gain nothing from a second thread.
     spread = ["-n", str(workers), "--dist", "loadfile"] if workers > 1 else []
     environment.setdefault("OMP_NUM_THREADS", "1")
+    # A test that hangs fails and says where: the run must come to its end.
+    limit = [] if options.slow else [f"--timeout={TEST_SECONDS}"]
     steps = [
         ("ruff check", [python, "-m", "ruff", "check", "."]),
         ("ruff format", [python, "-m", "ruff", "format", "--check", "."]),
         ("mypy", [python, "-m", "mypy"]),
-        ("pytest", [python, "-m", "pytest", *spread, *(["--slow"] if options.slow else []), *rest]),
+        ("pytest", [python, "-m", "pytest", *spread, *limit, *(["--slow"] if options.slow else []), *rest]),
     ]
     failed = []
     for name, command in steps:

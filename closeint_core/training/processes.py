@@ -4,7 +4,9 @@
 from __future__ import annotations
 
 import contextlib
+import gc
 import os
+import traceback
 from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import timedelta
@@ -58,6 +60,10 @@ class Processes:
 def processes(device: str = "auto") -> Iterator[Processes]:
     """Join the group that ``torchrun`` started, if it did.
 
+    Whoever trains in it keeps nothing of it past the end: what a wrapped network (``DistributedDataParallel``) holds of
+    the group must go first. It waits for the group's threads without letting go of the interpreter, for which they may
+    be waiting.
+
     Args:
         device: ``auto``, ``cpu`` or ``cuda``.
 
@@ -86,5 +92,9 @@ def processes(device: str = "auto") -> Iterator[Processes]:
     torch.distributed.init_process_group(backend, timeout=timedelta(minutes=30))
     try:
         yield Processes(rank, world, chosen)
+    except BaseException as error:
+        traceback.clear_frames(error.__traceback__)  # a failed step's frames hold the wrapped network
+        raise
     finally:
+        gc.collect()
         torch.distributed.destroy_process_group()

@@ -62,24 +62,29 @@ def _train(config: TrainingConfig, say: Say, restart: bool) -> bool:
                 f"A batch of {config.batch} windows cannot be shared by {group.world} processes.",
                 "Choose a multiple as 'batch'.",
             )
-        if group.device.type == "cuda":
-            torch.set_num_threads(1)  # plans are made of small tensors, by several threads; more fight for the cores
-        seed_everything(config.seed, 0, 0, "weights")
-        first = first_stage(config, training_body(config).to(group.device), group, quiet)
-        trainer = Trainer(config, first, group, interrupt, quiet, deadline)
+        return _train_stages(config, group, interrupt, quiet, deadline)
+
+
+def _train_stages(config: TrainingConfig, group: Processes, interrupt: Interrupt, say: Say, deadline: float) -> bool:
+    """What is trained in a group; nothing of it is left when the group ends."""
+    if group.device.type == "cuda":
+        torch.set_num_threads(1)  # plans are made of small tensors, by several threads; more fight for the cores
+    seed_everything(config.seed, 0, 0, "weights")
+    first = first_stage(config, training_body(config).to(group.device), group, say)
+    trainer = Trainer(config, first, group, interrupt, say, deadline)
+    done = trainer.run()
+    if done and isinstance(first, PriorStage) and config.codes.steps:
+        seed_everything(config.seed, 0, 0, "codes")
+        assert isinstance(trainer.average, InteractionPrior)
+        stage = CodesStage(config, trainer.average, first)
+        trainer = Trainer(config, stage, group, interrupt, say, deadline)
         done = trainer.run()
-        if done and isinstance(first, PriorStage) and config.codes.steps:
-            seed_everything(config.seed, 0, 0, "codes")
-            assert isinstance(trainer.average, InteractionPrior)
-            stage = CodesStage(config, trainer.average, first)
-            trainer = Trainer(config, stage, group, interrupt, quiet, deadline)
-            done = trainer.run()
-        if not done:
-            where = f"step {trainer.step} of {trainer.stage.steps} of the {trainer.stage.name}"
-            if group.agreed(interrupt.asked):
-                raise Cancelled(f"Interrupted, with a checkpoint: the same command goes on from {where}.")
-            quiet(f"The time budget of {config.time_budget:g} s is spent: the same command goes on from {where}.")
-        return done
+    if not done:
+        where = f"step {trainer.step} of {trainer.stage.steps} of the {trainer.stage.name}"
+        if group.agreed(interrupt.asked):
+            raise Cancelled(f"Interrupted, with a checkpoint: the same command goes on from {where}.")
+        say(f"The time budget of {config.time_budget:g} s is spent: the same command goes on from {where}.")
+    return done
 
 
 def training_body(config: TrainingConfig) -> TorchBody:

@@ -169,9 +169,12 @@ class Runs:
             os.kill(child.pid, number)
 
     def wait(self) -> list[int | None]:
-        """Exit statuses."""
+        """Exit statuses. Who has not ended after two minutes is killed, and it is said by its status."""
         for child in self.children:
-            child.join()
+            child.join(120)
+            if child.is_alive():
+                child.kill()
+                child.join()
         return [child.exitcode for child in self.children]
 
     def said(self, rank: int = 0) -> str:
