@@ -210,7 +210,8 @@ def foot_skate(foot_points: Tensor, planted: Tensor, spread: float = 0.005) -> T
     return sliding(foot_points, planted, 1, 3 * spread).sum(-1).mean() / spread**2
 
 
-def sphere_overlap(centres: Tensor, radii: Tensor, spread: float = 0.01) -> Tensor:
-    """Overlap of two people's spheres: centres (2, T, S, 3), radii (2, S)."""
-    depth = overlaps(centres[0], radii[0], centres[1], radii[1])
-    return depth.square().sum((-1, -2)).mean() / spread**2
+def sphere_overlap(centres: Tensor, radii: Tensor, spread: float = 0.01, weight: Tensor | None = None) -> Tensor:
+    """Overlap of two people's spheres: centres (2, T, S, 3), radii (2, S); weight (T,) of each frame, one if not
+    given."""
+    depth = overlaps(centres[0], radii[0], centres[1], radii[1]).square().sum((-1, -2))
+    return (depth if weight is None else weight * depth).mean() / spread**2

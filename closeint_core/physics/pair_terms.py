@@ -21,6 +21,7 @@ from closeint_core.clip import InteractionClip
 from closeint_core.physics import energies
 from closeint_core.physics.balance import body_masses, outside_of_support
 from closeint_core.physics.joint_limits import LIMIT_HIGH, LIMIT_LOW
+from closeint_core.physics.residuals import by_frame, one_sided, spread_over
 from closeint_core.physics.riders import (
     JOINTS,
     STATE,
@@ -254,13 +255,13 @@ class PairTerms:
     ) -> None:
         turn = roma.rotmat_to_rotvec(self.old_rotations.mT @ rotations)  # (P, T, 24, 3)
         squared, slope = energies.huber_slope(turn.square().sum(-1) / self.reach**2, 2.0)
-        terms["pose"] = 0.5 * weights.keep * _by_frame(squared)
+        terms["pose"] = 0.5 * weights.keep * by_frame(squared)
         stiff = 0.5 * weights.keep * slope / self.reach**2
         eye = torch.eye(3, device=self.device)
         shift = transl - self.old_transl
         along_ray = (shift * self.ray).sum(-1)
         across = shift - along_ray[..., None] * self.ray
-        terms["place"] = weights.place * _by_frame(across.square().sum(-1) / 0.05**2 + along_ray.square() / 0.20**2)
+        terms["place"] = weights.place * by_frame(across.square().sum(-1) / 0.05**2 + along_ray.square() / 0.20**2)
         outer = self.ray[..., :, None] * self.ray[..., None, :]
         hold = weights.place * ((eye - outer) / 0.05**2 + outer / 0.20**2)
         for person in range(self.people):
@@ -273,7 +274,7 @@ class PairTerms:
         vectors = roma.rotmat_to_rotvec(rotations)
         over = (vectors - self.high).clamp(min=0) - (self.low - vectors).clamp(min=0)
         over = over[..., 1:, :] / 0.08
-        terms["limits"] = _by_frame(over.square())
+        terms["limits"] = by_frame(over.square())
         inverse = inverse_right_jacobian(vectors[..., 1:, :])
         active = (over != 0).float()[..., None] / 0.08**2
         matrices = inverse.mT @ (active * inverse)
@@ -293,7 +294,7 @@ class PairTerms:
         error = (pixels - self.observed) * scale
         value, slope = energies.geman_mcclure_slope(error.square().sum(-1), weights.outlier)
         weight = weights.seen * self.confidence / 0.02**2
-        terms["reprojection"] = _by_frame(weight * value)
+        terms["reprojection"] = by_frame(weight * value)
         # d pixel / d view, then to the world.
         gradient = torch.zeros(*view.shape[:-1], 2, 3, device=self.device)
         gradient[..., 0, 0] = gradient[..., 1, 1] = 1.0
@@ -319,14 +320,14 @@ class PairTerms:
         rows = moved[..., 2, :]
         sink, steep = one_sided(height, self._clearance(self.sole_before), _SOFT)
         weight = torch.full_like(sink, weights.ground / _SUNK**2)
-        terms["sink"] = _by_frame(weight * sink.square())
+        terms["sink"] = by_frame(weight * sink.square())
         # Planted feet reach the floor with their lowest point; the heel of a step may be up.
         grouped = height.unflatten(-1, (2, -1))
         share = torch.softmax(-grouped / _SOLE, -1)
         lowest = (share * grouped).sum(-1)
         up = (lowest - 0.004).clamp(min=0)
         stand_weight = weights.ground * self.standing / 0.01**2
-        terms["stand"] = _by_frame(stand_weight * up.square())
+        terms["stand"] = by_frame(stand_weight * up.square())
         stand_rows = (share[..., None] * rows.unflatten(2, (2, -1))).sum(3)
         for person in range(self.people):
             system.add_rows(-steep[person, ..., None] * rows[person], sink[person], weight[person], person)
@@ -349,7 +350,7 @@ class PairTerms:
         spread = 0.003 * self.rate
         step = differences(feet[..., :2].flatten(2), 1).unflatten(-1, (6, 2))
         value, slope = energies.huber_slope(step.square().sum(-1), 3 * spread)
-        terms["skate"] = weights.skate * 0.5 / spread**2 * _spread_over(both * value, 1)
+        terms["skate"] = weights.skate * 0.5 / spread**2 * spread_over(both * value, 1)
         weight = weights.skate * 0.5 * both * slope / spread**2
         system.add_over_time(moved[..., :2, :].flatten(2, 3), (step.flatten(2), weight.repeat_interleave(2, -1), 1))
 
@@ -369,7 +370,7 @@ class PairTerms:
             change = differences(flat, order)
             value, slope = energies.huber_slope(change.unflatten(-1, (JOINTS, 3)).square().sum(-1), 3 * spread)
             weight = factor / spread**2 * self._linked(order)
-            terms[name] = _spread_over(weight * value, order)
+            terms[name] = spread_over(weight * value, order)
             changes.append((change, (weight * slope).repeat_interleave(3, -1), order))
         system.add_over_time(slopes, *changes)
 
@@ -388,7 +389,7 @@ class PairTerms:
         centre, moved = self._points(skeleton, self.masses)
         now = outside_of_support(centre[:, :, 0], points[:, :, self.feet], self.planted, self.leaning)
         factor = weights.balance / 0.05**2 * now.trust
-        terms["balance"] = _by_frame(factor * now.far.square())
+        terms["balance"] = by_frame(factor * now.far.square())
         frame = torch.arange(self.frames, device=self.device)
         for person in range(self.people):
             side, foot = now.side[person, :, None], now.foot[person]
@@ -480,27 +481,6 @@ class PairTerms:
         value, slope = energies.huber_slope(miss.square(), pairs.knee)
         system.add_rows(rows, miss, push * pairs.weight * slope)
         return push * (pairs.weight * value).sum(-1)
-
-
-def one_sided(height: Tensor, goal: Tensor | float, soft: float) -> tuple[Tensor, Tensor]:
-    """By how much heights fall short of a goal, going to zero smoothly over ``soft``, and its slope by the shortfall.
-
-    What is just above its goal has a curvature already, so a step does not run into what was not there before.
-    """
-    short = goal - height
-    root = (short.square() + soft**2).sqrt()
-    return 0.5 * (short + root), 0.5 * (1 + short / root)
-
-
-def _by_frame(values: Tensor) -> Tensor:
-    """(T,) sums of (P, T, ...)."""
-    return values.flatten(2).sum((0, 2)) if values.ndim > 2 else values.sum(0)
-
-
-def _spread_over(values: Tensor, order: int) -> Tensor:
-    """(T,) sums of differences (P, T - order, ...), each at its middle frame."""
-    each = _by_frame(values)
-    return torch.nn.functional.pad(each, ((order + 1) // 2, order // 2))
 
 
 def _one(skeleton: Skeleton, person: int) -> Skeleton:

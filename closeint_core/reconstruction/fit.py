@@ -97,6 +97,7 @@ class Weights:
     skate: float = 0.2
     gravity: float = 1.0
     overlap: float = 1.0
+    apart: float = 2.0
 
 
 @dataclass
@@ -128,6 +129,8 @@ def relaxed_pose() -> Tensor:
     return pose
 
 
+_FOOT_OFF = 0.05  # metres by which the height of feet under the camera is off, as far as sizes go
+_GAP_OFF = 0.06  # by which a guide is off in how much larger one person is than the other
 _LOW_CAMERA = 0.4  # metres over the soles; below, the floor says nothing of sizes, and all only from twice this
 
 
@@ -173,7 +176,15 @@ class PairFit:
     def _clearance(self) -> Tensor:
         """(P,) how far the camera is above the soles each person stands on."""
         feet = self._keypoints(self.betas)[0][:, :, energies.FOOT_POINTS] @ self.normal_start - self.sole
-        return -feet.amin(-1).median(1).values.clamp(max=-0.2)
+        lowest = feet.amin(-1)
+        if self.guide is not None:  # frames in which only the guide says where the feet are tell nothing new
+            seen = self._feet_seen()
+            lowest = torch.where(seen | ~seen.any(1, keepdim=True), lowest, torch.nan)
+        return -lowest.nanmedian(1).values.clamp(max=-0.2)
+
+    def _feet_seen(self) -> Tensor:
+        """(P, T) bool, whether anything was seen of either foot."""
+        return self.evidence.weights[:, :, energies.FOOT_POINTS].amax(-1) > 0.2
 
     def _match_sizes(self) -> None:
         """Shapes that put everybody's feet on one floor.
@@ -189,10 +200,14 @@ class PairFit:
         clearance = self._clearance()
         # A camera near the floor sees everybody's feet at one height, however far they are.
         telling = ((clearance.amin() - _LOW_CAMERA) / _LOW_CAMERA).clamp(0, 1)
-        size = telling * (clearance.log().mean() - clearance.log())
-        if self.guide is not None:
-            said = (1 + self.guide.stature * (tall - mean) / mean).log()
-            size = size + (1 - telling) * (said - said.mean())
+        size = clearance.log().mean() - clearance.log()
+        gap = None if self.guide is None else self.guide.said_gap(self.transl)
+        if gap is None:
+            size = telling * size
+        else:
+            often = self._feet_seen().float().mean(1).amin().clamp(min=0.05)
+            share = _GAP_OFF**2 / (_GAP_OFF**2 + (_FOOT_OFF / clearance.amin()) ** 2 / often)
+            size = share * size + (1 - share) * gap * torch.tensor([-0.5, 0.5])
         size = size.exp()
         scales = torch.linspace(0.6, 1.4, 161)[:, None]
         statures = (scales * size - 1) * mean / (tall - mean)  # (scales, P) first shape coefficients
@@ -254,7 +269,7 @@ class PairFit:
         """
         chosen = trusted[..., None, None, None]
         rotations = torch.where(chosen, motion.rotations, self.rotations())
-        self.guide = guide_of(self.body, motion, unseen(self.evidence.weights) * trusted)
+        self.guide = guide_of(self.body, motion, unseen(self.evidence.weights) * trusted, trusted)
         self.root_start = rotations[:, :, 0].clone()
         self.root = torch.zeros_like(self.root)
         self.pose = roma.rotmat_to_rotvec(rotations[:, :, 1:])
@@ -391,9 +406,12 @@ class PairFit:
                 + (self.tilt[1] / 0.05) ** 2
             ),
         }
+        if guide is not None and len(self.betas) == 2:
+            terms["apart"] = w.apart * guide.apart_cost(skeleton.joints[:, :, 0])
         if self.spheres is not None and w.overlap > 0:
             centres = self.spheres.centres(skeleton, self.betas[:, None])
-            terms["overlap"] = w.overlap * energies.sphere_overlap(centres, self.radii)
+            seen = None if guide is None else 1 - guide.weight.amax(0)
+            terms["overlap"] = w.overlap * energies.sphere_overlap(centres, self.radii, weight=seen)
         if self.extra is not None:
             terms |= self.extra(self, rotations)
         return terms

@@ -1,8 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What a motion that is nearly right tells the fit besides poses: how people go on where nothing is seen of them, and
-roughly how tall they are.
-
-Not how much farther away one of them is: on real footage the floor knows that better than the denoiser.
+"""What a motion that is nearly right tells the fit besides poses: how people go on where nothing is seen of them, how
+two of them stand to each other, and roughly how tall they are.
 """
 
 from __future__ import annotations
@@ -21,6 +19,7 @@ if TYPE_CHECKING:
     from closeint_core.reconstruction.fit import Motion
 
 _STATURE_KNEE = 2.0  # first shape coefficients, in standard deviations of adults; beyond, the cost grows slowly
+_APART = 0.045  # of the distance from the camera: by how much the motion is off in where one is from the other
 _LIMBS = slice(5, 17)  # shoulders to ankles in Halpe-26
 _ENOUGH = 2.0  # weight of all limbs' keypoints with which a person-frame counts as seen
 
@@ -34,6 +33,8 @@ class Guide:
         steps: (P, T - 2, 24, 3), turns: (P, T - 2, 72, 3) second differences over time that are expected of the joints
             and of the rotations' columns, zero where the motion is not believed.
         stature: (P,) first shape coefficients.
+        together: (T,) in 0..1, how far the motion of both is believed. apart: (T, 3) from the first person's pelvis to
+            the second's, in units of their mean distance from the camera; zeros unless there are two.
     """
 
     weight: Tensor
@@ -41,16 +42,48 @@ class Guide:
     steps: Tensor
     turns: Tensor
     stature: Tensor
+    together: Tensor
+    apart: Tensor
 
     def carry(self, transl: Tensor) -> Tensor:
-        """Translations (P, T, 3) that go the guide's way where nothing was seen, from and to where they were."""
+        """Translations (P, T, 3) that go the guide's way where nothing was seen, from and to where they were; who is
+        seen nowhere is where the guide has them."""
         seen = self.weight < 0.5
-        moved = self.transl + fill_gaps(transl - self.transl, seen)
-        return torch.where((seen.any(1, keepdim=True) & ~seen)[..., None], moved, transl)
+        shift = torch.where(seen.any(1)[:, None, None], fill_gaps(transl - self.transl, seen), 0.0)
+        return torch.where(seen[..., None], transl, self.transl + shift)
 
     def stature_cost(self, betas: Tensor) -> Tensor:
         """(..., P) how far shapes (..., P, B) are from the guide's statures."""
         return energies.huber((betas[..., 0] - self.stature).square(), _STATURE_KNEE)
+
+    def apart_cost(self, pelvis: Tensor) -> Tensor:
+        """() how far two people's places (2, T, 3) are from standing to each other as the guide has them, in frames in
+        which nothing is seen of one of them: elsewhere pixels and floor know it better, as measured on real footage."""
+        off = (_between(pelvis) - self.apart).square().sum(-1)
+        return (self.weight.amax(0) * self.together * energies.huber(off, 3 * _APART)).mean() / _APART**2
+
+    def said_gap(self, transl: Tensor) -> Tensor | None:
+        """() logarithm of how much larger the second person is than the first, by the guide's depths.
+
+        Args:
+            transl: (2, T, 3) where people of one size would be. None where the motion is not believed.
+        """
+        sure = self.together > 0.5
+        if not bool(sure.any()):
+            return None
+        ours, theirs = (_gap(places) for places in (transl, self.transl))
+        return (theirs - ours)[sure].median()
+
+
+def _gap(places: Tensor) -> Tensor:
+    """(T,) logarithm of how much farther from the camera the second of places (2, T, 3) is than the first."""
+    first, second = places[..., 2].clamp(min=0.1).log()
+    return second - first
+
+
+def _between(pelvis: Tensor) -> Tensor:
+    """(T, 3) from the first to the second of places (2, T, 3), in units of their mean depth."""
+    return (pelvis[1] - pelvis[0]) / pelvis[..., 2].mean(0)[:, None].clamp(min=0.3)
 
 
 def unseen(weights: Tensor) -> Tensor:
@@ -58,11 +91,19 @@ def unseen(weights: Tensor) -> Tensor:
     return (1 - weights[:, :, _LIMBS].sum(-1) / _ENOUGH).clamp(min=0)
 
 
-def guide_of(body: TorchBody, motion: Motion, weight: Tensor) -> Guide:
-    """The guide of a motion, believed by a weight (P, T) in place of evidence."""
+def guide_of(body: TorchBody, motion: Motion, weight: Tensor, trusted: Tensor | None = None) -> Guide:
+    """The guide of a motion, believed by a weight (P, T) in place of evidence.
+
+    Args:
+        trusted: (P, T) bool, where it can be believed at all; everywhere if not given.
+    """
     with torch.no_grad():
         joints = body.skeleton(motion.rotations, motion.betas[:, None], motion.transl).joints
         believed = weight[:, 1:-1, None, None]
         turns = energies.second_difference(motion.rotations.mT.flatten(2, 3))
         steps = energies.second_difference(joints)
-    return Guide(weight, motion.transl, believed * steps, believed * turns, motion.betas[:, 0])
+        together, apart = torch.zeros_like(weight[0]), torch.zeros_like(motion.transl[0])
+        if len(weight) == 2:
+            together = torch.ones_like(together) if trusted is None else trusted.all(0).to(together)
+            apart = _between(joints[:, :, 0])
+    return Guide(weight, motion.transl, believed * steps, believed * turns, motion.betas[:, 0], together, apart)

@@ -21,7 +21,6 @@ from closeint_core.body.torch_body import TorchBody
 from closeint_core.denoiser.checkpoint import load_denoiser
 from closeint_core.denoiser.conditions import Conditions
 from closeint_core.denoiser.crops import Crops
-from closeint_core.denoiser.ddim import window_noise
 from closeint_core.denoiser.network import Denoiser
 from closeint_core.denoiser.sampler import Sampler
 from closeint_core.denoiser.state import STATE
@@ -54,19 +53,24 @@ from closeint_core.reconstruction.windows import blend, blend_rotations, gather,
 
 WINDOW = 16
 STRIDE = 4
-STEPS = 5
+STEPS = 10
+"""DDIM steps, from the middle of all noise instead of a drawn one: that comes near the mean of what the denoiser would
+draw. Measured on 12 held-out simulated interactions, MPJPE of the network alone: 77 mm from drawn noise, 65 mm from
+none (67 in 5 steps, 66 in 20), 67 mm for the mean of eight draws."""
 RATE = 30.0
 """Frames per second that the denoiser was trained around; faster footage is taken in interleaved sequences."""
 NATIVE_BODY = "closeint-default/1"
 """The body whose shape coefficients the denoiser speaks of."""
 WEIGHTS = Path(__file__).parents[1] / "denoiser" / "weights" / "denoiser.safetensors"
-FIT = tuple(replace(stage, weights=replace(stage.weights, pose=0.5)) for stage in STAGES)
+_KNOWN = {"pose": 4.0, "gravity": 0.3}
+FIT = tuple(replace(stage, weights=replace(stage.weights, **_KNOWN)) for stage in STAGES)
 POLISH = (
-    Stage("settling", 150, 0.02, 0.3, 0.3, Weights(pose=0.5)),
-    Stage("polishing", 80, 0.01, 0.10, 0.15, Weights(pose=0.5)),
+    Stage("settling", 150, 0.02, 0.3, 0.3, Weights(**_KNOWN)),
+    Stage("polishing", 80, 0.01, 0.10, 0.15, Weights(**_KNOWN)),
 )
 """The denoiser's poses are the usual ones, and ``SPREAD`` says how well it knows them: they count for more than a
-stance at ease does in the plain fit."""
+stance at ease does in the plain fit, and that people stand upright for less. Measured on held-out interactions, 12
+films and 12 simulated: MPJPE 81 and 62 mm with a weight of 0.5 for poses, 77 and 58 mm with 4."""
 _OFF_BY = {
     "hip": 0.27, "knee": 0.2, "ankle": 0.3, "foot": 0.1, "spine": 0.08, "neck": 0.16, "head": 0.13,
     "collar": 0.08, "shoulder": 0.42, "elbow": 0.44, "wrist": 0.29, "hand": 0.15, "pelvis": 0.15,
@@ -198,7 +202,6 @@ def denoised_motion(
     progress: Progress,
     *,
     alone: bool = False,
-    seed: int = 0,
 ) -> Motion:
     """What the denoiser makes of a clip, in the camera's frame, with the floor under it.
 
@@ -209,9 +212,8 @@ def denoised_motion(
     people, frames = observations.visible.shape
     pair = [0, people - 1]  # a single person stands in for the missing partner, whom the mask keeps from being seen
     apart = max(1, round(observations.fps / RATE))
-    noise = window_noise(1, frames, STATE, seed)[0]
     parts = [
-        _denoise(model, native, observations, camera, pair, list(range(phase, frames, apart)), noise, alone, progress)
+        _denoise(model, native, observations, camera, pair, list(range(phase, frames, apart)), alone, progress)
         for phase in range(min(apart, frames))
     ]
     rotations = torch.zeros(frames, 2, 24, 3, 3)
@@ -241,7 +243,6 @@ def _denoise(
     camera: Tensor,
     pair: list[int],
     index: list[int],
-    noise: Tensor,
     alone: bool,
     progress: Progress,
 ) -> tuple[Tensor, Tensor, Tensor]:
@@ -272,7 +273,7 @@ def _denoise(
             rest,
             gather(single, part, length),
         )
-        state = sampler.sample(conditions, gather(noise[index], part, length))
+        state = sampler.sample(conditions, torch.zeros(len(part), length, 2, STATE))
         crops: Crops = conditions.crops.to(state.betas.device)
         places = state.translation(crops).cpu() + body.rest_joints(state.betas.cpu())[..., 0, :]
         rotations.append(state.rotations().cpu())

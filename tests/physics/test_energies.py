@@ -124,6 +124,8 @@ def test_overlap_against_loops() -> None:
     assert float(energies.sphere_overlap(centres, RADII)) == pytest.approx(total / T / 0.01**2, rel=1e-6)
     far = centres + torch.tensor([[0.0, 0, 0], [9.0, 0, 0]], dtype=torch.float64)[:, None, None]
     assert float(energies.sphere_overlap(far, RADII)) == 0
+    nothing = torch.zeros(T)
+    assert float(energies.sphere_overlap(centres, RADII, weight=nothing)) == 0
 
 
 def test_bodies_in_one_place_have_a_finite_slope() -> None:

@@ -92,9 +92,9 @@ def test_places_go_the_guides_way(seed: int, start: int, length: int) -> None:
     found = there + shift
     found[0, start : start + length] = 99.0
     torch.testing.assert_close(guide.carry(found), there + shift)
-    # Somebody never seen stays where they were put.
+    # Somebody never seen is where the guide has them.
     guide.weight[0] = 1.0
-    torch.testing.assert_close(guide.carry(found)[0], found[0])
+    torch.testing.assert_close(guide.carry(found)[0], there[0])
 
 
 def test_statures_cost_by_their_distance(body: TorchBody, motion: Motion) -> None:
@@ -103,6 +103,53 @@ def test_statures_cost_by_their_distance(body: TorchBody, motion: Motion) -> Non
     torch.testing.assert_close(guide.stature_cost(betas), torch.tensor([1.0, 4.0]))
     # Beyond two it grows by four for every one more.
     torch.testing.assert_close(guide.stature_cost(betas + 4.0), torch.tensor([8.0, 20.0]))
+
+
+def test_places_apart_cost_nothing_where_the_guide_has_them(body: TorchBody, motion: Motion) -> None:
+    """However far away both are together, and only where one of them is unseen."""
+    weight = torch.zeros(2, FRAMES)
+    weight[1, :4] = 1.0
+    guide = guide_of(body, motion, weight)
+    pelvis = body.skeleton(motion.rotations, motion.betas[:, None], motion.transl).joints[:, :, 0]
+    assert float(guide.apart_cost(pelvis)) == pytest.approx(0, abs=1e-8)
+    assert float(guide.apart_cost(1.3 * pelvis)) == pytest.approx(0, abs=1e-8)
+    moved = pelvis.clone()
+    moved[1, :, 0] += 0.02  # metres; depths and their mean stay
+    off = 0.02 / pelvis[..., 2].mean(0)
+    assert float(guide.apart_cost(moved)) == pytest.approx(float((off[:4] / 0.045).square().sum() / FRAMES), rel=1e-3)
+    moved[1, :4] = pelvis[1, :4]
+    assert float(guide.apart_cost(moved)) == pytest.approx(0, abs=1e-8)
+
+
+def test_sizes_follow_from_the_guides_depths(body: TorchBody, motion: Motion) -> None:
+    guide = guide_of(body, motion, torch.zeros(2, FRAMES))
+    # Of one size they would be at these places: the second, farther away in truth, is larger by that much.
+    there = motion.transl.clone()
+    there[1] /= 1.1
+    gap = guide.said_gap(there)
+    assert gap is not None
+    assert float(gap) == pytest.approx(float(torch.tensor(1.1).log()), rel=1e-4)
+    nowhere = guide_of(body, motion, torch.zeros(2, FRAMES), torch.zeros(2, FRAMES, dtype=torch.bool))
+    assert nowhere.said_gap(there) is None
+    assert float(nowhere.apart_cost(there)) == 0
+
+
+@pytest.mark.parametrize("height", [0.15, 1.5])
+def test_a_low_camera_tells_sizes_by_the_guide_and_a_high_one_by_the_floor(
+    body: TorchBody, motion: Motion, height: float
+) -> None:
+    """People of one height on one floor, and a guide that has one of them a quarter farther away."""
+    seen = torch.zeros(2, FRAMES, dtype=torch.bool)
+    skeleton = body.skeleton(motion.rotations, motion.betas[:, None], motion.transl)
+    points = body.points("halpe")(skeleton, motion.betas[:, None])
+    lowest = points[:, :, 20:26, 1].max()  # y points down
+    level = replace(motion, transl=motion.transl - torch.stack([torch.zeros(()), lowest - height, torch.zeros(())]))
+    fit = PairFit(body, evidence_of_motion(body, level, seen), None)
+    farther = level.transl.clone()
+    farther[1] *= 1.25
+    fit.start_from(replace(level, transl=farther), ~seen, SPREAD)
+    taller = float(fit.betas[1, 0] - fit.betas[0, 0])
+    assert taller > 1.0 if height < 1 else abs(taller) < 0.8
 
 
 def test_what_counts_as_unseen() -> None:
