@@ -12,7 +12,6 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 
-import numpy as np
 import roma
 import torch
 from torch import Tensor
@@ -23,44 +22,13 @@ from closeint_core.physics import energies
 from closeint_core.physics.spheres import BodySpheres
 from closeint_core.progress import Progress
 from closeint_core.reconstruction.camera import project, solve_translation
+from closeint_core.reconstruction.evidence import Evidence, planted_feet
 from closeint_core.reconstruction.guide import Guide, guide_of, unseen
 from closeint_core.reconstruction.inverse_kinematics import poses_from_landmarks
 from closeint_core.reconstruction.reassociation import reclaim_joints, recover_joints
 from closeint_core.reconstruction.series import continuous, fill_gaps, running_median
 
 EnergyTerms = dict[str, Tensor]
-
-LEAST_TRUST = 0.03
-"""What a frame counts in which every joint is doubtful."""
-
-
-@dataclass
-class Evidence:
-    """What was observed, ready for the fit (P people, T frames).
-
-    Attributes:
-        keypoints: (P, T, 26, 2) pixels, 0 where unseen. weights: (P, T, 26), 0 where unseen.
-        landmarks: (P, T, 26, 3) metres, camera axes, gaps filled. directions: (P, T, D, 3) limb directions in the
-        camera's frame. direction_weights: (P, T, D). visible: (P, T). trust: (P, T, 1) in 0..1, of whole frames.
-        peaks: (T, 17, M, 3) the detector's peaks, whoever's. camera: (3, 3) intrinsics. fps: frames per second.
-    """
-
-    keypoints: Tensor
-    weights: Tensor
-    landmarks: Tensor
-    directions: Tensor
-    direction_weights: Tensor
-    visible: Tensor
-    trust: Tensor
-    peaks: np.ndarray
-    camera: Tensor
-    fps: float
-
-    def window(self, start: int, stop: int) -> Evidence:
-        """The same for frames start to stop."""
-        names = ("keypoints", "weights", "landmarks", "directions", "direction_weights", "visible", "trust")
-        parts = {name: getattr(self, name)[:, start:stop] for name in names}
-        return replace(self, peaks=self.peaks[start:stop], **parts)
 
 
 @dataclass
@@ -148,6 +116,7 @@ class PairFit:
         self.sole = energies.sole_offsets(body.data)
         self.shape_is_fixed = False
         self.guide: Guide | None = None
+        self.both_seen: Tensor | None = None  # (T,)
         self.extra: Callable[[PairFit, Tensor], EnergyTerms] | None = None
         self._start()
 
@@ -198,8 +167,7 @@ class PairFit:
         tall = float(vertices[:, 1].max() - vertices[:, 1].min())
         mean = float(self.body.template[:, 1].max() - self.body.template[:, 1].min())
         clearance = self._clearance()
-        # A camera near the floor sees everybody's feet at one height, however far they are.
-        telling = ((clearance.amin() - _LOW_CAMERA) / _LOW_CAMERA).clamp(0, 1)
+        telling = _telling(clearance.amin())
         size = clearance.log().mean() - clearance.log()
         gap = None if self.guide is None else self.guide.said_gap(self.transl)
         if gap is None:
@@ -214,6 +182,19 @@ class PairFit:
         costs = self._shape_cost(statures[..., None]).sum(-1)
         self.betas[:, 0] = statures[costs.argmin()].clamp(-3, 3)
         self._place()
+
+    def follow_guide(self) -> None:
+        """Where nothing is seen of people: the guide's poses, what was wrong with them elsewhere put right, as start
+        and as the usual ones."""
+        if self.guide is None:
+            return
+        rotations = self.guide.corrected(self.rotations())
+        gone = (self.guide.weight >= 0.5)[..., None]
+        self.root_start = torch.where(gone[..., None], rotations[:, :, 0], self.root_start)
+        self.root = torch.where(gone, 0.0, self.root)
+        self.pose = torch.where(gone[..., None], roma.rotmat_to_rotvec(rotations[:, :, 1:]), self.pose)
+        vectors = torch.cat([torch.zeros_like(self.pose[:, :, :1]), self.pose], 2)
+        self.usual_pose = torch.where(gone[..., None], vectors, self.usual_pose)
 
     def _place(self) -> None:
         """Translations by linear least squares, at the present pose and shape."""
@@ -366,6 +347,11 @@ class PairFit:
             self.planted = planted_feet(e, self.metres_per_pixel, heights)
             feet = e.weights[:, :, energies.FOOT_POINTS].amax(-1)
             self.standing = torch.where(e.visible, feet.clamp(min=0.05), torch.full_like(feet, 0.05))
+            if self.guide is not None:
+                gone = self.guide.weight.amax(0)
+                # Pixels and floor know better than a guide how two people stand to each other, where they know it.
+                self.lost = torch.maximum(gone, 1 - _telling(self.offset))
+                self.both_seen = 1 - gone
             if self.spheres is not None:
                 self.radii = self.spheres.radii(self.betas)
 
@@ -407,11 +393,12 @@ class PairFit:
             ),
         }
         if guide is not None and len(self.betas) == 2:
-            terms["apart"] = w.apart * guide.apart_cost(skeleton.joints[:, :, 0])
+            terms["apart"] = w.apart * guide.apart_cost(skeleton.joints[:, :, 0], self.lost)
         if self.spheres is not None and w.overlap > 0:
             centres = self.spheres.centres(skeleton, self.betas[:, None])
-            seen = None if guide is None else 1 - guide.weight.amax(0)
-            terms["overlap"] = w.overlap * energies.sphere_overlap(centres, self.radii, weight=seen)
+            if guide is not None:  # poses are known better than distances: who overlaps moves away and does not bend
+                centres = centres.detach() + (self.transl - self.transl.detach())[:, :, None]
+            terms["overlap"] = w.overlap * energies.sphere_overlap(centres, self.radii, weight=self.both_seen)
         if self.extra is not None:
             terms |= self.extra(self, rotations)
         return terms
@@ -453,54 +440,7 @@ class PairFit:
         return values
 
 
-def planted_feet(evidence: Evidence, metres_per_pixel: Tensor, heights: Tensor) -> Tensor:
-    """(P, T - 1, 6) how surely a foot point stands still from one frame to the next.
-
-    A foot is planted when its pixels hardly move and the body has it near the floor; a raised foot
-    held still is not. heights: (P, T, 6) over the floor.
-    """
-    pixels = evidence.keypoints[:, :, energies.FOOT_POINTS]
-    weights = evidence.weights[:, :, energies.FOOT_POINTS]
-    if pixels.shape[1] < 2:
-        return weights[:, :0]
-    # The three points of a foot move together: their mean is steadier than each.
-    pair = torch.minimum(weights[:, 1:], weights[:, :-1])
-    span = max(1, round(evidence.fps / 15))
-    index = torch.arange(pixels.shape[1])
-    ahead, behind = (index + span).clamp(max=len(index) - 1), (index - span).clamp(min=0)
-    speed = (pixels[:, ahead] - pixels[:, behind]) / (ahead - behind)[:, None, None] * evidence.fps
-    speed = speed * metres_per_pixel[..., None]
-    grouped = weights.reshape(*weights.shape[:2], 2, 3)
-    mean = (speed.reshape(*speed.shape[:2], 2, 3, 2) * grouped[..., None]).sum(3) / grouped.sum(3, keepdim=True).clamp(
-        min=1e-3
-    )
-    still = torch.sigmoid((0.3 - mean.norm(dim=-1)) / 0.08).repeat_interleave(3, -1)
-    low = torch.sigmoid((0.06 - (heights - heights.amin(-1, keepdim=True))) / 0.015)
-    both = torch.minimum(still[:, 1:], still[:, :-1]) * torch.minimum(low[:, 1:], low[:, :-1])
-    return both * pair.clamp(max=1)
-
-
-def gather_evidence(
-    keypoints: Tensor,
-    landmarks: Tensor,
-    landmark_confidence: Tensor,
-    visible: Tensor,
-    peaks: np.ndarray,
-    camera: Tensor,
-    fps: float,
-) -> Evidence:
-    """Evidence from observations as they come: (P, T, 26, 3) each, NaN where unseen; see ``Evidence``."""
-    seen = torch.isfinite(keypoints).all(-1)
-    confidence = torch.where(seen, keypoints[..., 2].nan_to_num(0.0).clamp(0, 1), torch.zeros(()))
-    # In a hug the networks mix two people up and doubt everything: such a frame says little, its neighbours more.
-    # The same holds for a single joint: below 0.3 most are somewhere else altogether.
-    mean = confidence.sum(-1, keepdim=True) / seen.sum(-1, keepdim=True).clamp(min=1)
-    trust = ((mean - 0.25) / 0.35).clamp(0.0, 1.0) * (1 - LEAST_TRUST) + LEAST_TRUST
-    weights = confidence * ((confidence - 0.3) / 0.3).clamp(0.05, 1.0) * trust
-    pixels = torch.where(seen[..., None], keypoints[..., :2], torch.zeros(()))
-    # The landmarks are used as the network gives them. In theory a crop is seen as if the camera were aimed at it, and
-    # its directions should be turned by the viewing ray; measured on calibrated footage that made them worse.
-    directions, direction_weights = energies.limb_directions(landmarks, landmark_confidence)
-    complete = torch.isfinite(landmarks).all(-1) & (landmark_confidence.mean(-1, keepdim=True) > 0.35)
-    filled = torch.stack([fill_gaps(landmarks[:, :, k].nan_to_num(0.0), complete[:, :, k]) for k in range(26)], 2)
-    return Evidence(pixels, weights, filled, directions, direction_weights, visible, trust, peaks, camera, fps)
+def _telling(height: Tensor) -> Tensor:
+    """() in 0..1, what the common floor says of sizes: a camera near it sees everybody's feet at one height, however
+    far they are. height: () metres of the camera over the floor."""
+    return ((height - _LOW_CAMERA) / _LOW_CAMERA).clamp(0, 1)

@@ -8,6 +8,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+import roma
 import torch
 from torch import Tensor
 
@@ -29,7 +30,8 @@ class Guide:
     """P people in T frames.
 
     Attributes:
-        weight: (P, T) in 0..1, how far the motion is believed in place of evidence. transl: (P, T, 3) of the motion.
+        weight: (P, T) in 0..1, how far the motion is believed in place of evidence. rotations: (P, T, 24, 3, 3) and
+            transl: (P, T, 3) of the motion.
         steps: (P, T - 2, 24, 3), turns: (P, T - 2, 72, 3) second differences over time that are expected of the joints
             and of the rotations' columns, zero where the motion is not believed.
         stature: (P,) first shape coefficients.
@@ -38,6 +40,7 @@ class Guide:
     """
 
     weight: Tensor
+    rotations: Tensor
     transl: Tensor
     steps: Tensor
     turns: Tensor
@@ -56,11 +59,23 @@ class Guide:
         """(..., P) how far shapes (..., P, B) are from the guide's statures."""
         return energies.huber((betas[..., 0] - self.stature).square(), _STATURE_KNEE)
 
-    def apart_cost(self, pelvis: Tensor) -> Tensor:
-        """() how far two people's places (2, T, 3) are from standing to each other as the guide has them, in frames in
-        which nothing is seen of one of them: elsewhere pixels and floor know it better, as measured on real footage."""
+    def corrected(self, rotations: Tensor) -> Tensor:
+        """Rotations (P, T, 24, 3, 3) with the guide's where nothing was seen, each joint turned by as much as it had to
+        be turned on average where the person was seen: mostly the same is wrong before, in and after a gap."""
+        turned = roma.rotmat_to_rotvec(self.rotations.mT @ rotations)
+        seen = 1 - self.weight[..., None, None]
+        mean = (seen * turned).sum(1, keepdim=True) / seen.sum(1, keepdim=True).clamp(min=1)
+        gone = (self.weight >= 0.5)[..., None, None, None]
+        return torch.where(gone, self.rotations @ roma.rotvec_to_rotmat(mean), rotations)
+
+    def apart_cost(self, pelvis: Tensor, weight: Tensor) -> Tensor:
+        """() how far two people's places (2, T, 3) are from standing to each other as the guide has them.
+
+        Args:
+            weight: (T,) in 0..1, how little is known otherwise.
+        """
         off = (_between(pelvis) - self.apart).square().sum(-1)
-        return (self.weight.amax(0) * self.together * energies.huber(off, 3 * _APART)).mean() / _APART**2
+        return (weight * self.together * energies.huber(off, 3 * _APART)).mean() / _APART**2
 
     def said_gap(self, transl: Tensor) -> Tensor | None:
         """() logarithm of how much larger the second person is than the first, by the guide's depths.
@@ -106,4 +121,6 @@ def guide_of(body: TorchBody, motion: Motion, weight: Tensor, trusted: Tensor | 
         if len(weight) == 2:
             together = torch.ones_like(together) if trusted is None else trusted.all(0).to(together)
             apart = _between(joints[:, :, 0])
-    return Guide(weight, motion.transl, believed * steps, believed * turns, motion.betas[:, 0], together, apart)
+    return Guide(
+        weight, motion.rotations, motion.transl, believed * steps, believed * turns, motion.betas[:, 0], together, apart
+    )

@@ -30,16 +30,8 @@ from closeint_core.physics.spheres import BodySpheres, spheres_of
 from closeint_core.physics.windows import LONGEST
 from closeint_core.progress import Progress
 from closeint_core.reconstruction.camera import project
-from closeint_core.reconstruction.fit import (
-    STAGES,
-    Evidence,
-    Floor,
-    Motion,
-    PairFit,
-    Stage,
-    Weights,
-    running_median,
-)
+from closeint_core.reconstruction.evidence import Evidence
+from closeint_core.reconstruction.fit import STAGES, Floor, Motion, PairFit, Stage, Weights, running_median
 from closeint_core.reconstruction.reference import floor_and_feet
 from closeint_core.reconstruction.solve import (
     Plan,
@@ -62,7 +54,7 @@ RATE = 30.0
 NATIVE_BODY = "closeint-default/1"
 """The body whose shape coefficients the denoiser speaks of."""
 WEIGHTS = Path(__file__).parents[1] / "denoiser" / "weights" / "denoiser.safetensors"
-_KNOWN = {"pose": 4.0, "gravity": 0.3}
+_KNOWN = {"pose": 4.0, "gravity": 0.3, "overlap": 0.3}
 FIT = tuple(replace(stage, weights=replace(stage.weights, **_KNOWN)) for stage in STAGES)
 POLISH = (
     Stage("settling", 150, 0.02, 0.3, 0.3, Weights(**_KNOWN)),
@@ -169,6 +161,7 @@ def _settle_window(
         return fit
     for stage in FIT:
         fit.run(plan.stage(stage), progress)
+    fit.follow_guide()
     for stage, spread in zip(POLISH, _SPREADS, strict=True):
         fit.reclaim_joints(evidence, spread)
         fit.recover_joints()

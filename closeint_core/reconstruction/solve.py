@@ -23,17 +23,8 @@ from closeint_core.physics import energies
 from closeint_core.physics.spheres import BodySpheres, spheres_of
 from closeint_core.physics.windows import LONGEST, blend_in, window_spans
 from closeint_core.progress import Progress
-from closeint_core.reconstruction.fit import (
-    STAGES,
-    Evidence,
-    Floor,
-    Motion,
-    PairFit,
-    Stage,
-    Weights,
-    gather_evidence,
-    planted_feet,
-)
+from closeint_core.reconstruction.evidence import Evidence, gather_evidence, planted_feet
+from closeint_core.reconstruction.fit import STAGES, Floor, Motion, PairFit, Stage, Weights
 from closeint_core.reconstruction.reassociation import UNTRUSTED
 from closeint_core.reconstruction.separating import separate
 

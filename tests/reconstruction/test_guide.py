@@ -16,7 +16,8 @@ from closeint_core.body.torch_body import TorchBody
 from closeint_core.physics import energies
 from closeint_core.progress import Progress
 from closeint_core.reconstruction.camera import project
-from closeint_core.reconstruction.fit import Evidence, Floor, Motion, PairFit, Stage, gather_evidence
+from closeint_core.reconstruction.evidence import Evidence, gather_evidence
+from closeint_core.reconstruction.fit import Floor, Motion, PairFit, Stage
 from closeint_core.reconstruction.guide import guide_of, unseen
 from closeint_core.reconstruction.learned import SPREAD
 
@@ -106,19 +107,37 @@ def test_statures_cost_by_their_distance(body: TorchBody, motion: Motion) -> Non
 
 
 def test_places_apart_cost_nothing_where_the_guide_has_them(body: TorchBody, motion: Motion) -> None:
-    """However far away both are together, and only where one of them is unseen."""
-    weight = torch.zeros(2, FRAMES)
-    weight[1, :4] = 1.0
-    guide = guide_of(body, motion, weight)
+    """However far away both are together, and as much as little is known otherwise."""
+    guide = guide_of(body, motion, torch.zeros(2, FRAMES))
+    weight = torch.zeros(FRAMES)
+    weight[:4] = torch.tensor([1.0, 1.0, 0.5, 0.5])
     pelvis = body.skeleton(motion.rotations, motion.betas[:, None], motion.transl).joints[:, :, 0]
-    assert float(guide.apart_cost(pelvis)) == pytest.approx(0, abs=1e-8)
-    assert float(guide.apart_cost(1.3 * pelvis)) == pytest.approx(0, abs=1e-8)
+    assert float(guide.apart_cost(pelvis, weight)) == pytest.approx(0, abs=1e-8)
+    assert float(guide.apart_cost(1.3 * pelvis, weight)) == pytest.approx(0, abs=1e-8)
     moved = pelvis.clone()
     moved[1, :, 0] += 0.02  # metres; depths and their mean stay
     off = 0.02 / pelvis[..., 2].mean(0)
-    assert float(guide.apart_cost(moved)) == pytest.approx(float((off[:4] / 0.045).square().sum() / FRAMES), rel=1e-3)
-    moved[1, :4] = pelvis[1, :4]
-    assert float(guide.apart_cost(moved)) == pytest.approx(0, abs=1e-8)
+    expected = float((weight * (off / 0.045).square()).sum() / FRAMES)
+    assert float(guide.apart_cost(moved, weight)) == pytest.approx(expected, rel=1e-3)
+
+
+@settings(max_examples=20, deadline=None)
+@given(seed=st.integers(0, 10**6), start=st.integers(1, FRAMES - 2), length=st.integers(1, 6))
+def test_what_is_always_wrong_is_put_right_in_a_gap(seed: int, start: int, length: int) -> None:
+    random = torch.Generator().manual_seed(seed)
+    said = roma.rotvec_to_rotmat(torch.randn(2, FRAMES, 24, 3, generator=random))
+    wrong = roma.rotvec_to_rotmat(0.3 * torch.randn(2, 1, 24, 3, generator=random))
+    weight = torch.zeros(2, FRAMES)
+    weight[0, start : start + length] = 1.0
+    nobody = Motion(said, torch.zeros(2, FRAMES, 3), torch.zeros(2, 10), Floor(torch.zeros(3), torch.zeros(())))
+    guide = guide_of(TorchBody(load_body("default")), nobody, weight)
+    found = said @ wrong
+    given = found.clone()
+    given[0, start : start + length] = torch.eye(3)
+    torch.testing.assert_close(guide.corrected(given), found, atol=1e-4, rtol=0)
+    # Of somebody who is seen nowhere nothing is known to be wrong.
+    guide.weight[0] = 1.0
+    torch.testing.assert_close(guide.corrected(given)[0], said[0], atol=1e-5, rtol=0)
 
 
 def test_sizes_follow_from_the_guides_depths(body: TorchBody, motion: Motion) -> None:
@@ -131,7 +150,7 @@ def test_sizes_follow_from_the_guides_depths(body: TorchBody, motion: Motion) ->
     assert float(gap) == pytest.approx(float(torch.tensor(1.1).log()), rel=1e-4)
     nowhere = guide_of(body, motion, torch.zeros(2, FRAMES), torch.zeros(2, FRAMES, dtype=torch.bool))
     assert nowhere.said_gap(there) is None
-    assert float(nowhere.apart_cost(there)) == 0
+    assert float(nowhere.apart_cost(there, torch.ones(FRAMES))) == 0
 
 
 @pytest.mark.parametrize("height", [0.15, 1.5])
@@ -180,3 +199,24 @@ def test_somebody_unseen_moves_as_the_guide_says(body: TorchBody, motion: Motion
     # Nobody claims the partner's joints for somebody unseen.
     fit.reclaim_joints(evidence, 0.5)
     assert float(fit.evidence.weights[0, 5:].sum()) == 0
+
+
+def test_a_gap_follows_what_was_found_around_it(body: TorchBody, motion: Motion) -> None:
+    """A guide that leans everybody: where people are seen the lean is found out, and then taken out of the gap too."""
+    hidden = torch.zeros(2, FRAMES, dtype=torch.bool)
+    hidden[0, 4:8] = True
+    lean = roma.rotvec_to_rotmat(torch.tensor([0.0, 0.0, 0.25]))
+    leaning = replace(motion, rotations=torch.cat([motion.rotations[:, :, :1] @ lean, motion.rotations[:, :, 1:]], 2))
+    fit = PairFit(body, evidence_of_motion(body, motion, hidden), None)
+    fit.start_from(leaning, ~torch.zeros_like(hidden), SPREAD)
+    stage = Stage("fitting", 60, 0.02, 0.3)
+    fit.run(stage, Progress())
+
+    def off() -> float:
+        angles = roma.rotmat_geodesic_distance(fit.rotations()[0, 5:7, 0], motion.rotations[0, 5:7, 0])
+        return float(angles.mean())
+
+    fit.follow_guide()
+    assert off() < 0.6 * 0.25
+    fit.run(stage, Progress())
+    assert off() < 0.6 * 0.25

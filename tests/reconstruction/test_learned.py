@@ -18,7 +18,8 @@ from closeint_core.errors import CloseintError
 from closeint_core.evaluation.metrics import mpjpe
 from closeint_core.perception.observations import Observations
 from closeint_core.progress import Progress
-from closeint_core.reconstruction.fit import Floor, Motion, gather_evidence
+from closeint_core.reconstruction.evidence import gather_evidence
+from closeint_core.reconstruction.fit import Floor, Motion
 from closeint_core.reconstruction.learned import (
     WEIGHTS,
     believable,
