@@ -40,6 +40,7 @@ _STUCK = 0.010  # metres of depth from which on a frame is stuck, and the rounds
 _BRIDGED = (4, 6, 8, 10)
 _LATE, _LAST = 8, 12  # rounds from which on contacts give way where somebody is still inside, and do not pull
 _ENOUGH = 0.004  # metres of depth with which late rounds are content
+_AGAIN = 0.005  # metres of depth from which on a clip is refined once more, from where it came to
 _SUNK = 0.0035  # metres from which on a foot is looked after once more
 _TURN, _MOVE = 0.3, 0.15  # radians and metres, the longest step
 _STEADY = 0.05  # seconds over which the evidence of contacts is averaged
@@ -121,6 +122,31 @@ def refine(
     spheres = spheres_of(body) if body.template.device.type == "cpu" else _spheres(body.data)
     if device is not None and torch.device(device).type != body.template.device.type:
         body = TorchBody(body.data).to(device)
+    result, report, touching = _refined(clip, body, spheres, options, progress)
+    if clip.people == 2 and report.depth[1] > _AGAIN:
+        # What is still inside has a shorter way out from here than from where the clip began.
+        again = clip.copy(poses=result.poses, transl=result.transl)
+        second, after, touching_after = _refined(again, body, spheres, options, progress)
+        if after.depth[1] < report.depth[1]:
+            rounds, depth = report.rounds + after.rounds, (report.depth[0], after.depth[1])
+            result, touching = second, touching_after
+            report = RefineReport(report.before, after.after, rounds, depth)
+    metadata = report.as_dict()
+    if clip.people == 2:
+        metadata["max_penetration_mm"] = [round(1000 * depth, 2) for depth in report.depth]
+        if report.depth[1] > max(report.depth[0], options.acceptable):
+            progress.warn("The refinement would have made the penetration worse, so the clip was left as it was.")
+            result = clip.copy()
+        else:
+            result.contacts = contact_probability(touching.numpy())
+    kept = {key: value for key, value in clip.metadata.items() if key != "quality"}
+    return result.copy(metadata={**kept, "refinement": metadata}).validate()
+
+
+def _refined(
+    clip: InteractionClip, body: TorchBody, spheres: BodySpheres, options: RefineOptions, progress: Progress
+) -> tuple[InteractionClip, RefineReport, Tensor]:
+    """The clip refined window by window, what that did, and metres (P, T, 24) from each part to the partner."""
     quats = torch.zeros(*clip.poses.shape[:3], 4)
     transl = torch.as_tensor(clip.transl).clone()
     touching = torch.zeros(clip.contacts.shape)
@@ -143,16 +169,7 @@ def refine(
         max(one.rounds for one in reports),
         (max(one.depth[0] for one in reports), max(one.depth[1] for one in reports)),
     )
-    metadata = report.as_dict()
-    if clip.people == 2:
-        metadata["max_penetration_mm"] = [round(1000 * depth, 2) for depth in report.depth]
-        if report.depth[1] > max(report.depth[0], options.acceptable):
-            progress.warn("The refinement would have made the penetration worse, so the clip was left as it was.")
-            result = clip.copy()
-        else:
-            result.contacts = contact_probability(touching.numpy())
-    kept = {key: value for key, value in clip.metadata.items() if key != "quality"}
-    return result.copy(metadata={**kept, "refinement": metadata}).validate()
+    return result, report, touching
 
 
 @functools.lru_cache(maxsize=2)
