@@ -40,7 +40,7 @@ _STUCK = 0.010  # metres of depth from which on a frame is stuck, and the rounds
 _BRIDGED = (4, 6, 8, 10)
 _LATE, _LAST = 8, 12  # rounds from which on contacts give way where somebody is still inside, and do not pull
 _ENOUGH = 0.004  # metres of depth with which late rounds are content
-_AGAIN = 0.005  # metres of depth from which on a clip is refined once more, from where it came to
+_AGAIN = 0.005  # metres of depth from which on a window is refined once more, from where it came to
 _SUNK = 0.0035  # metres from which on a foot is looked after once more
 _TURN, _MOVE = 0.3, 0.15  # radians and metres, the longest step
 _STEADY = 0.05  # seconds over which the evidence of contacts is averaged
@@ -123,14 +123,6 @@ def refine(
     if device is not None and torch.device(device).type != body.template.device.type:
         body = TorchBody(body.data).to(device)
     result, report, touching = _refined(clip, body, spheres, options, progress)
-    if clip.people == 2 and report.depth[1] > _AGAIN:
-        # What is still inside has a shorter way out from here than from where the clip began.
-        again = clip.copy(poses=result.poses, transl=result.transl)
-        second, after, touching_after = _refined(again, body, spheres, options, progress)
-        if after.depth[1] < report.depth[1]:
-            rounds, depth = report.rounds + after.rounds, (report.depth[0], after.depth[1])
-            result, touching = second, touching_after
-            report = RefineReport(report.before, after.after, rounds, depth)
     metadata = report.as_dict()
     if clip.people == 2:
         metadata["max_penetration_mm"] = [round(1000 * depth, 2) for depth in report.depth]
@@ -156,7 +148,11 @@ def _refined(
     for number, (start, stop) in enumerate(windows):
         part = slice(start, stop)
         window = Refinement(body, _cut(clip, part), spheres, options)
-        reports.append(window.solve(progress, number, len(windows)))
+        report = window.solve(progress, number, len(windows))
+        for held in (True, False):
+            if clip.people == 2 and report.depth[1] > _AGAIN:
+                window, report = _once_more(window, report, held, progress, number, len(windows))
+        reports.append(report)
         new = roma.rotmat_to_unitquat(window.rotations).cpu()
         blend_in(quats, transl, new, window.transl.cpu(), start, filled)
         filled = stop
@@ -170,6 +166,29 @@ def _refined(
         (max(one.depth[0] for one in reports), max(one.depth[1] for one in reports)),
     )
     return result, report, touching
+
+
+def _once_more(
+    window: Refinement, report: RefineReport, held: bool, progress: Progress, number: int, windows: int
+) -> tuple[Refinement, RefineReport]:
+    """A window in which somebody is still deep, refined in those frames from where it came to, and what that did.
+
+    Args:
+        held: to the motion as it came; otherwise to what has been made of it, so that whoever is inside finds a shorter
+            way out.
+    """
+    clip = window.clip
+    if not held:
+        poses = roma.rotmat_to_rotvec(window.rotations).cpu().numpy()
+        clip = clip.copy(poses=poses, transl=window.transl.cpu().numpy())
+    again = Refinement(window.body, clip, window.spheres, window.options)
+    again.rotations, again.transl = window.rotations, window.transl
+    after = again.solve(progress, number, windows, troubled_only=True)
+    if after.depth[1] >= report.depth[1]:
+        return window, report
+    again.clip = window.clip
+    depth = report.depth[0], after.depth[1]
+    return again, RefineReport(report.before, after.after, report.rounds + after.rounds, depth)
 
 
 @functools.lru_cache(maxsize=2)
@@ -207,7 +226,7 @@ class Refinement:
     """
 
     def __init__(self, body: TorchBody, clip: InteractionClip, spheres: BodySpheres, options: RefineOptions) -> None:
-        self.body, self.clip, self.options = body, clip, options
+        self.body, self.clip, self.spheres, self.options = body, clip, spheres, options
         with torch.no_grad():
             self.terms = PairTerms(body, clip, spheres)
         device = self.terms.device
@@ -229,8 +248,13 @@ class Refinement:
     # -- solving -----------------------------------------------------------------------------------------------------
 
     @torch.no_grad()
-    def solve(self, progress: Progress, number: int = 0, windows: int = 1) -> RefineReport:
-        """All rounds; stops early when nothing is deeper than the tolerance."""
+    def solve(self, progress: Progress, number: int = 0, windows: int = 1, troubled_only: bool = False) -> RefineReport:
+        """All rounds; stops early when nothing is deeper than the tolerance.
+
+        Args:
+            number, windows: which of how many windows this is. troubled_only: only frames around those in which
+                somebody is inside the other, or a foot in the floor, change.
+        """
         options = self.options
         self._progress, self._done = progress, number * (options.rounds + 2) * options.iterations
         self._total = windows * (options.rounds + 2) * options.iterations
@@ -241,7 +265,7 @@ class Refinement:
                 self._look(self.every)
                 self._descend(self.every, None, options.iterations)
         else:
-            rounds, depth = self._take_apart()
+            rounds, depth = self._take_apart(troubled_only)
         if self.terms.people == 2:
             self.distances = self.skins.distances(self.rotations, self.transl)
         after, _ = self.terms.evaluate(self.rotations, self.transl, replace(self.weights, push=1.0, spacing=1.0), [])
@@ -254,14 +278,15 @@ class Refinement:
             raise CloseintError("The refinement did not come to a finite result.", "Reconstruct the clip again.")
         return RefineReport(reports[0], reports[1], rounds, depth)
 
-    def _take_apart(self) -> tuple[int, tuple[float, float]]:
+    def _take_apart(self, troubled_only: bool = False) -> tuple[int, tuple[float, float]]:
         """Rounds of looking and solving until nothing is deeper than the tolerance."""
         options, skins = self.options, self.skins
         first = float(skins.depths(self.rotations, self.transl).max())
         # What touches and which way is out is only known once the evidence has said where the bodies are: what is
         # nearest before is often the wrong limb, or the wrong side of it.
         self.weights.spacing = 0.0
-        self._descend(self.every, None, 2 * options.iterations)
+        if not troubled_only:
+            self._descend(self.every, None, 2 * options.iterations)
         self._look(self.every)
         push, pull = torch.zeros_like(skins.depth), torch.ones_like(skins.depth)
         led, loosened = (torch.zeros_like(skins.depth, dtype=torch.bool) for _ in range(2))
@@ -285,10 +310,11 @@ class Refinement:
                 pull = torch.where(stuck, 1.0 if number < _LAST else 0.0, 1.0)
                 loosened |= stuck
             skins.unsure = Skins.unsure if number < _LATE - 1 else 0.003
-            if number == 0:
+            if number == 0 and not troubled_only:
                 moving = torch.ones_like(led)  # the feet of people far from each other are to be looked after as well
             else:
-                trouble = skins.depth > options.tolerance if number >= _EVERYBODY else skins.near(_NEAR)
+                few = troubled_only or number >= _EVERYBODY
+                trouble = skins.depth > options.tolerance if few else skins.near(_NEAR)
                 moving = dilated(restless | trouble, _AROUND)
             if not bool(moving.any()):
                 break  # nobody is near anybody

@@ -62,14 +62,18 @@ class DiffusionConfig:
     Attributes:
         emphasis: share of windows at the timesteps that sampling visits (0, 20, 40, 60, 80 of 100 for 5 steps); the
             others are uniform over all. sampled_steps: steps of sampling.
+        own: share of windows that hold no noise but what the network itself made of nothing, at the timesteps that
+            sampling visits: so it is used where the mean is wanted instead of a draw (the sampler given zeros).
     """
 
     emphasis: float = 0.5
     sampled_steps: int = 5
+    own: float = 0.0
 
     def __post_init__(self) -> None:
         _require(0 <= self.emphasis <= 1, "diffusion.emphasis must lie in 0..1")
         _require(self.sampled_steps > 0, "diffusion.sampled_steps must be above 0")
+        _require(0 <= self.own <= 1, "diffusion.own must lie in 0..1")
 
 
 @dataclass(frozen=True)

@@ -8,11 +8,14 @@ from __future__ import annotations
 
 import hashlib
 import math
+from dataclasses import dataclass
 
 import torch
 from torch import Tensor
 
 from closeint_core.training.config import DiffusionConfig, OptimizerConfig
+
+_LOOKS = (0.25, 0.6)  # of the windows that start from nothing: share not looked at yet, and looked at once at most
 
 
 def learning_rate(config: OptimizerConfig, step: int, steps: int) -> float:
@@ -42,6 +45,45 @@ def seed_everything(seed: int, rank: int, step: int, purpose: str = "step") -> N
 def draw_timesteps(config: DiffusionConfig, diffusion_steps: int, count: int, device: torch.device) -> Tensor:
     """Timesteps (count,) int64, uniform but for a share at those that sampling visits."""
     uniform = torch.randint(diffusion_steps, (count,), device=device)
-    visited = torch.arange(config.sampled_steps, device=device) * diffusion_steps // config.sampled_steps
+    visited = visited_timesteps(config.sampled_steps, diffusion_steps, device)
     chosen = visited[torch.randint(config.sampled_steps, (count,), device=device)]
     return torch.where(torch.rand(count, device=device) < config.emphasis, chosen, uniform)
+
+
+@dataclass(frozen=True)
+class OwnStart:
+    """Windows that learn from what the network made of nothing, the first ones of a batch.
+
+    Attributes:
+        passes: (N,) int64, how often the network has already looked: not yet, once, or twice.
+        between: (N,) int64, the timestep of its second look.
+    """
+
+    passes: Tensor
+    between: Tensor
+
+    def __len__(self) -> int:
+        return len(self.passes)
+
+
+def visited_timesteps(sampled_steps: int, diffusion_steps: int, device: torch.device) -> Tensor:
+    """(S,) int64, rising: those at which sampling looks."""
+    return torch.arange(sampled_steps, device=device) * diffusion_steps // sampled_steps
+
+
+def draw_own(config: DiffusionConfig, diffusion_steps: int, timesteps: Tensor) -> tuple[OwnStart | None, Tensor]:
+    """Which windows start from nothing, None if none do, and the timesteps (B,) with theirs.
+
+    Sampling from nothing begins at the last timestep visited; what it has come to is looked at again at any other.
+    """
+    count = round(config.own * len(timesteps))
+    if not count:
+        return None, timesteps
+    device = timesteps.device
+    visited = visited_timesteps(config.sampled_steps, diffusion_steps, device)
+    last = max(config.sampled_steps - 1, 1)
+    drawn = torch.rand(count, device=device)
+    passes = torch.stack([drawn >= share for share in _LOOKS]).sum(0)
+    between, later = visited[torch.randint(last, (2, count), device=device)]
+    own = torch.where(passes == 0, visited[-1], later)
+    return OwnStart(passes, between), torch.cat((own, timesteps[count:]))

@@ -20,15 +20,16 @@ from torch import Tensor, nn
 from closeint_core.body.torch_body import TorchBody
 from closeint_core.denoiser.canonical import pair_frames
 from closeint_core.denoiser.checkpoint import load_denoiser, save_denoiser
+from closeint_core.denoiser.conditions import Conditions
 from closeint_core.denoiser.network import Denoiser
 from closeint_core.denoiser.prior import CodeModel, InteractionPrior, load_prior, prior_losses, save_prior
 from closeint_core.denoiser.schedule import CosineSchedule
-from closeint_core.denoiser.state import mean_state
+from closeint_core.denoiser.state import STATE, mean_state
 from closeint_core.errors import CloseintError
 from closeint_core.training.batches import BatchSource, MotionBatch, TrainingBatch
 from closeint_core.training.config import OptimizerConfig, TrainingConfig
 from closeint_core.training.losses import DenoiserLosses
-from closeint_core.training.schedule import draw_timesteps
+from closeint_core.training.schedule import OwnStart, draw_own, draw_timesteps, visited_timesteps
 from closeint_core.training.synthetic.solve import Tools
 from closeint_core.training.validation import Judged, judge_codes, judge_denoiser, judge_prior
 
@@ -81,27 +82,59 @@ class Stage(ABC):
 
 
 class DenoiserObjective(nn.Module):
-    """Noise in, clean motion out: predicts x0 and compares it with the truth."""
+    """Noise in, clean motion out: predicts x0 and compares it with the truth.
+
+    Args:
+        sampled_steps: of sampling, which starts from nothing where windows learn from the network's own answers.
+    """
 
     shares: Tensor
+    factors: Tensor
 
-    def __init__(self, network: Denoiser, losses: DenoiserLosses, precision: str) -> None:
+    def __init__(self, network: Denoiser, losses: DenoiserLosses, precision: str, sampled_steps: int) -> None:
         super().__init__()
         self.network = network
         self._losses = [losses]  # in a list: the body in it is no part of what is trained
         self.narrow = precision == "bf16"
-        table = torch.as_tensor(CosineSchedule(network.config.diffusion_steps).alphas_cumprod, dtype=torch.float32)
+        steps = network.config.diffusion_steps
+        table = torch.as_tensor(CosineSchedule(steps).alphas_cumprod, dtype=torch.float32)
         self.register_buffer("shares", table, persistent=False)
+        # With x = 0 at the first timestep, DDIM takes the noise to be a multiple of the answer, and keeps to that.
+        self.first = int(visited_timesteps(sampled_steps, steps, torch.device("cpu"))[-1])
+        kept = (table[self.first] / (1.0 - table[self.first])).sqrt()
+        self.register_buffer("factors", table.sqrt() - (1.0 - table).sqrt() * kept, persistent=False)
 
-    def forward(self, batch: TrainingBatch, noise: Tensor, timesteps: Tensor) -> tuple[Tensor, dict[str, Tensor]]:
+    def forward(
+        self, batch: TrainingBatch, noise: Tensor, timesteps: Tensor, own: OwnStart | None = None
+    ) -> tuple[Tensor, dict[str, Tensor]]:
         """Loss () and its terms; noise (B, T, 2, 157), timesteps (B,)."""
         mean = mean_state(batch.conditions.init_pose6d)
         share = self.shares[timesteps][:, None, None, None]
         noisy = share.sqrt() * (batch.target - mean) + (1.0 - share).sqrt() * noise
+        if own is not None:
+            count = len(own)
+            made = self.made_of_nothing(batch.conditions[slice(0, count)], timesteps[:count], own)
+            noisy = torch.cat((made, noisy[count:]))
         with torch.autocast(noisy.device.type, torch.bfloat16, enabled=self.narrow):
             residual = self.network(noisy, timesteps, batch.conditions)
         terms = self._losses[0](residual.float() + mean, batch)
         return self._losses[0].total(terms), terms
+
+    @torch.no_grad()
+    def made_of_nothing(self, conditions: Conditions, timesteps: Tensor, own: OwnStart) -> Tensor:
+        """(N, T, 2, 157), what sampling from zeros would hold at ``timesteps`` (N,), had it come there in one step
+        from the network's first or second answer; zeros where the network has not looked yet."""
+        passes = own.passes[:, None, None, None]
+        # An autocast of its own: what it keeps of the weights would lack their gradients in the pass that learns.
+        with torch.autocast(timesteps.device.type, torch.bfloat16, enabled=self.narrow):
+            prepared, fused = self.network.prepare(conditions), self.network.fuse()
+            nothing = conditions.init_pose6d.new_zeros(*conditions.init_pose6d.shape[:-1], STATE).transpose(1, 2)
+            start = torch.full_like(timesteps, self.first)
+            answer = self.network.denoise(nothing, self.network.embed(prepared, start), prepared, fused).float()
+            x = self.factors[own.between][:, None, None, None] * answer
+            second = self.network.denoise(x, self.network.embed(prepared, own.between), prepared, fused).float()
+        answer = self.factors[timesteps][:, None, None, None] * torch.where(passes > 1, second, answer)
+        return torch.where(passes > 0, answer, nothing).transpose(1, 2)
 
 
 class DenoiserStage(Stage):
@@ -136,7 +169,9 @@ class DenoiserStage(Stage):
             self.network = Denoiser(config.denoiser).to(device)
             start_near_the_mean(self.network)
         losses = DenoiserLosses(body, config.losses, tools)
-        self.objective = DenoiserObjective(self.network, losses, config.precision).to(device)
+        self.objective = DenoiserObjective(self.network, losses, config.precision, config.diffusion.sampled_steps).to(
+            device
+        )
         self.steps, self.optimizer = config.steps, config.optimizer
         self._judged_on: list[TrainingBatch] | None = None
 
@@ -147,8 +182,10 @@ class DenoiserStage(Stage):
             single = batch.target.new_zeros(batch.target.shape[:2])
             batch = replace(batch, conditions=replace(batch.conditions, single=single))
         noise = torch.randn_like(batch.target)
-        steps = self.network.config.diffusion_steps
-        return batch, noise, draw_timesteps(self.config.diffusion, steps, len(noise), noise.device)
+        diffusion, steps = self.config.diffusion, self.network.config.diffusion_steps
+        timesteps = draw_timesteps(diffusion, steps, len(noise), noise.device)
+        own, timesteps = draw_own(diffusion, steps, timesteps)
+        return batch, noise, timesteps, own
 
     def judge(self, network: nn.Module) -> Judged:
         if self._judged_on is None:

@@ -129,11 +129,11 @@ class Trainer:
     def _made_passes(self) -> Passes | RecordedPasses:
         device, world = self.processes.device, self.processes.world
         objective: Any = self.stage.objective
-        if self.config.graphs and self.stage.recordable and device.type == "cuda" and not self.config.compile:
+        if self.config.compile:
+            objective = torch.compile(objective, dynamic=False)
+        if self.config.graphs and self.stage.recordable and device.type == "cuda":
             passes: Passes | RecordedPasses = RecordedPasses(objective, self._parameters, world)
         else:
-            if self.config.compile:
-                objective = torch.compile(objective, dynamic=False)
             if world > 1:
                 objective = DistributedDataParallel(objective, [device] if device.type == "cuda" else None)
             passes = Passes(objective, self._parameters)
