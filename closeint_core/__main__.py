@@ -3,4 +3,5 @@
 
 from closeint_core.cli import main
 
-main()
+if __name__ == "__main__":  # processes that plan import this again
+    main()

@@ -41,7 +41,7 @@ _BRIDGED = (4, 6, 8, 10)
 _LATE, _LAST = 8, 12  # rounds from which on contacts give way where somebody is still inside, and do not pull
 _ENOUGH = 0.004  # metres of depth with which late rounds are content
 _AGAIN = 0.005  # metres of depth from which on a window is refined once more, from where it came to
-_SUNK = 0.0035  # metres from which on a foot is looked after once more
+_SUNK, _SUNK_LATE = 0.0035, 0.0045  # metres from which on a foot is looked after once more, and in late rounds
 _TURN, _MOVE = 0.3, 0.15  # radians and metres, the longest step
 _STEADY = 0.05  # seconds over which the evidence of contacts is averaged
 _TOUCHES = (0.6, 0.5)  # probabilities from which on a part is taken to touch, and until below which it does
@@ -293,7 +293,7 @@ class Refinement:
         least, best = np.inf, (self.rotations, self.transl)
         rounds = 0
         for number in range(options.rounds):
-            restless = led | (skins.sunk > _SUNK) if number < _LATE else led
+            restless = led | (skins.sunk > (_SUNK if number < _LATE else _SUNK_LATE))
             left_alone = options.tolerance if number < _LATE else max(options.tolerance, _ENOUGH)
             if number > 1 and float(skins.depth.max()) <= left_alone and not bool(restless.any()):
                 break

@@ -59,6 +59,7 @@ class Skins:
         self.depth = torch.zeros(terms.frames, device=device)
         self.sunk = torch.zeros(terms.frames, device=device)
         self.found: Found | None = None
+        self._lowest_before: Tensor | None = None
         self._deepest = torch.zeros(2, JOINTS, terms.frames, device=device)  # of every part
         self._samples = skin_samples(body.data).to(device)
         self._ring = vertex_rings(body.data).to(device)
@@ -143,14 +144,20 @@ class Skins:
         return [(name, pairs) for name, pairs in drawn.items() if pairs is not None]
 
     def _lowest(self, vertices: Tensor, frames: Tensor) -> None:
-        """The lowest vertices of each foot are kept over the floor like the samples of the soles."""
+        """The lowest vertices of each foot, now and before, are kept over the floor like the samples of the soles: a
+        foot would otherwise tilt to and fro between the two."""
         found, lowest = [], []
         for foot in self._feet:
             height, index = vertices[:, :, foot, 2].topk(_LOWEST, -1, largest=False)
             found.append(foot[index])
             lowest.append(height.amin((0, 2)))
         self.sunk[frames] = -torch.minimum(*lowest).clamp(max=0)
-        chosen = torch.cat(found, -1)  # (P, t, 2 * _LOWEST)
+        now = torch.cat(found, -1)  # (P, t, 2 * _LOWEST)
+        if self._lowest_before is None:
+            self._lowest_before = now.new_zeros(len(now), self.terms.frames, now.shape[-1])
+            self._lowest_before[:, frames] = now
+        chosen = torch.cat((now, self._lowest_before[:, frames]), -1)
+        self._lowest_before[:, frames] = now
         who = torch.arange(len(chosen), device=chosen.device)[:, None, None].expand_as(chosen)
         one = self.terms.map.vertices(chosen.flatten(), self.terms.rest[who.flatten(), chosen.flatten()])
         riders = Riders(one.moments.unflatten(0, chosen.shape), one.masses.unflatten(0, chosen.shape))

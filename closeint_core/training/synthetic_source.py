@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
-from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, fields, replace
 
 import roma
@@ -24,8 +23,8 @@ from closeint_core.reconstruction.camera import ORDINARY_FOCAL
 from closeint_core.reconstruction.window_conditions import window_conditions
 from closeint_core.training.batches import MotionBatch, TrainingBatch
 from closeint_core.training.observation import DetectorErrors, SimulatedObservations, observe
+from closeint_core.training.planners import Planned, planners_of
 from closeint_core.training.synthetic.generate import Generator, Interactions
-from closeint_core.training.synthetic.plan import Plan
 from closeint_core.training.synthetic.solve import halpe_points
 from closeint_core.training.synthetic.spec import Split
 from closeint_core.training.variation import loosened, repaired
@@ -51,7 +50,7 @@ class DataConfig:
             (see ``variation``).
         noise: spread (log) of the detectors' errors from step to step.
         solver_steps, oversample: of the generator (see there).
-        planners: threads that plan interactions ahead while others are solved.
+        planners: threads, beside a GPU processes, that plan interactions ahead while others are solved.
         motions: folder of single-person motion that shapes gait, strikes and dance; empty for none.
     """
 
@@ -104,8 +103,8 @@ class SyntheticSource:
         self.chunks = max(1, config.pool // config.chunk)
         self._ages = [-1] * self.chunks  # which making of each chunk is in the pool
         self._pool: Interactions | None = None
-        self._planners = ThreadPoolExecutor(max(1, config.planners), thread_name_prefix="plan")
-        self._plans: dict[tuple[int, int], Future[Plan]] = {}
+        self._planners = planners_of(self.generator, config.planners)
+        self._plans: dict[tuple[int, int], Planned] = {}
         self._notice = notice
         self._observed: tuple[int, TrainingBatch] | None = None
         self._rest = body.rest_joints(torch.zeros(1, device=self.device))
@@ -148,16 +147,14 @@ class SyntheticSource:
     def _plan(self, chunk: int, age: int) -> None:
         """Have a chunk planned in the background; a generator that makes rejected pairs anew plans by itself."""
         if self.config.oversample > 1 and (chunk, age) not in self._plans:
-            self._plans[chunk, age] = self._planners.submit(
-                self.generator.plan, self.config.chunk, self.config.clip, self._seed(chunk, age)
-            )
+            self._plans[chunk, age] = self._planners(self.config.chunk, self.config.clip, self._seed(chunk, age))
 
     def _make(self, chunk: int, age: int) -> Interactions:
         count, seed = self.config.chunk, self._seed(chunk, age)
         planned = self._plans.pop((chunk, age), None)
         if planned is None:
             return self.generator(count, self.config.clip, seed)
-        return self.generator.make(planned.result(), count, seed)
+        return self.generator.make(planned(), count, seed)
 
     def _put(self, chunk: int, made: Interactions) -> None:
         if self._pool is None:

@@ -23,7 +23,7 @@ from closeint_core.training.pictures import View, draw_sheet
 
 SHOWN_FRAMES = 4
 _BODY_BONES = tuple((parent, joint) for joint, parent in enumerate(PARENTS) if parent >= 0)
-_MEAN_STEPS = 10
+_MEAN_STEPS = 5
 _AT_ONCE = 256  # windows of the prior judged at once, so that memory stays bounded
 
 
@@ -41,7 +41,7 @@ def judge_denoiser(model: Denoiser, body: TorchBody, batches: list[TrainingBatch
     ``pa_mpjpe``, ``absolute_mpjpe`` (where they are), ``interaction`` (frames with both people), ``acceleration`` (mm a
     frame^2), ``hidden_mpjpe`` (people of whom nothing is seen in that frame) and ``initial_mpjpe`` (the initial pose on
     the true shape: what there was to begin with). ``mean_mpjpe``, ``mean_interaction`` and ``mean_hidden_mpjpe`` are of
-    what is sampled from zeros in ten steps, near the mean of all draws, which is how the product uses a denoiser.
+    what is sampled from zeros in five steps, near the mean of all draws, which is how the product uses a denoiser.
     """
     sampler = Sampler(model, precision="float32", graphs=False)
     meaner = Sampler(model, min(_MEAN_STEPS, model.config.diffusion_steps), precision="float32", graphs=False)

@@ -34,14 +34,14 @@ def loosened(made: Interactions, draw: torch.Generator, chosen: Tensor, strength
     """
     device = made.poses.device
     pairs, people, frames = made.poses.shape[:3]
-    time = torch.linspace(0, 1, frames)[:, None, None]
+    time = torch.linspace(0, 1, frames, device=device)[:, None, None]
     shape = (pairs, people, 1, 24, 3)
-    phase = torch.rand(pairs, people, 1, 24, 1, generator=draw) * 2 * math.pi
-    speed = torch.rand(pairs, people, 1, 24, 1, generator=draw) * 2
-    still, moving = torch.randn(2, *shape, generator=draw)
+    phase = torch.rand(pairs, people, 1, 24, 1, generator=draw).to(device) * 2 * math.pi
+    speed = torch.rand(pairs, people, 1, 24, 1, generator=draw).to(device) * 2
+    still, moving = torch.randn(2, *shape, generator=draw).to(device)
     turn = 0.8 * still + 0.6 * moving * torch.sin(phase + speed * math.pi * time)
-    own = 2 * strength * torch.rand(pairs, people, 1, 1, 1, generator=draw)
-    turn = (turn * own * _SPREAD[:, None]).to(device)
+    own = 2 * strength * torch.rand(pairs, people, 1, 1, 1, generator=draw).to(device)
+    turn = turn * own * _SPREAD.to(device)[:, None]
     # Added as vectors, which stays smooth; only the root, which may face anywhere, is composed.
     root = roma.rotmat_to_rotvec(roma.rotvec_to_rotmat(made.poses[..., 0, :]) @ roma.rotvec_to_rotmat(turn[..., 0, :]))
     poses = made.poses + turn

@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import dataclasses
+import itertools
 import sys
 from functools import lru_cache
 from pathlib import Path
@@ -48,7 +49,7 @@ def naive(objective: DenoiserObjective, batch: TrainingBatch, path: list[int]) -
     """DDIM from zeros along the timesteps ``path``, the last of which is only reached."""
     full = CosineSchedule(objective.network.config.diffusion_steps).alphas_cumprod
     x = torch.zeros_like(batch.target)
-    for here, there in zip(path[:-1], path[1:], strict=True):
+    for here, there in itertools.pairwise(path):
         pair = torch.tensor([there, here]).numpy()
         spaced = SpacedSchedule(pair, full[pair], torch.tensor([1.0, full[there]]).numpy())
         step = next(ddim_steps(spaced))
@@ -101,7 +102,8 @@ def test_shares_of_own_windows_and_their_timesteps():
         torch.manual_seed(step)
         batch, _, timesteps, own = stage.inputs(step)
         assert len(timesteps) == len(batch) == source.count
-        assert isinstance(own, OwnStart) and len(own) == 2
+        assert isinstance(own, OwnStart)
+        assert len(own) == 2
         fresh = own.passes == 0
         assert (timesteps[:2][fresh] == 80).all()
         assert torch.isin(timesteps[:2][~fresh], torch.tensor([0, 20, 40, 60])).all()

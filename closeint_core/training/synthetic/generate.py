@@ -6,7 +6,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass, fields
-from functools import lru_cache
+from functools import cached_property, lru_cache
 from pathlib import Path
 
 import roma
@@ -132,11 +132,15 @@ class Generator:
         self.kinds: tuple[Kind, ...] = KINDS.choose(kinds, split)
         self.body = body or default_body()
         self.steps = steps
-        self.tools = tools_of(self.body)
         cpu = self.body.template.device.type == "cpu"
         self._plan_body = self.body if cpu else TorchBody(self.body.data)
         wanted = {name for kind in self.kinds for role in kind.roles for name in role.motion}
         self.motions = load_motions(Path(motions), self._plan_body, wanted) if motions is not None and wanted else None
+
+    @cached_property
+    def tools(self) -> Tools:
+        """Of the body; they take seconds to make, and are not needed for planning."""
+        return tools_of(self.body)
 
     def __call__(self, count: int, frames: int, seed: int) -> Interactions:
         """``count`` pairs of ``frames`` frames, kinds in equal shares; the same for the same arguments.
