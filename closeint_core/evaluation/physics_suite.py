@@ -20,6 +20,7 @@ from __future__ import annotations
 
 import math
 import time
+import zlib
 from dataclasses import dataclass
 from typing import Any
 
@@ -107,9 +108,11 @@ def _depth(made: Interactions, row: int, data: BodyData) -> float:
 
 def disturb(made: Interactions, kind: str, seed: int, body: TorchBody) -> SuitePair:
     """One pair (N = 1) with its truth and what would be known of it."""
-    noise = _Noise(seed + 1)
+    # Else all kinds would be as wrong as each other for a seed, and two seeds would be a sample of two.
+    own = (1009 * seed + zlib.crc32(kind.encode())) % (1 << 31)
+    noise = _Noise(own + 1)
     frames = made.poses.shape[2]
-    seen = observe(made, body, seed + 2)
+    seen = observe(made, body, own + 2)
     fps = float(made.fps[0])
     truth = InteractionClip(
         poses=made.poses[0].numpy(),

@@ -36,8 +36,9 @@ from closeint_core.progress import Progress
 
 _DEEP = 0.015  # metres from which on an overlap is deep
 _TANGLED = 0.035  # metres from which on the nearest way out may be the wrong one
-_STUCK = 0.010  # metres of depth from which on a frame is stuck, and the rounds after which it is led out
-_BRIDGED = (4, 6, 8, 10)
+_STUCK = 0.010  # metres of depth from which on a frame is stuck, in late rounds ``_ENOUGH``, and the rounds after which
+# it is led out
+_BRIDGED = (4, 6, 8, 9, 10, 11, 13)
 _LATE, _LAST = 8, 12  # rounds from which on contacts give way where somebody is still inside, and do not pull
 _ENOUGH = 0.004  # metres of depth with which late rounds are content
 _AGAIN = 0.005  # metres of depth from which on a window is refined once more, from where it came to
@@ -323,8 +324,9 @@ class Refinement:
             if self._left() <= least:
                 least, best = self._left(), (self.rotations, self.transl)
             led = torch.zeros_like(led)
-            if number in _BRIDGED and float(skins.depth.max()) > _STUCK:
-                led = self._bridge()
+            stuck_from = _STUCK if number < _LATE else _ENOUGH
+            if number in _BRIDGED and float(skins.depth.max()) > stuck_from:
+                led = self._bridge(stuck_from)
                 self._look(led.nonzero()[:, 0])
         if self._left() > least:
             self.rotations, self.transl = best
@@ -362,14 +364,14 @@ class Refinement:
         if len(frames):
             self.skins.look(self.rotations, self.transl, frames)
 
-    def _bridge(self, longest: int = 30) -> Tensor:
-        """Frames that are stuck inside are led from what was before to what comes after; says which were, (T,).
+    def _bridge(self, stuck_from: float, longest: int = 30) -> Tensor:
+        """Frames deeper than ``stuck_from`` are led from what was before to what comes after; says which were, (T,).
 
         A limb that is on the wrong side in a few frames has no small way out, but its neighbours in time show one:
         either their poses or how theirs were changed, whichever is less deep.
         """
         terms = self.terms
-        bad = dilated(self.skins.depth > _STUCK, 1)
+        bad = dilated(self.skins.depth > stuck_from, 1)
         before, after, share = neighbours(bad.cpu().numpy(), longest)
         stuck = torch.as_tensor(np.flatnonzero(before >= 0), device=bad.device)
         led = torch.zeros_like(bad)
