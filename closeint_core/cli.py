@@ -208,18 +208,27 @@ def metrics(
 def refine(
     path: ClipPath,
     output: Annotated[Path, typer.Option("--output", "-o", metavar="CLIP", help="Where to write the refined clip.")],
+    shape: Annotated[
+        float,
+        typer.Option(
+            min=0.0,
+            help="How far off the shape coefficients may be, 0.25 for another program's guess: then one shape a person "
+            "is found from all keypoints and standing feet. 0 keeps the clip's.",
+        ),
+    ] = 0.0,
     data: Data = None,
     as_json: Json = False,
 ) -> None:
     """Take people out of each other, close their contacts and plant their feet, with little else changed."""
     from closeint_core.clip import InteractionClip
     from closeint_core.files import require_writable
+    from closeint_core.physics.refinement import RefineOptions
     from closeint_core.physics.refinement import refine as refine_clip
 
     clip = InteractionClip.load(path)
     require_writable(output.parent)
     with TerminalProgress() as progress:
-        result = refine_clip(clip, progress=progress, data=data)
+        result = refine_clip(clip, RefineOptions(shape=shape), progress, data)
     result.save(output)
     if as_json:
         _print_json({"clip": str(output), "warnings": progress.warnings, **result.metadata["refinement"]})

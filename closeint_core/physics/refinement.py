@@ -2,10 +2,11 @@
 """Makes a finished clip physically plausible: nobody inside the other, contacts closed, feet planted.
 
 All frames of a window and both people are solved at once. The unknowns are changes of joint rotations and
-translations; the shapes stay. What pulls: the observed keypoints, the motion as it came, smoothness, joint limits,
-the floor, balance, contacts, and springs on the exact meshes that push every vertex out of the partner by the
-shortest way (their direction is agreed over neighbouring vertices and frames, so a limb leaves whole instead of being
-squeezed through). What touches and what penetrates is looked for again at the start of every round; within a round
+translations; shapes, one a person, are found before that from the whole clip if wanted (``shared_shape``). What pulls:
+the observed keypoints, the motion as it came, smoothness, joint limits, the floor, balance, contacts, and springs on
+the exact meshes that push every vertex out of the partner by the shortest way (their direction is agreed over
+neighbouring vertices and frames, so a limb leaves whole instead of being squeezed through). What touches and what
+penetrates is looked for again at the start of every round; within a round
 damped Gauss-Newton steps are taken (``pair_terms`` has the residuals, ``system`` solves for all frames together).
 """
 
@@ -29,6 +30,7 @@ from closeint_core.errors import CloseintError
 from closeint_core.physics.contact import contact_probability
 from closeint_core.physics.over_time import dilated, hysteresis, least_around, neighbours, steadied
 from closeint_core.physics.pair_terms import Pairs, PairTerms, Weights
+from closeint_core.physics.shared_shape import with_shared_shape
 from closeint_core.physics.skins import Skins
 from closeint_core.physics.spheres import BodySpheres, spheres_of
 from closeint_core.physics.windows import blend_in, window_spans
@@ -64,6 +66,7 @@ class RefineOptions:
         keep: weight of the motion as it came. seen: weight of the observed keypoints.
         reach: metres from which on a contact that the evidence speaks of is not closed.
         acceptable: metres of penetration up to which a result is taken even if the clip had less.
+        shape: how far off the clip's shape coefficients may well be (see ``shared_shape``); 0 leaves them alone.
     """
 
     rounds: int = 16
@@ -73,6 +76,7 @@ class RefineOptions:
     seen: float = 0.7
     reach: float = 0.15
     acceptable: float = 0.010
+    shape: float = 0.0
 
 
 @dataclass
@@ -123,7 +127,8 @@ def refine(
     spheres = spheres_of(body) if body.template.device.type == "cpu" else _spheres(body.data)
     if device is not None and torch.device(device).type != body.template.device.type:
         body = TorchBody(body.data).to(device)
-    result, report, touching = _refined(clip, body, spheres, options, progress)
+    shaped = with_shared_shape(clip, body, options.shape)
+    result, report, touching = _refined(shaped, body, spheres, options, progress)
     metadata = report.as_dict()
     if clip.people == 2:
         metadata["max_penetration_mm"] = [round(1000 * depth, 2) for depth in report.depth]

@@ -1,0 +1,136 @@
+# SPDX-License-Identifier: Apache-2.0
+"""One shape a person for a whole clip, from the keypoints of all its frames, before the poses are refined.
+
+For given rotations every point of a body is linear in its shape and its place. So shape and places are solved together
+by damped Gauss-Newton steps: each frame's place stands only in that frame's residuals and is eliminated there, and what
+is left is one small system a person, as large for a long clip as for a short one.
+"""
+
+from __future__ import annotations
+
+import roma
+import torch
+from torch import Tensor
+
+from closeint_core.body.torch_body import TorchBody
+from closeint_core.clip import InteractionClip
+from closeint_core.physics.spheres import sole_vertices
+
+_FRAMES = 96  # of the clip, evenly spread, are looked at
+_WORTH = 8.0  # frames that say something of their own: errors of keypoints and poses last
+_PIXELS = 0.03  # metres by which a keypoint is off; three times that, and it is an outlier
+_FLOOR = 0.015  # metres by which a standing sole is off the floor
+_LOWEST = 0.002  # metres: what lies this much higher than the lowest of a sole is no longer the lowest
+_ACROSS, _ALONG = 0.05, 0.20  # metres by which places are off, across and along the view
+_ITERATIONS = 4
+
+
+@torch.no_grad()
+def with_shared_shape(clip: InteractionClip, body: TorchBody, spread: float) -> InteractionClip:
+    """The clip with the shapes that its keypoints and its standing feet speak for, and its people moved to match.
+
+    Args:
+        body: the clip's, on any device. spread: how far off each of the clip's coefficients may well be, in units of
+            the shape space (one is a standard deviation between people). Not positive: the clip as it is.
+    """
+    if spread <= 0 or clip.frames == 0:
+        return clip
+    device = body.template.device
+    chosen = torch.linspace(0, clip.frames - 1, min(clip.frames, _FRAMES)).round().long()
+
+    def tensor(array: object) -> Tensor:
+        return torch.as_tensor(array, dtype=torch.float32, device=device)
+
+    rotations = roma.rotvec_to_rotmat(tensor(clip.poses)[:, chosen])
+    transl, old = tensor(clip.transl)[:, chosen], tensor(clip.betas)
+    # All points at once: those of the keypoints, then of both soles.
+    soles = sole_vertices(body.data)
+    halpe, sole = body.points("halpe"), body.points(soles.reshape(-1))
+    basis = torch.cat((torch.zeros_like(old[:1]), torch.eye(old.shape[1], device=device)))  # (B + 1, B)
+
+    def points(shape: Tensor) -> Tensor:
+        """(P, T, K, 3) of all people in one shape (B,)."""
+        skeleton = body.skeleton(rotations, shape, torch.zeros_like(transl))
+        return torch.cat((halpe(skeleton, shape), sole(skeleton, shape)), -2)
+
+    each = torch.stack([points(shape) for shape in basis])  # (B + 1, P, T, K, 3)
+    slopes = (each[1:] - each[:1]).movedim(0, -1)  # (P, T, K, 3, B)
+    system = _Evidence(clip, chosen, device)
+    betas, moved = old, transl.clone()
+    for _ in range(_ITERATIONS):
+        placed = each[0] + (slopes @ betas[:, None, None, :, None])[..., 0] + moved[..., None, :]
+        step, shift = system.solve(placed, slopes, moved - transl, betas - old, spread)
+        betas, moved = betas + step, moved + shift
+    # Places of single frames are as uncertain as the keypoints; the refinement finds those. Here all move as one.
+    by = (moved - transl).mean(1, keepdim=True).cpu().numpy()
+    return clip.copy(betas=betas.cpu().numpy(), transl=clip.transl + by)
+
+
+class _Evidence:
+    """What is known of some frames (T,) of a clip of P people."""
+
+    def __init__(self, clip: InteractionClip, chosen: Tensor, device: torch.device) -> None:
+        def tensor(array: object) -> Tensor:
+            return torch.as_tensor(array, dtype=torch.float32, device=device)
+
+        index = chosen.numpy()
+        seen = tensor(clip.keypoints2d[:, index])
+        there = seen.isfinite().all(-1)
+        self.confidence = torch.where(there, seen[..., 2].nan_to_num(0).clamp(0, 1), 0.0)
+        self.observed = seen[..., :2].nan_to_num(0)
+        still = [1 if len(x) > 1 else 0 for x in (clip.camera_K, clip.camera_R, clip.camera_t)]
+        cameras = (clip.camera_K, clip.camera_R, clip.camera_t)
+        self.K, self.R, self.t = (tensor(x[index] if moving else x) for x, moving in zip(cameras, still, strict=True))
+        feet = tensor(clip.foot_contacts[:, index])
+        self.standing = torch.where(feet > 0.5, feet, 0.0)  # (P, T, 2)
+
+    def solve(
+        self, placed: Tensor, slopes: Tensor, moved: Tensor, changed: Tensor, spread: float
+    ) -> tuple[Tensor, Tensor]:
+        """Steps of the shapes (P, B) and of the places (P, T, 3).
+
+        Args:
+            placed: (P, T, 26 + 2 N, 3) points in the world. slopes: (P, T, 26 + 2 N, 3, B) of them.
+            moved: (P, T, 3) and changed: (P, B), so far.
+        """
+        view = placed[..., :26, :] @ self.R[:, None].mT + self.t[:, None, None]
+        depth = view[..., 2:].clamp(min=0.1)
+        focal = self.K[:, None, (0, 1), (0, 1)]
+        pixels = view[..., :2] / depth * focal + self.K[:, None, :2, 2]
+        scale = depth[..., :1, :] / focal / _PIXELS  # of a pixel, in units of the spread
+        error = (pixels - self.observed) * scale
+        weight = self.confidence / (1 + error.square().sum(-1) / 9).square()
+        project = torch.zeros(*view.shape[:-1], 2, 3, device=view.device)
+        project[..., 0, 0] = project[..., 1, 1] = 1.0
+        project[..., :, 2] = -view[..., :2] / depth
+        project = project / depth[..., None] * (focal * scale)[..., None] @ self.R[:, None, None]
+        rows_place = project.flatten(2, 3)  # (P, T, 52, 3)
+        rows_shape = (project @ slopes[..., :26, :, :]).flatten(2, 3)  # (P, T, 52, B)
+        error, weight = error.flatten(2), weight.repeat_interleave(2, -1)
+
+        height = placed[..., 26:, 2].unflatten(-1, (2, -1))
+        share = torch.softmax(-height / _LOWEST, -1)
+        up = torch.zeros(*height.shape[:-1], 3, device=view.device)
+        up[..., 2] = 1.0 / _FLOOR
+        of_shape = (share[..., None] * slopes[..., 26:, 2, :].unflatten(2, (2, -1))).sum(3) / _FLOOR
+        rows_place, rows_shape = torch.cat((rows_place, up), 2), torch.cat((rows_shape, of_shape), 2)
+        error = torch.cat((error, (share * height).sum(-1) / _FLOOR), 2)
+        weight = torch.cat((weight, self.standing), 2)[..., None]
+
+        ray = torch.nn.functional.normalize(
+            placed[..., :26, :].mean(2) + (self.R.mT @ self.t[..., None])[..., 0], dim=-1
+        )
+        outer = ray[..., :, None] * ray[..., None, :]
+        hold = (torch.eye(3, device=view.device) - outer) / _ACROSS**2 + outer / _ALONG**2
+        place = (weight * rows_place).mT @ rows_place + hold  # (P, T, 3, 3)
+        both = (weight * rows_place).mT @ rows_shape  # (P, T, 3, B)
+        pull = ((weight * rows_place).mT @ error[..., None]) + hold @ moved[..., None]
+        shape_pull = (weight * rows_shape).mT @ error[..., None]
+        without = torch.linalg.solve(place, torch.cat((both, pull), -1))
+        counts = min(1.0, _WORTH / placed.shape[1])
+        left = ((weight * rows_shape).mT @ rows_shape - both.mT @ without[..., :-1]).sum(1) * counts
+        slope = (shape_pull - both.mT @ without[..., -1:]).sum(1) * counts
+        keep = torch.eye(left.shape[-1], device=view.device) / spread**2
+        step = torch.linalg.solve(left + keep, -(slope + changed[..., None] / spread**2))[..., 0]
+        shift = -(without[..., -1:] + without[..., :-1] @ step[:, None, :, None])[..., 0]
+        return step, shift
