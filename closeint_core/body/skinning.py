@@ -126,3 +126,13 @@ def clip_vertices(
         part = slice(start, min(start + chunk, clip.frames))
         vertices, joints = lbs(body, clip.poses[:, part], clip.betas[:, None], clip.transl[:, part])
         yield part, vertices, joints
+
+
+def vertex_normals(vertices: np.ndarray, faces: np.ndarray) -> np.ndarray:
+    """Area-weighted unit normals (V, 3)."""
+    corners = vertices[faces]
+    face_normals = np.cross(corners[:, 1] - corners[:, 0], corners[:, 2] - corners[:, 0])
+    normals = np.zeros_like(vertices)
+    for axis in range(3):
+        normals[:, axis] = np.bincount(faces.reshape(-1), np.repeat(face_normals[:, axis], 3), minlength=len(vertices))
+    return normals / np.maximum(np.linalg.norm(normals, axis=1, keepdims=True), 1e-12)

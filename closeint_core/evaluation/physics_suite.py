@@ -30,13 +30,12 @@ import torch
 from torch import Tensor
 
 from closeint_core.body.data import BodyData
-from closeint_core.body.skinning import clip_vertices
+from closeint_core.body.skinning import clip_vertices, vertex_normals
 from closeint_core.body.torch_body import TorchBody
 from closeint_core.clip import InteractionClip
 from closeint_core.errors import CloseintError
 from closeint_core.evaluation.metrics import interaction_error, mpjpe
 from closeint_core.physics.contact import part_distances
-from closeint_core.physics.contact_pairs import vertex_normals
 from closeint_core.physics.penetration import measure_penetration
 from closeint_core.physics.refinement import RefineOptions, refine
 from closeint_core.training.observation import observe

@@ -12,6 +12,8 @@ from dataclasses import dataclass
 import numpy as np
 from scipy.spatial import cKDTree
 
+from closeint_core.body.skinning import vertex_normals
+
 TOUCHING = 0.02
 """Metres between skins up to which they count as touching, as in ``physics.contact``."""
 
@@ -122,13 +124,3 @@ def _heights(
     # On the skin itself, "away" has no direction; the normal does.
     direction = np.where((inside | (distance < 0.005))[:, None], normals, outwards)
     return np.where(inside, -distance, distance), direction, nearest
-
-
-def vertex_normals(vertices: np.ndarray, faces: np.ndarray) -> np.ndarray:
-    """(V, 3) unit normals, faces weighted by area."""
-    a, b, c = (vertices[faces[:, i]] for i in range(3))
-    face = np.cross(b - a, c - a)
-    normals = np.stack(
-        [sum(np.bincount(faces[:, i], face[:, axis], len(vertices)) for i in range(3)) for axis in range(3)], 1
-    )
-    return normals / np.maximum(np.linalg.norm(normals, axis=1, keepdims=True), 1e-12)

@@ -11,6 +11,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from closeint_core.body.skinning import vertex_normals
+
 _NEAR = 0.05
 
 
@@ -34,16 +36,6 @@ class Camera:
         """Pixels (..., 2) of world points (..., 3)."""
         image = self.to_view(points) @ self.K.T
         return image[..., :2] / np.maximum(image[..., 2:], _NEAR)
-
-
-def vertex_normals(vertices: np.ndarray, faces: np.ndarray) -> np.ndarray:
-    """Area-weighted unit normals (V, 3)."""
-    corners = vertices[faces]
-    face_normals = np.cross(corners[:, 1] - corners[:, 0], corners[:, 2] - corners[:, 0])
-    normals = np.zeros_like(vertices)
-    for axis in range(3):
-        normals[:, axis] = np.bincount(faces.reshape(-1), np.repeat(face_normals[:, axis], 3), minlength=len(vertices))
-    return normals / np.maximum(np.linalg.norm(normals, axis=1, keepdims=True), 1e-12)
 
 
 def render(

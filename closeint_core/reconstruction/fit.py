@@ -251,6 +251,7 @@ class PairFit:
         chosen = trusted[..., None, None, None]
         rotations = torch.where(chosen, motion.rotations, self.rotations())
         self.guide = guide_of(self.body, motion, unseen(self.evidence.weights) * trusted, trusted)
+        self.both_seen = 1 - self.guide.weight.amax(0)
         self.root_start = rotations[:, :, 0].clone()
         self.root = torch.zeros_like(self.root)
         self.pose = roma.rotmat_to_rotvec(rotations[:, :, 1:])
@@ -351,7 +352,6 @@ class PairFit:
                 gone = self.guide.weight.amax(0)
                 # Pixels and floor know better than a guide how two people stand to each other, where they know it.
                 self.lost = torch.maximum(gone, 1 - _telling(self.offset))
-                self.both_seen = 1 - gone
             if self.spheres is not None:
                 self.radii = self.spheres.radii(self.betas)
 

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import trimesh
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as npst
@@ -18,7 +19,7 @@ from official_files import model_fields, official_pickle, smpl_fields
 
 from closeint_core.body import smpl_files
 from closeint_core.body.data import BodyData, load_body
-from closeint_core.body.skinning import axis_angle_to_matrix, joint_transforms, lbs
+from closeint_core.body.skinning import axis_angle_to_matrix, joint_transforms, lbs, vertex_normals
 
 ZERO = np.zeros(3, np.float32)
 
@@ -187,3 +188,10 @@ def test_the_posed_body_stays_closed_and_keeps_its_volume(body: BodyData) -> Non
         squat[JOINT_NAMES.index(f"{side}_knee"), 0] = 2.0
     assert 0.97 < volume(arms) / rest < 1.03
     assert 0.90 < volume(squat) / rest < 1.10
+
+
+def test_normals_of_a_sphere_point_outwards():
+    mesh = trimesh.creation.icosphere(4, radius=1.0)
+    mesh.apply_translation((1, 2, 3))
+    normals = vertex_normals(np.asarray(mesh.vertices), np.asarray(mesh.faces))
+    assert np.abs(normals - (mesh.vertices - [1, 2, 3])).max() < 0.02

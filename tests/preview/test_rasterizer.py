@@ -4,7 +4,7 @@ from __future__ import annotations
 import numpy as np
 import trimesh
 
-from closeint_core.preview.rasterizer import Camera, render, vertex_normals
+from closeint_core.preview.rasterizer import Camera, render
 
 CAMERA = Camera(np.array([[200.0, 0, 80], [0, 200, 60], [0, 0, 1]]), np.eye(3), np.zeros(3))
 
@@ -58,9 +58,3 @@ def test_what_is_behind_the_camera_is_not_drawn():
     mesh = sphere((0, 0, -3.0), 0.7)
     _, depth = render(np.asarray(mesh.vertices), np.asarray(mesh.faces), np.ones((642 * 4 - 6, 3)), CAMERA, (160, 120))
     assert not np.isfinite(depth).any()
-
-
-def test_normals_of_a_sphere_point_outwards():
-    mesh = sphere((1, 2, 3), 1.0)
-    normals = vertex_normals(np.asarray(mesh.vertices), np.asarray(mesh.faces))
-    assert np.abs(normals - (mesh.vertices - [1, 2, 3])).max() < 0.02

@@ -14,11 +14,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from closeint_core.body.data import JOINT_NAMES, load_body
-from closeint_core.body.skinning import lbs
+from closeint_core.body.skinning import lbs, vertex_normals
 from closeint_core.clip import InteractionClip
 from closeint_core.errors import Cancelled, CloseintError
 from closeint_core.physics.contact import contact_probability, part_distances
-from closeint_core.physics.contact_pairs import signed_gap, touching_pairs, vertex_normals
+from closeint_core.physics.contact_pairs import signed_gap, touching_pairs
 from closeint_core.physics.penetration import measure_penetration
 from closeint_core.progress import Progress
 from closeint_core.reconstruction.corrections import (

@@ -14,8 +14,8 @@ import torch
 from torch import Tensor
 
 from closeint_core.body.data import JOINT_NAMES, BodyData
+from closeint_core.body.skinning import vertex_normals
 from closeint_core.body.torch_body import Skeleton, TorchBody
-from closeint_core.preview.rasterizer import vertex_normals
 
 JOINT = {name: index for index, name in enumerate(JOINT_NAMES)}
 _PATCH = 10
