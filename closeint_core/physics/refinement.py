@@ -298,10 +298,12 @@ class Refinement:
         led, loosened = (torch.zeros_like(skins.depth, dtype=torch.bool) for _ in range(2))
         least, best = np.inf, (self.rotations, self.transl)
         rounds = 0
-        for number in range(options.rounds):
+        # What comes from rounds before needs no more of those in which the evidence is felt for.
+        first_round = min(_BRIDGED[0], options.rounds) if troubled_only else 0
+        for number in range(first_round, min(options.rounds, _LAST) if troubled_only else options.rounds):
             restless = led | (skins.sunk > (_SUNK if number < _LATE else _SUNK_LATE))
             left_alone = options.tolerance if number < _LATE else max(options.tolerance, _ENOUGH)
-            if number > 1 and float(skins.depth.max()) <= left_alone and not bool(restless.any()):
+            if number > first_round + 1 and float(skins.depth.max()) <= left_alone and not bool(restless.any()):
                 break
             # The deeper, the more the evidence has to say about which way is out; what stays inside is pushed harder,
             # and its neighbours in time with it.
@@ -325,7 +327,7 @@ class Refinement:
             if not bool(moving.any()):
                 break  # nobody is near anybody
             self._round(moving, push, pull, self.unlikely if number else None)
-            rounds = number + 1
+            rounds += 1
             if self._left() <= least:
                 least, best = self._left(), (self.rotations, self.transl)
             led = torch.zeros_like(led)
