@@ -40,7 +40,7 @@ _DEEP = 0.015  # metres from which on an overlap is deep
 _TANGLED = 0.035  # metres from which on the nearest way out may be the wrong one
 _STUCK = 0.010  # metres of depth from which on a frame is stuck, in late rounds ``_ENOUGH``, and the rounds after which
 # it is led out
-_BRIDGED = (4, 6, 8, 9, 10, 11, 13)
+_BRIDGED = (4, 6, 8, 9, 10, 11)
 _LATE, _LAST = 8, 12  # rounds from which on contacts give way where somebody is still inside, and do not pull
 _ENOUGH = 0.004  # metres of depth with which late rounds are content
 _AGAIN = 0.005  # metres of depth from which on a window is refined once more, from where it came to
