@@ -246,8 +246,8 @@ def test_steps_without_a_finite_gradient_are_left_out(tmp_path, monkeypatch):
     plain = DenoiserStage.inputs
 
     def poisoned(self: DenoiserStage, step: int) -> tuple[Any, ...]:
-        batch, noise, timesteps = plain(self, step)
-        return batch, noise * (float("nan") if step % 3 == 1 else 1.0), timesteps
+        batch, noise, timesteps, own = plain(self, step)
+        return batch, noise * (float("nan") if step % 3 == 1 else 1.0), timesteps, own
 
     monkeypatch.setattr(DenoiserStage, "inputs", poisoned)
     assert runs.train(config(tmp_path, log_every=6), silently)
