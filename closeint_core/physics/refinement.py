@@ -300,7 +300,7 @@ class Refinement:
         rounds = 0
         # What comes from rounds before needs no more of those in which the evidence is felt for.
         first_round = min(_BRIDGED[0], options.rounds) if troubled_only else 0
-        for number in range(first_round, min(options.rounds, _LAST) if troubled_only else options.rounds):
+        for number in range(first_round, options.rounds):
             restless = led | (skins.sunk > (_SUNK if number < _LATE else _SUNK_LATE))
             left_alone = options.tolerance if number < _LATE else max(options.tolerance, _ENOUGH)
             if number > first_round + 1 and float(skins.depth.max()) <= left_alone and not bool(restless.any()):
