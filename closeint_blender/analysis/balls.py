@@ -13,6 +13,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from closeint_core.body.data import BodyData
+from closeint_core.body.skinning import vertex_normals
 
 from .points import BodyPoints, PosedSkeleton, rigid_points
 
@@ -100,17 +101,6 @@ def _weights_of(
     near = (square < ((radii + 0.008) ** 2)[:, None]).astype(np.float32)
     weights = near @ body.dense_weights + 1e-3 * body.dense_weights[touched]
     return weights / weights.sum(1, keepdims=True)
-
-
-def vertex_normals(vertices: np.ndarray, faces: np.ndarray) -> np.ndarray:
-    """(V, 3) unit normals, faces weighted by area."""
-    a, b, c = (vertices[faces[:, i]] for i in range(3))
-    face = np.cross(b - a, c - a)
-    corners = faces.T.reshape(-1)
-    normals = np.stack(
-        [np.bincount(corners, np.tile(face[:, axis], 3), len(vertices)) for axis in range(3)], axis=1
-    ).astype(vertices.dtype)
-    return normals / np.maximum(np.linalg.norm(normals, axis=1, keepdims=True), 1e-12)
 
 
 def least_gaps(centres: tuple[np.ndarray, np.ndarray], balls: tuple[BodyBalls, BodyBalls]) -> np.ndarray:

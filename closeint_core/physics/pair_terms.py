@@ -21,7 +21,14 @@ from closeint_core.clip import InteractionClip
 from closeint_core.physics import energies
 from closeint_core.physics.balance import body_masses, outside_of_support
 from closeint_core.physics.joint_limits import LIMIT_HIGH, LIMIT_LOW
-from closeint_core.physics.residuals import by_frame, one_sided, spread_over
+from closeint_core.physics.residuals import (
+    by_frame,
+    observed_points,
+    one_sided,
+    pixel_slopes,
+    spread_over,
+    standing_feet,
+)
 from closeint_core.physics.riders import (
     JOINTS,
     STATE,
@@ -132,17 +139,13 @@ class PairTerms:
             self._place_spheres(spheres, tensor)
 
     def _gather(self, clip: InteractionClip, skeleton: Skeleton, tensor) -> None:  # type: ignore[no-untyped-def]
-        observed = tensor(clip.keypoints2d)
-        seen = observed.isfinite().all(-1)
-        self.confidence = torch.where(seen, observed[..., 2].nan_to_num(0).clamp(0, 1), torch.zeros_like(seen.float()))
-        self.observed = observed[..., :2].nan_to_num(0)
+        self.observed, self.confidence = observed_points(tensor(clip.keypoints2d))
         self.camera = [tensor(x) for x in (clip.camera_K, clip.camera_R, clip.camera_t)]
         depth = (skeleton.joints[:, :, :1] @ self.camera[1].mT + self.camera[2][:, None])[..., 2]
         self.metres_per_pixel = (depth / self.camera[0][:, 0, 0][:, None]).clamp(min=1e-4)
         # The direction in which a single camera knows least: along its rays.
         self.ray = normalize(skeleton.joints[:, :, 0] + (self.camera[1].mT @ self.camera[2][..., None])[..., 0], dim=-1)
-        feet = tensor(clip.foot_contacts)
-        self.standing = torch.where(feet > 0.5, feet, torch.zeros_like(feet))  # (P, T, 2)
+        self.standing = standing_feet(tensor(clip.foot_contacts))  # (P, T, 2)
         self.planted = self.standing.repeat_interleave(3, -1)
         self.feet = energies.FOOT_POINTS.to(self.device)
         chosen = torch.as_tensor(sole_vertices(self.body.data), device=self.device)  # (2, N)
@@ -296,11 +299,7 @@ class PairTerms:
         weight = weights.seen * self.confidence / 0.02**2
         terms["reprojection"] = by_frame(weight * value)
         # d pixel / d view, then to the world.
-        gradient = torch.zeros(*view.shape[:-1], 2, 3, device=self.device)
-        gradient[..., 0, 0] = gradient[..., 1, 1] = 1.0
-        gradient[..., :, 2] = -view[..., :2] / depth
-        gradient = gradient / depth[..., None] * (focal * scale)[..., None]
-        gradient = gradient @ R[:, None]
+        gradient = pixel_slopes(view, depth, focal * scale) @ R[:, None]
         rows = (gradient @ slopes).flatten(2, 3)  # (P, T, K * 2, 75)
         weight = (weight * slope).repeat_interleave(2, -1)
         for person in range(self.people):

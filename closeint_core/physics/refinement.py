@@ -6,8 +6,8 @@ translations; shapes, one a person, are found before that from the whole clip if
 the observed keypoints, the motion as it came, smoothness, joint limits, the floor, balance, contacts, and springs on
 the exact meshes that push every vertex out of the partner by the shortest way (their direction is agreed over
 neighbouring vertices and frames, so a limb leaves whole instead of being squeezed through). What touches and what
-penetrates is looked for again at the start of every round; within a round
-damped Gauss-Newton steps are taken (``pair_terms`` has the residuals, ``system`` solves for all frames together).
+penetrates is looked for again at the start of every round; within a round damped Gauss-Newton steps are taken
+(``pair_terms`` has the residuals, ``system`` solves for all frames together).
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ from closeint_core.physics.pair_terms import Pairs, PairTerms, Weights
 from closeint_core.physics.shared_shape import with_shared_shape
 from closeint_core.physics.skins import Skins
 from closeint_core.physics.spheres import BodySpheres, spheres_of
-from closeint_core.physics.windows import blend_in, window_spans
+from closeint_core.physics.windows import blend_in, frames_of, window_spans
 from closeint_core.progress import Progress
 
 _DEEP = 0.015  # metres from which on an overlap is deep
@@ -153,7 +153,7 @@ def _refined(
     windows = window_spans(clip.frames)
     for number, (start, stop) in enumerate(windows):
         part = slice(start, stop)
-        window = Refinement(body, _cut(clip, part), spheres, options)
+        window = Refinement(body, frames_of(clip, part), spheres, options)
         report = window.solve(progress, number, len(windows))
         for held in (True, False):
             if clip.people == 2 and report.depth[1] > _AGAIN:
@@ -192,7 +192,6 @@ def _once_more(
     after = again.solve(progress, number, windows, troubled_only=True)
     if after.depth[1] >= report.depth[1]:
         return window, report
-    again.clip = window.clip
     depth = report.depth[0], after.depth[1]
     return again, RefineReport(report.before, after.after, report.rounds + after.rounds, depth)
 
@@ -201,21 +200,6 @@ def _once_more(
 def _spheres(data: BodyData) -> BodySpheres:
     """The spheres of a body that is on another device; they are found on the CPU."""
     return spheres_of(TorchBody(data))
-
-
-def _cut(clip: InteractionClip, part: slice) -> InteractionClip:
-    moving = len(clip.camera_K) > 1
-    return clip.copy(
-        poses=clip.poses[:, part],
-        transl=clip.transl[:, part],
-        keypoints2d=clip.keypoints2d[:, part],
-        visible=clip.visible[:, part],
-        contacts=clip.contacts[:, part],
-        foot_contacts=clip.foot_contacts[:, part],
-        camera_K=clip.camera_K[part] if moving else clip.camera_K,
-        camera_R=clip.camera_R[part] if moving else clip.camera_R,
-        camera_t=clip.camera_t[part] if moving else clip.camera_t,
-    )
 
 
 def _mean(values: list[dict[str, float]]) -> dict[str, float]:

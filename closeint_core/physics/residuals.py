@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What the terms of the refinement share: one-sided residuals, and sums over all that belongs to a frame."""
+"""What the terms of the refinement share: how keypoints and feet are read, one-sided residuals, slopes of pixels, and
+sums over all that belongs to a frame."""
 
 from __future__ import annotations
 
@@ -15,6 +16,27 @@ def one_sided(height: Tensor, goal: Tensor | float, soft: float) -> tuple[Tensor
     short = goal - height
     root = (short.square() + soft**2).sqrt()
     return 0.5 * (short + root), 0.5 * (1 + short / root)
+
+
+def observed_points(keypoints: Tensor) -> tuple[Tensor, Tensor]:
+    """Pixels (..., K, 2) and confidence in 0..1 (..., K) of keypoints (..., K, 3), zeros where they are NaN."""
+    seen = keypoints.isfinite().all(-1)
+    confidence = torch.where(seen, keypoints[..., 2].nan_to_num(0).clamp(0, 1), torch.zeros_like(seen.float()))
+    return keypoints[..., :2].nan_to_num(0), confidence
+
+
+def standing_feet(contacts: Tensor) -> Tensor:
+    """Probabilities that feet stand, zero where they rather do not."""
+    return torch.where(contacts > 0.5, contacts, torch.zeros_like(contacts))
+
+
+def pixel_slopes(view: Tensor, depth: Tensor, focal: Tensor) -> Tensor:
+    """(..., 2, 3) of pixels by points ``view`` (..., 3) in camera axes at ``depth`` (..., 1), for focal lengths, in
+    whatever unit pixels are measured, that broadcast to (..., 2)."""
+    slopes = torch.zeros(*view.shape[:-1], 2, 3, device=view.device)
+    slopes[..., 0, 0] = slopes[..., 1, 1] = 1.0
+    slopes[..., :, 2] = -view[..., :2] / depth
+    return slopes / depth[..., None] * focal[..., None]
 
 
 def by_frame(values: Tensor) -> Tensor:

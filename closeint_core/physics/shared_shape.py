@@ -14,7 +14,9 @@ from torch import Tensor
 
 from closeint_core.body.torch_body import TorchBody
 from closeint_core.clip import InteractionClip
+from closeint_core.physics.residuals import observed_points, pixel_slopes, standing_feet
 from closeint_core.physics.spheres import sole_vertices
+from closeint_core.physics.windows import frames_of
 
 _FRAMES = 96  # of the clip, evenly spread, are looked at
 _WORTH = 8.0  # frames that say something of their own: errors of keypoints and poses last
@@ -36,13 +38,13 @@ def with_shared_shape(clip: InteractionClip, body: TorchBody, spread: float) -> 
     if spread <= 0 or clip.frames == 0:
         return clip
     device = body.template.device
-    chosen = torch.linspace(0, clip.frames - 1, min(clip.frames, _FRAMES)).round().long()
+    some = frames_of(clip, torch.linspace(0, clip.frames - 1, min(clip.frames, _FRAMES)).round().long().numpy())
 
     def tensor(array: object) -> Tensor:
         return torch.as_tensor(array, dtype=torch.float32, device=device)
 
-    rotations = roma.rotvec_to_rotmat(tensor(clip.poses)[:, chosen])
-    transl, old = tensor(clip.transl)[:, chosen], tensor(clip.betas)
+    rotations = roma.rotvec_to_rotmat(tensor(some.poses))
+    transl, old = tensor(some.transl), tensor(some.betas)
     # All points at once: those of the keypoints, then of both soles.
     soles = sole_vertices(body.data)
     halpe, sole = body.points("halpe"), body.points(soles.reshape(-1))
@@ -55,7 +57,7 @@ def with_shared_shape(clip: InteractionClip, body: TorchBody, spread: float) -> 
 
     each = torch.stack([points(shape) for shape in basis])  # (B + 1, P, T, K, 3)
     slopes = (each[1:] - each[:1]).movedim(0, -1)  # (P, T, K, 3, B)
-    system = _Evidence(clip, chosen, device)
+    system = _Evidence(some, device)
     betas, moved = old, transl.clone()
     for _ in range(_ITERATIONS):
         placed = each[0] + (slopes @ betas[:, None, None, :, None])[..., 0] + moved[..., None, :]
@@ -67,22 +69,15 @@ def with_shared_shape(clip: InteractionClip, body: TorchBody, spread: float) -> 
 
 
 class _Evidence:
-    """What is known of some frames (T,) of a clip of P people."""
+    """What is known of a clip of P people and T frames."""
 
-    def __init__(self, clip: InteractionClip, chosen: Tensor, device: torch.device) -> None:
+    def __init__(self, clip: InteractionClip, device: torch.device) -> None:
         def tensor(array: object) -> Tensor:
             return torch.as_tensor(array, dtype=torch.float32, device=device)
 
-        index = chosen.numpy()
-        seen = tensor(clip.keypoints2d[:, index])
-        there = seen.isfinite().all(-1)
-        self.confidence = torch.where(there, seen[..., 2].nan_to_num(0).clamp(0, 1), 0.0)
-        self.observed = seen[..., :2].nan_to_num(0)
-        still = [1 if len(x) > 1 else 0 for x in (clip.camera_K, clip.camera_R, clip.camera_t)]
-        cameras = (clip.camera_K, clip.camera_R, clip.camera_t)
-        self.K, self.R, self.t = (tensor(x[index] if moving else x) for x, moving in zip(cameras, still, strict=True))
-        feet = tensor(clip.foot_contacts[:, index])
-        self.standing = torch.where(feet > 0.5, feet, 0.0)  # (P, T, 2)
+        self.observed, self.confidence = observed_points(tensor(clip.keypoints2d))
+        self.K, self.R, self.t = (tensor(x) for x in (clip.camera_K, clip.camera_R, clip.camera_t))
+        self.standing = standing_feet(tensor(clip.foot_contacts))  # (P, T, 2)
 
     def solve(
         self, placed: Tensor, slopes: Tensor, moved: Tensor, changed: Tensor, spread: float
@@ -100,10 +95,7 @@ class _Evidence:
         scale = depth[..., :1, :] / focal / _PIXELS  # of a pixel, in units of the spread
         error = (pixels - self.observed) * scale
         weight = self.confidence / (1 + error.square().sum(-1) / 9).square()
-        project = torch.zeros(*view.shape[:-1], 2, 3, device=view.device)
-        project[..., 0, 0] = project[..., 1, 1] = 1.0
-        project[..., :, 2] = -view[..., :2] / depth
-        project = project / depth[..., None] * (focal * scale)[..., None] @ self.R[:, None, None]
+        project = pixel_slopes(view, depth, focal * scale) @ self.R[:, None, None]
         rows_place = project.flatten(2, 3)  # (P, T, 52, 3)
         rows_shape = (project @ slopes[..., :26, :, :]).flatten(2, 3)  # (P, T, 52, B)
         error, weight = error.flatten(2), weight.repeat_interleave(2, -1)

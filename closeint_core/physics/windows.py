@@ -7,6 +7,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from closeint_core.clip import InteractionClip
+
 LONGEST = 300  # frames solved at once
 OVERLAP = 30
 
@@ -18,6 +20,22 @@ def window_spans(frames: int, longest: int = LONGEST, overlap: int = OVERLAP) ->
     count = -(-(frames - overlap) // (longest - overlap))
     starts = np.linspace(0, frames - longest, count).round().astype(int)
     return [(int(start), int(start) + longest) for start in starts]
+
+
+def frames_of(clip: InteractionClip, part: slice | np.ndarray) -> InteractionClip:
+    """Some of a clip's frames."""
+    moving = len(clip.camera_K) > 1
+    return clip.copy(
+        poses=clip.poses[:, part],
+        transl=clip.transl[:, part],
+        keypoints2d=clip.keypoints2d[:, part],
+        visible=clip.visible[:, part],
+        contacts=clip.contacts[:, part],
+        foot_contacts=clip.foot_contacts[:, part],
+        camera_K=clip.camera_K[part] if moving else clip.camera_K,
+        camera_R=clip.camera_R[part] if moving else clip.camera_R,
+        camera_t=clip.camera_t[part] if moving else clip.camera_t,
+    )
 
 
 def blend_in(quats: Tensor, transl: Tensor, new: Tensor, moved: Tensor, start: int, filled: int) -> None:

@@ -69,11 +69,14 @@ def judge_denoiser(model: Denoiser, body: TorchBody, batches: list[TrainingBatch
             note("pa_mpjpe", pa_mpjpe(joints, true), valid)
             note("absolute_mpjpe", 1000 * np.linalg.norm(joints - true, axis=-1).mean(-1), valid)
             note("initial_mpjpe", mpjpe(first, true, roots), valid)
+            unseen = None
+            if batch.conditions.keypoints is not None:
+                unseen = valid & ~torch.isfinite(batch.conditions.keypoints).all(-1).any(-1).cpu().numpy()
             for prefix, ours in (("", joints), ("mean_", middle)):
-                note(f"{prefix}mpjpe", mpjpe(ours, true, roots), valid)
-                if batch.conditions.keypoints is not None:
-                    seen = torch.isfinite(batch.conditions.keypoints).all(-1).any(-1).cpu().numpy()
-                    note(f"{prefix}hidden_mpjpe", mpjpe(ours, true, roots), valid & ~seen)
+                error = mpjpe(ours, true, roots)
+                note(f"{prefix}mpjpe", error, valid)
+                if unseen is not None:
+                    note(f"{prefix}hidden_mpjpe", error, unseen)
                 pairs, true_pairs = (np.moveaxis(x.reshape(-1, *x.shape[2:]), 1, 0) for x in (ours, true))
                 note(f"{prefix}interaction", interaction_error(pairs, true_pairs), valid.all(-1).reshape(-1))
             if joints.shape[1] > 2:

@@ -12,7 +12,7 @@ from fixing_clips import touching_clip
 from hypothesis import given
 from hypothesis import strategies as st
 
-from closeint_blender.analysis.balls import fill, medial_balls, thin_out, vertex_normals
+from closeint_blender.analysis.balls import fill, medial_balls, thin_out
 from closeint_blender.analysis.contacts import PairState, contact_error, find_touches, hold_contacts
 from closeint_blender.analysis.ground import foot_points, levelling, plan_ground
 from closeint_blender.analysis.points import pose_skeleton, regressed_points
@@ -22,7 +22,7 @@ from closeint_blender.analysis.time_filter import gaussian
 from closeint_blender.importer.evidence_rules import gap_lengths
 from closeint_blender.importer.rig import PoseChannels, channels_of_matrices, clip_motion, pose_channels
 from closeint_core.body.data import DEFAULT_BODY_FILE, PARENTS, load_body
-from closeint_core.body.skinning import axis_angle_to_matrix, joint_transforms, lbs
+from closeint_core.body.skinning import axis_angle_to_matrix, joint_transforms, lbs, vertex_normals
 from closeint_core.clip import InteractionClip
 
 pytestmark = pytest.mark.skipif(not DEFAULT_BODY_FILE.is_file(), reason="the default body is not built")

@@ -74,7 +74,7 @@ def test_nothing_known_changes_nothing() -> None:
 def test_step_is_that_of_the_whole_system() -> None:
     """Places eliminated frame by frame give the same step as one dense least-squares problem of everything."""
     clip = tall_and_short(frames=3, people=1)
-    evidence = _Evidence(clip, torch.arange(3), torch.device("cpu"))
+    evidence = _Evidence(clip, torch.device("cpu"))
     draw = torch.Generator().manual_seed(0)
     view = torch.as_tensor(clip.transl)[..., None, :]
     placed = view + torch.tensor([0.0, 0.0, 1.0]) + 0.3 * torch.randn(1, 3, 26 + 36, 3, generator=draw)
