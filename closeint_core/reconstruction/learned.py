@@ -30,6 +30,7 @@ from closeint_core.physics.spheres import BodySpheres, spheres_of
 from closeint_core.physics.windows import LONGEST
 from closeint_core.progress import Progress
 from closeint_core.reconstruction.camera import project
+from closeint_core.reconstruction.consensus import Consensus
 from closeint_core.reconstruction.evidence import Evidence
 from closeint_core.reconstruction.fit import STAGES, Floor, Motion, PairFit, Stage, Weights
 from closeint_core.reconstruction.reference import floor_and_feet
@@ -42,10 +43,10 @@ from closeint_core.reconstruction.solve import (
     solve_windows,
 )
 from closeint_core.reconstruction.window_conditions import window_conditions
-from closeint_core.reconstruction.windows import blend, blend_rotations, gather, window_starts, window_weights
+from closeint_core.reconstruction.windows import gather, window_starts, window_weights
 
 WINDOW = 16
-STRIDE = 4
+STRIDE = 2
 STEPS = 4
 """DDIM steps, from the middle of all noise instead of a drawn one: that comes near the mean of what the denoiser would
 draw, which it was trained for. Measured, MPJPE of the network alone in 3, 5 and 10 steps: 12 held-out simulated
@@ -74,6 +75,7 @@ SPREAD = torch.tensor([_OFF_BY[name.split("_")[-1].rstrip("123")] for name in JO
 _WINDOWS_AT_ONCE = 64
 _SPREADS = (0.12, 0.07)  # metres by which the bodies may be off when they claim doubtful joints, before each stage
 _SURE, _ENOUGH = 0.4, 7  # weight from which a keypoint is sure, and how many say something
+_APART = 0.05  # metres, in which windows are usually apart about the pelvis
 _OFF = 0.06  # metres: half of the sure joints further off than this, and the denoiser is not believed
 
 
@@ -255,7 +257,7 @@ def _denoise(
     keypoints, landmarks = of_frames(observations.keypoints2d), of_frames(observations.landmarks3d)
     confidence = of_frames(observations.landmarks3d_confidence)
     single = torch.full((frames,), float(alone or len(observations.visible) < 2))
-    rotations, pelvis, betas = [], [], []
+    together = Consensus(frames, _APART)
     for first in range(0, len(starts), _WINDOWS_AT_ONCE):
         part = starts[first : first + _WINDOWS_AT_ONCE]
         size = torch.tensor(observations.image_size, dtype=torch.float32).expand(len(part), 2)
@@ -271,15 +273,13 @@ def _denoise(
         state = sampler.sample(conditions, torch.zeros(len(part), length, 2, STATE))
         crops: Crops = conditions.crops.to(state.betas.device)
         places = state.translation(crops).cpu() + body.rest_joints(state.betas.cpu())[..., 0, :]
-        rotations.append(state.rotations().cpu())
-        pelvis.append(places)
-        betas.append(state.betas.cpu())
+        turned, shaped = state.rotations().cpu(), state.betas.cpu()
+        points = body.skeleton(turned, shaped, torch.zeros_like(places)).joints
+        about = points - points[..., :1, :]
+        together.add(part, weights[first : first + len(part)], about, turned, (places, shaped))
         progress.update("denoising", min(first + _WINDOWS_AT_ONCE, len(starts)), len(starts))
-    return (
-        blend_rotations(torch.cat(rotations), starts, weights, frames),
-        blend(torch.cat(pelvis), starts, weights, frames),
-        blend(torch.cat(betas), starts, weights, frames),
-    )
+    turned, placed, shaped = together.finish()
+    return turned, placed, shaped
 
 
 def _native_body() -> TorchBody:

@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import os
 import sys
+from dataclasses import replace
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -17,6 +18,10 @@ def train(
         typer.Option("--config", metavar="FILE", help="A YAML file; or denoiser or prior."),
     ],
     output: Annotated[Path | None, typer.Option("--output", "-o", metavar="DIR", help="In place of 'output'.")] = None,
+    motions: Annotated[
+        Path | None,
+        typer.Option("--motions", metavar="DIR", help="Recorded single-person motion, in place of 'data: motions'."),
+    ] = None,
     time_budget: Annotated[
         float | None, typer.Option(metavar="S", help="Stop with a checkpoint after so many seconds.")
     ] = None,
@@ -41,4 +46,7 @@ def train(
     def say(line: str) -> None:
         print(line, file=sys.stderr, flush=True)
 
-    run(read_config(path, say if int(os.environ.get("RANK", 0)) == 0 else None, **changes), say, restart)
+    settings = read_config(path, say if int(os.environ.get("RANK", 0)) == 0 else None, **changes)
+    if motions is not None:
+        settings = replace(settings, data=replace(settings.data, motions=str(motions)))
+    run(settings, say, restart)
