@@ -15,7 +15,7 @@ from closeint_core.clip import InteractionClip
 from closeint_core.errors import CloseintError
 from closeint_core.evaluation.bench_cases import one_person
 from closeint_core.perception.observations import Observations
-from closeint_core.physics.refinement import refine
+from closeint_core.physics.refinement import SETTLED, refine
 from closeint_core.progress import Progress
 from closeint_core.reconstruction.fit import Floor, Motion
 from closeint_core.reconstruction.learned import WEIGHTS, default_denoiser, solve_learned
@@ -81,7 +81,7 @@ class Answers:
             solved = solve_learned(q.body, q.observations, q.camera, self.progress, alone=method == "c", model=model)
             return self._build(solved)
         if before is not None:
-            return refine(before, progress=self.progress, body=q.body)
+            return refine(before, SETTLED, progress=self.progress, body=q.body)
         raise CloseintError(f"There is no method {method!r}.", f"Choose among {', '.join(METHODS)}.")
 
     def _build(self, solution: Solution) -> InteractionClip:

@@ -15,7 +15,7 @@ from closeint_core.physics.pair_terms import Pairs
 from closeint_core.physics.proximity import NearParts, SkinSamples
 from closeint_core.physics.riders import JOINTS, RideMap, Riders
 
-_APART = 0.02  # metres between skins that do not touch
+_APART, _FAR = 0.02, 0.012  # metres between skins that do not touch, and more of them the surer that is
 _A_CLUSTER = 10  # vertices of a part inside the partner that stand for the whole part
 
 
@@ -274,9 +274,10 @@ def kept_apart(place: Place, unlikely: Tensor, most: int = 48, spread: float = 0
     Args:
         unlikely: (2, T, 24) weight of the belief that a part does not touch.
     """
-    there = (place.near.distance < _APART) & (unlikely > 0)[..., None]
+    gap = _APART + _FAR * unlikely
+    there = (place.near.distance < gap[..., None]) & (unlikely > 0)[..., None]
     there[..., 1:] = False  # the nearest place says it all
-    return place.pairs(there, unlikely / spread**2, torch.full_like(unlikely, _APART), most, 0.0)
+    return place.pairs(there, unlikely / spread**2, gap, most, 0.0)
 
 
 def implied_distance(probability: Tensor) -> Tensor:

@@ -47,7 +47,7 @@ _AGAIN = 0.005  # metres of depth from which on a window is refined once more, f
 _SUNK, _SUNK_LATE = 0.0035, 0.0045  # metres from which on a foot is looked after once more, and in late rounds
 _TURN, _MOVE = 0.3, 0.15  # radians and metres, the longest step
 _STEADY = 0.05  # seconds over which the evidence of contacts is averaged
-_TOUCHES = (0.6, 0.5)  # probabilities from which on a part is taken to touch, and until below which it does
+_TOUCHES = (0.65, 0.45)  # probabilities from which on a part is taken to touch, and until below which it does
 _UNSURE = 0.25  # below the latter over which it becomes sure that a part does not touch
 _EVERYBODY = 3  # rounds in which all frames move in which the two are near each other
 _NEAR = 0.05  # metres between boxes around people who are
@@ -77,6 +77,12 @@ class RefineOptions:
     reach: float = 0.15
     acceptable: float = 0.010
     shape: float = 0.0
+
+
+SETTLED = RefineOptions(keep=12.0, seen=0.2)
+"""For a clip that has just been fitted to its keypoints, which have had their say, those of joints taken for the
+partner's among them. Measured on 9 films: MPJPE 69.7 mm before the refinement, 72.3 mm after it with the other weights,
+70.4 mm with these."""
 
 
 @dataclass

@@ -3,13 +3,15 @@
 
 Terms within a frame make one dense block a frame (both people in it, so that what pushes one pulls the other); terms
 over time stay factored, J^T D^T W D J with D a difference over frames. Conjugate gradients with the inverse blocks as
-preconditioner solve the whole; all of it is batched over frames and runs where the tensors are.
+preconditioner solve the whole; all of it is batched over frames and runs where the tensors are. D^T W D of all orders
+that share a J is one banded matrix over frames, so that a step of the solver is a handful of products.
 """
 
 from __future__ import annotations
 
 import torch
 from torch import Tensor
+from torch.nn.functional import pad
 
 _ASKED = 5  # steps after which it is asked whether all is solved
 
@@ -27,13 +29,24 @@ def spread_back(y: Tensor, order: int) -> Tensor:
     return y
 
 
-def _squared_weights(weights: Tensor, order: int) -> Tensor:
-    """Diagonal of D^T W D for weights (..., T - order, N): (..., T, N)."""
-    coefficients = {1: (1.0, 1.0), 2: (1.0, 4.0, 1.0), 3: (1.0, 9.0, 9.0, 1.0)}[order]
-    frames = weights.shape[-2] + order
-    out = weights.new_zeros(*weights.shape[:-2], frames, weights.shape[-1])
-    for shift, coefficient in enumerate(coefficients):
-        out[..., shift : shift + frames - order, :] += coefficient * weights
+_COEFFICIENTS = {1: (-1.0, 1.0), 2: (1.0, -2.0, 1.0), 3: (-1.0, 3.0, -3.0, 1.0)}
+"""What each frame counts in a difference of an order."""
+
+
+def _bands(changes: list[tuple[Tensor, int]]) -> Tensor:
+    """(..., T, N, 2 * R + 1) the diagonals of the sum of D^T W D, R the highest order of D.
+
+    Args:
+        changes: weights (..., T - order, N) of the differences of an order, and that order.
+    """
+    reach = max(order for _, order in changes)
+    weights, order = changes[0]
+    out = weights.new_zeros(*weights.shape[:-2], weights.shape[-2] + order, weights.shape[-1], 2 * reach + 1)
+    for weights, order in changes:
+        last = weights.shape[-2]
+        for row, a in enumerate(_COEFFICIENTS[order]):
+            for column, b in enumerate(_COEFFICIENTS[order]):
+                out[..., row : row + last, :, reach + column - row] += a * b * weights
     return out
 
 
@@ -64,12 +77,12 @@ class System:
 
     def add_small(self, first: int, matrices: Tensor, slope: Tensor, person: int) -> None:
         """3 x 3 blocks (T, N, 3, 3) and slopes (T, N, 3) of neighbouring triples from unknown ``first`` on."""
-        count = matrices.shape[1]
         start = person * self.size + first
-        for k in range(count):
-            part = slice(start + 3 * k, start + 3 * k + 3)
-            self.blocks[:, part, part] += matrices[:, k]
-        self.slope[:, start : start + 3 * count] += slope.flatten(1)
+        triples = slice(start // 3, start // 3 + matrices.shape[1])
+        thirds = self.blocks.shape[-1] // 3
+        diagonal = self.blocks.view(-1, thirds, 3, thirds, 3).diagonal(dim1=1, dim2=3)  # (T, 3, 3, P * n / 3), a view
+        diagonal[..., triples] += matrices.permute(0, 2, 3, 1)
+        self.slope[:, start : start + 3 * matrices.shape[1]] += slope.flatten(1)
 
     def add_over_time(self, jacobian: Tensor, *changes: tuple[Tensor, Tensor, int]) -> None:
         """Differences over time of what moves as jacobian (P, T, M, n) says.
@@ -89,8 +102,9 @@ class System:
         hold = torch.as_tensor(damping, device=self.slope.device, dtype=torch.float32)
         hold = hold.expand(self.frames, self.size).repeat(1, self.people)
         near = self.blocks + torch.diag_embed(hold)
-        for jacobian, changes in self._over_time:
-            squared = torch.stack([_squared_weights(weight, order) for weight, order in changes]).sum(0)
+        banded = [(jacobian, _bands(changes)) for jacobian, changes in self._over_time]
+        for jacobian, bands in banded:
+            squared = bands[..., bands.shape[-1] // 2]
             for person in range(self.people):
                 own = self.own(person)
                 near[:, own, own] += (jacobian[person] * squared[person][..., None]).mT @ jacobian[person]
@@ -103,10 +117,11 @@ class System:
         def apply(x: Tensor) -> Tensor:
             out = (self.blocks @ x[..., None])[..., 0] + hold * x
             split = x.unflatten(1, (self.people, self.size)).transpose(0, 1)
-            for jacobian, changes in self._over_time:
+            for jacobian, bands in banded:
                 moved = (jacobian @ split[..., None])[..., 0]
-                parts = [spread_back(weight * differences(moved, order), order) for weight, order in changes]
-                back = torch.stack(parts).sum(0)
+                reach = bands.shape[-1] // 2
+                around = pad(moved, (0, 0, reach, reach)).unfold(1, 2 * reach + 1, 1)  # (P, T, M, 2 * reach + 1)
+                back = (bands * around).sum(-1)
                 out = out + (back[..., None, :] @ jacobian)[..., 0, :].transpose(0, 1).flatten(1)
             return out
 

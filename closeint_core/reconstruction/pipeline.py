@@ -5,7 +5,7 @@ from __future__ import annotations
 
 import hashlib
 import time
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -22,7 +22,7 @@ from closeint_core.evaluation.quality import clip_quality
 from closeint_core.perception.observations import Observations
 from closeint_core.perception.pair import PeopleAt
 from closeint_core.physics.contact import clip_contacts
-from closeint_core.physics.refinement import RefineOptions, refine
+from closeint_core.physics.refinement import SETTLED, refine
 from closeint_core.progress import Progress
 from closeint_core.reconstruction.camera import intrinsics
 from closeint_core.reconstruction.choices import MODELS
@@ -143,7 +143,8 @@ def reconstruct_observed(
     clip = build_clip(solution, observations, data, video)
     refinement = {}
     if settings.refine and clip.people == 2:
-        options = RefineOptions(rounds=max(4, round(RefineOptions.rounds * min(effort, 1.0))))
+        rounds = max(4, round(SETTLED.rounds * min(effort, 1.0)))
+        options = replace(SETTLED, rounds=rounds)
         clip = refine(clip, options, progress, body=body)
         refinement = {"refinement": clip.metadata["refinement"]}
     progress.update("measuring", 0, 1)
