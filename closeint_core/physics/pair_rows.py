@@ -257,7 +257,7 @@ class Place:
         )
 
 
-def contacts(place: Place, belief: Tensor, reach: float, most: int = 48, spread: float = 0.006) -> Pairs | None:
+def contacts(place: Place, belief: Tensor, reach: float, most: int = 48, spread: float = 0.0045) -> Pairs | None:
     """What draws parts that should touch to the partner's skin: firmly along its normal, a tenth of that across.
 
     Args:
@@ -268,7 +268,7 @@ def contacts(place: Place, belief: Tensor, reach: float, most: int = 48, spread:
     return place.pairs(there, belief / spread**2, implied_distance(belief), most, 0.1)
 
 
-def kept_apart(place: Place, unlikely: Tensor, most: int = 48, spread: float = 0.006) -> Pairs | None:
+def kept_apart(place: Place, unlikely: Tensor, most: int = 48, spread: float = 0.0045) -> Pairs | None:
     """What keeps parts that should not touch from doing so by chance.
 
     Args:

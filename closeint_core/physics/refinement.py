@@ -45,6 +45,7 @@ _LATE, _LAST = 8, 12  # rounds from which on contacts give way where somebody is
 _ENOUGH = 0.004  # metres of depth with which late rounds are content
 _AGAIN = 0.005  # metres of depth from which on a window is refined once more, from where it came to
 _SUNK, _SUNK_LATE = 0.0035, 0.0045  # metres from which on a foot is looked after once more, and in late rounds
+_DAMPING = 0.2  # of the first step in a round
 _TURN, _MOVE = 0.3, 0.15  # radians and metres, the longest step
 _STEADY = 0.05  # seconds over which the evidence of contacts is averaged
 _TOUCHES = (0.65, 0.45)  # probabilities from which on a part is taken to touch, and until below which it does
@@ -240,6 +241,7 @@ class Refinement:
         if clip.people == 2:
             self.terms.leaning = (self.belief > 0).any(2).any(0)
         self.weights = Weights(keep=options.keep, seen=options.seen)
+        self._damping = torch.full((clip.frames,), _DAMPING, device=device)
 
     # -- solving -----------------------------------------------------------------------------------------------------
 
@@ -411,7 +413,7 @@ class Refinement:
         rotations, transl = whole[0][:, frames], whole[1][:, frames]
         free = torch.ones(len(frames), device=frames.device) if moving is None else moving[frames].float()
         hold = torch.cat((1 / terms.reach.repeat_interleave(3) ** 2, torch.full_like(terms.reach[:3], 1 / 0.05**2)))
-        damping = torch.full((terms.frames,), 0.2, device=terms.device)
+        damping, taken = self._damping[frames], False
         values, system = terms.evaluate(rotations, transl, self.weights, pairs or [])
         energy = torch.stack(list(values.values())).sum(0)  # (t,)
         for _ in range(iterations):
@@ -432,6 +434,9 @@ class Refinement:
             rose = dilated(new > energy + 1e-3, 1)
             damping = torch.where(rose, damping * (3.0 if fell else 6.0), (damping / 3).clamp(min=0.02))
             if fell:
-                rotations, transl, system, energy = turned, moved, tried, new
+                rotations, transl, system, energy, taken = turned, moved, tried, new, True
+        # Where every step was too long, as one is that runs into what was not in the way before, the next round would
+        # only try the same again.
+        self._damping[frames] = torch.full_like(damping, _DAMPING) if taken else damping
         self.rotations, self.transl = whole[0].clone(), whole[1].clone()
         self.rotations[:, frames], self.transl[:, frames] = rotations, transl
