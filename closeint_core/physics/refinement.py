@@ -196,8 +196,9 @@ def _once_more(
         clip = clip.copy(poses=poses, transl=window.transl.cpu().numpy())
     again = Refinement(window.body, clip, window.spheres, window.options)
     again.rotations, again.transl = window.rotations, window.transl
-    after = again.solve(progress, number, windows, troubled_only=True)
+    after = again.solve(progress, number, windows, troubled_only=True, earlier=window)
     if after.depth[1] >= report.depth[1]:
+        window._done = again._done
         return window, report
     depth = report.depth[0], after.depth[1]
     return again, RefineReport(report.before, after.after, report.rounds + after.rounds, depth)
@@ -241,21 +242,31 @@ class Refinement:
         if clip.people == 2:
             self.terms.leaning = (self.belief > 0).any(2).any(0)
         self.weights = Weights(keep=options.keep, seen=options.seen)
+        self._done = 0
         self._damping = torch.full((clip.frames,), _DAMPING, device=device)
 
     # -- solving -----------------------------------------------------------------------------------------------------
 
     @torch.no_grad()
-    def solve(self, progress: Progress, number: int = 0, windows: int = 1, troubled_only: bool = False) -> RefineReport:
+    def solve(
+        self,
+        progress: Progress,
+        number: int = 0,
+        windows: int = 1,
+        troubled_only: bool = False,
+        earlier: Refinement | None = None,
+    ) -> RefineReport:
         """All rounds; stops early when nothing is deeper than the tolerance.
 
         Args:
             number, windows: which of how many windows this is. troubled_only: only frames around those in which
-                somebody is inside the other, or a foot in the floor, change.
+                somebody is inside the other, or a foot in the floor, change. earlier: what has worked on this window
+                before, whose progress goes on.
         """
         options = self.options
-        self._progress, self._done = progress, number * (options.rounds + 2) * options.iterations
-        self._total = windows * (options.rounds + 2) * options.iterations
+        each = (options.rounds + 2) * options.iterations
+        self._progress, self._total, self._last = progress, windows * each, (number + 1) * each
+        self._done = number * each if earlier is None else earlier._done
         before, _ = self.terms.evaluate(self.rotations, self.transl, self.weights, [])
         rounds, depth = 0, (0.0, 0.0)
         if self.terms.people < 2:
@@ -418,7 +429,7 @@ class Refinement:
         energy = torch.stack(list(values.values())).sum(0)  # (t,)
         for _ in range(iterations):
             self._done += 1
-            self._progress.update("refining", min(self._done, self._total), self._total)
+            self._progress.update("refining", min(self._done, self._last), self._total)
             step = system.solve(torch.where(free > 0, damping, _FIXED)[:, None] * hold)  # (t, P, 75)
             turn = step[..., :72].unflatten(-1, (24, 3)).transpose(0, 1)
             move = step[..., 72:].transpose(0, 1)

@@ -10,6 +10,8 @@ from closeint_core.body.data import load_body
 from closeint_core.body.skinning import lbs
 from closeint_core.clip import InteractionClip
 from closeint_core.errors import Cancelled, CloseintError
+from closeint_core.evaluation.physics_suite import make_pair, refine_and_measure
+from closeint_core.physics import refinement
 from closeint_core.physics.contact import contact_probability, part_distances
 from closeint_core.physics.penetration import measure_penetration
 from closeint_core.physics.refinement import RefineOptions, refine
@@ -115,3 +117,24 @@ def test_it_is_deterministic():
     first, second = (refine(clip, RefineOptions(rounds=2, iterations=8)) for _ in range(2))
     assert (first.poses == second.poses).all()
     assert (first.transl == second.transl).all()
+
+
+def test_progress_never_goes_back(monkeypatch):
+    done: list[float] = []
+
+    class Seen(Progress):
+        def on_update(self, stage: str, now: int, total: int) -> None:
+            done.append(now / total)
+
+    monkeypatch.setattr(refinement, "_AGAIN", -1.0)  # every window is refined once more, twice
+    refine(standing(2, 0.35), RefineOptions(rounds=6, iterations=1, tolerance=-1.0), Seen())
+    assert len(done) > 8
+    assert np.diff(done).min() >= 0
+    assert done[-1] <= 1.0
+
+
+def test_a_step_into_the_partner_is_not_tried_for_ever():
+    """Where every step of a round ran into the partner, who was not in the way before, a foot stayed in the floor."""
+    row = refine_and_measure(make_pair("passing by", 9702))
+    assert row["after"]["foot_sink"] < 5.0
+    assert row["after"]["max_depth"] < 5.0
