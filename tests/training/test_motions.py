@@ -10,9 +10,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from typer.testing import CliRunner
 
 from closeint_core.body.data import load_body
 from closeint_core.body.torch_body import TorchBody
+from closeint_core.cli import app
 from closeint_core.errors import CloseintError
 from closeint_core.training.readers import read_deepmimic
 from closeint_core.training.synthetic import KINDS
@@ -131,3 +133,20 @@ def test_clips_stay_on_their_side_of_the_wall() -> None:
         kind = KINDS.get(name)
         for role in kind.roles:
             assert {SIDES[clip] for clip in role.motion} <= {kind.split}, name
+
+
+@pytest.mark.parametrize("given", [True, False])
+def test_the_command_takes_a_folder(folder: Path, tmp_path: Path, given: bool) -> None:
+    """In place of the configuration's, which is not even looked for."""
+    missing = tmp_path / "nowhere"
+    config = tmp_path / "run.yaml"
+    config.write_text(
+        f"what: denoiser\noutput: {tmp_path / 'run'}\ndevice: cpu\nbatch: 4\ndata: {{motions: {missing}}}\n"
+    )
+    arguments = ["train", "--config", str(config), "--time-budget", "0.001"]
+    done = CliRunner().invoke(app, [*arguments, "--motions", str(folder)] if given else arguments)
+    if given:
+        assert done.exit_code == 0, done.output
+    else:
+        assert isinstance(done.exception, CloseintError)
+        assert str(missing) in done.exception.message
