@@ -7,6 +7,10 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
+from closeint_core.physics.over_time import hysteresis
+
+_STANDS = (0.6, 0.25)  # probabilities from which on a foot is taken to stand, and until below which it does
+
 
 def one_sided(height: Tensor, goal: Tensor | float, soft: float) -> tuple[Tensor, Tensor]:
     """By how much heights fall short of a goal, going to zero smoothly over ``soft``, and its slope by the shortfall.
@@ -26,8 +30,10 @@ def observed_points(keypoints: Tensor) -> tuple[Tensor, Tensor]:
 
 
 def standing_feet(contacts: Tensor) -> Tensor:
-    """Probabilities that feet stand, zero where they rather do not."""
-    return torch.where(contacts > 0.5, contacts, torch.zeros_like(contacts))
+    """Probabilities (P, T, 2) that feet stand, zero where they rather do not. A foot that surely stood goes on standing
+    until that is unlikely: in a moment of doubt it would otherwise slide away."""
+    held = hysteresis(contacts.cpu().numpy(), *_STANDS)
+    return torch.where(torch.as_tensor(held, device=contacts.device), contacts, torch.zeros_like(contacts))
 
 
 def pixel_slopes(view: Tensor, depth: Tensor, focal: Tensor) -> Tensor:

@@ -8,7 +8,7 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from closeint_core.physics.residuals import by_frame, one_sided, spread_over
+from closeint_core.physics.residuals import by_frame, one_sided, spread_over, standing_feet
 
 
 @given(height=st.floats(-0.1, 0.1), soft=st.floats(1e-4, 1e-2))
@@ -31,3 +31,10 @@ def test_differences_lie_at_their_middle(order: int) -> None:
         inside = 0 <= start < values.shape[1]
         assert float(found[frame]) == pytest.approx(float(values[:, start].sum()) if inside else 0.0, rel=1e-5)
     torch.testing.assert_close(by_frame(values[..., 0, 0]), values[..., 0, 0].sum(0))
+
+
+def test_a_foot_in_doubt_stands_while_it_surely_did_around() -> None:
+    contacts = torch.tensor([0.1, 0.4, 0.7, 0.9, 0.4, 0.3, 0.8, 0.2, 0.4, 0.5, 0.4, 0.1])
+    wanted = torch.tensor([0.0, 0.4, 0.7, 0.9, 0.4, 0.3, 0.8, 0.0, 0.0, 0.0, 0.0, 0.0])
+    both = torch.stack([contacts, contacts.flip(0)], -1)[None]  # (1, T, 2)
+    torch.testing.assert_close(standing_feet(both), torch.stack([wanted, wanted.flip(0)], -1)[None])
