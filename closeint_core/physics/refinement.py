@@ -83,8 +83,8 @@ class RefineOptions:
 SETTLED = RefineOptions(seen=0.2)
 """For a clip that has just been fitted to its keypoints, which have had their say, those of joints taken for the
 partner's among them. Measured on 9 films: MPJPE 69.7 mm before the refinement, 72.3 mm after it with keypoints as they
-count elsewhere, 71.1 mm like this; 70.4 mm if the motion is held twice as firmly as well, but then a hand stayed 5 cm from
-the forearm that it touches in real footage."""
+count elsewhere, 71.1 mm like this; 70.4 mm if the motion is held twice as firmly as well, but then a hand stayed 5 cm
+from the forearm that it touches in real footage."""
 
 
 @dataclass
