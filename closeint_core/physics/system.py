@@ -76,7 +76,8 @@ class System:
         self.slope[:, own] += (weighted.mT @ residual[..., None])[..., 0]
 
     def add_small(self, first: int, matrices: Tensor, slope: Tensor, person: int) -> None:
-        """3 x 3 blocks (T, N, 3, 3) and slopes (T, N, 3) of neighbouring triples from unknown ``first`` on."""
+        """3 x 3 blocks (T, N, 3, 3) and slopes (T, N, 3) of neighbouring triples from unknown ``first`` on;
+        it and the unknowns of a person are multiples of three."""
         start = person * self.size + first
         triples = slice(start // 3, start // 3 + matrices.shape[1])
         thirds = self.blocks.shape[-1] // 3
