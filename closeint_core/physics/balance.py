@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import math
+from functools import lru_cache
 from typing import NamedTuple
 
 import numpy as np
@@ -49,6 +50,13 @@ class Falling(NamedTuple):
     trust: Tensor
 
 
+@lru_cache(maxsize=8)
+def _sides(device: torch.device) -> Tensor:
+    """(D, 2) horizontal unit vectors all around."""
+    angle = torch.arange(_DIRECTIONS) * (2 * math.pi / _DIRECTIONS)
+    return torch.stack((torch.cos(angle), torch.sin(angle)), -1).to(device)
+
+
 def outside_of_support(centre: Tensor, feet: Tensor, planted: Tensor, leaning: Tensor | None) -> Falling:
     """How far the centre of mass is from being over the feet that stand.
 
@@ -59,8 +67,7 @@ def outside_of_support(centre: Tensor, feet: Tensor, planted: Tensor, leaning: T
         centre: (P, T, 3). feet: (P, T, 6, 3). planted: (P, T, 6), 0 where a foot is up.
         leaning: (T,) bool for two people, else None.
     """
-    angle = torch.arange(_DIRECTIONS, device=centre.device) * (2 * math.pi / _DIRECTIONS)
-    sides = torch.stack((torch.cos(angle), torch.sin(angle)), -1)  # (D, 2)
+    sides = _sides(centre.device)
     down = planted > 0
     reach = feet[..., :2] @ sides.T + _FOOT_WIDTH  # (P, T, 6, D)
     reach = torch.where(down[..., None], reach, torch.full_like(reach, -math.inf))

@@ -12,6 +12,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import lru_cache
 
 import torch
 from torch import Tensor
@@ -120,6 +121,12 @@ def _blocks_ahead(box: Boxes, mesh: Tensor, posed: Posed, axis: Tensor | None) -
     return group, block, ray
 
 
+@lru_cache(maxsize=8)
+def _axes(device: torch.device) -> Tensor:
+    """``_AXES`` on a device: a copy waits for all that is under way there."""
+    return torch.tensor(_AXES, device=device)
+
+
 def _turns(corners: Tensor, ray: Tensor) -> tuple[Tensor, Tensor]:
     """Where the rays from the origin leave (1) or enter (-1) triangles, else 0, (N,); and how far away (N,).
 
@@ -129,7 +136,7 @@ def _turns(corners: Tensor, ray: Tensor) -> tuple[Tensor, Tensor]:
     The turns of the triangle's outline about the ray are counted edge by edge (Sunday, "Inclusion of a Point in a
     Polygon"); an edge counts the opposite for the triangle on its other side.
     """
-    axes = torch.tensor(_AXES, device=ray.device)[ray].T.expand(3, -1, -1)
+    axes = _axes(ray.device)[ray].T.expand(3, -1, -1)
     u, v, w = corners.gather(1, axes).unbind(1)  # each (corner, N)
     turns = torch.zeros_like(ray)
     volume, area = torch.zeros_like(u[0]), torch.zeros_like(u[0])

@@ -14,7 +14,7 @@ from closeint_core.physics.closest import face_corners, nearest_faces, triangle_
 from closeint_core.physics.crossings import Lattice, winding_numbers
 from closeint_core.physics.patches import Patches, patches_of, pose
 
-_FRAMES = {"cpu": 4, "cuda": 64}  # at a time; what a CPU works on should fit its cache
+_FRAMES = {"cpu": 4, "cuda": 128}  # at a time; what a CPU works on should fit its cache
 
 
 @dataclass

@@ -184,9 +184,12 @@ def springs(
     axis = (turned.mT @ axis[..., None])[..., 0]
     at = (frame, column, frames, columns)
     weight = fair_shares(found, part) * push[frame] * (30 / spread**2)
+    riders = Riders(
+        torch.stack([_spread(one.moments, *at) for one in (first, second)]),
+        torch.stack([_spread(one.masses, *at) for one in (first, second)]),
+    )
     return Pairs(
-        Riders(_spread(first.moments, *at), _spread(first.masses, *at)),
-        Riders(_spread(second.moments, *at), _spread(second.masses, *at)),
+        riders,
         _spread(axis, *at),
         _spread(bone + JOINTS * (1 - person), *at),
         _spread(margin, *at),
@@ -229,13 +232,13 @@ class Place:
         first, second = torch.where(person == 0, own, other), torch.where(person == 0, other, own)
         at = (frame, column, frames, columns)
         copies = 3 if aside else 1
-        riders = []
+        moments, masses = [], []
         for who, vertex in ((0, first), (1, second)):
             rest = self.rest[who, vertex] if self.rest.ndim == 3 else self.rest[who, frame, vertex]
             one = self.ride.vertices(vertex, rest)
-            riders.append(
-                Riders(_spread(one.moments, *at).repeat(1, copies, 1, 1), _spread(one.masses, *at).repeat(1, copies, 1))
-            )
+            moments.append(_spread(one.moments, *at))
+            masses.append(_spread(one.masses, *at))
+        riders = Riders(torch.stack(moments).repeat(1, 1, copies, 1, 1), torch.stack(masses).repeat(1, 1, copies, 1))
         away = torch.where((person == 0)[:, None], normal, -normal)
         helper = torch.eye(3, device=away.device)[away.abs().argmin(1)]
         across = normalize(torch.linalg.cross(away, helper), dim=-1)
@@ -245,8 +248,7 @@ class Place:
         packed, height = _spread(each, *at), _spread(gap, *at)
         firm = torch.ones_like(height, dtype=torch.bool)
         return Pairs(
-            riders[0],
-            riders[1],
+            riders,
             torch.cat([_spread((turned @ axis[..., None])[..., 0], *at) for axis in axes], 1),
             _spread(bone + JOINTS, *at).repeat(1, copies),
             height.repeat(1, copies),

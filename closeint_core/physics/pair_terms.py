@@ -83,9 +83,10 @@ class Weights:
 
 @dataclass
 class Pairs:
-    """Up to K pairs of points in every frame, one of either person: riders (T, K) of both, of person 0 and 1.
+    """Up to K pairs of points in every frame, one of either person.
 
     Attributes:
+        riders: (2, T, K) the points of person 0 and of person 1.
         axis: (T, K, 3) unit direction in the axes of a joint of a person, along which person 0's point is to be seen
             from person 1's. joint: (T, K) that joint, plus 24 for person 1.
         goal: (T, K) metres along the axis. pull: the pair is drawn to between 2 mm and the goal where it is ``firm``
@@ -93,8 +94,7 @@ class Pairs:
         weight: (T, K), 0 where there is no pair. knee: metres beyond which the energy grows linearly.
     """
 
-    first: Riders
-    second: Riders
+    riders: Riders
     axis: Tensor
     joint: Tensor
     goal: Tensor
@@ -125,9 +125,6 @@ class PairTerms:
         self.when = torch.arange(self.frames, device=device)
         self.map = RideMap(body)
         self.rest = body.rest_vertices(self.betas)  # (P, V, 3)
-        data = body.data
-        self.keypoints = self.map.combined(tensor(data.halpe_regressor), self.rest, body.weights)
-        self.masses = self.map.combined(tensor(body_masses(data)), self.rest, body.weights)
         # Joints ride on their parents; the root does on itself.
         self.joint_mass = self.map.below.T  # (24 points, 24 joints): 1 where turning the joint moves the point
         self.reach = REACH.to(device)
@@ -139,6 +136,9 @@ class PairTerms:
             self._place_spheres(spheres, tensor)
 
     def _gather(self, clip: InteractionClip, skeleton: Skeleton, tensor) -> None:  # type: ignore[no-untyped-def]
+        data = self.body.data
+        keypoints = self.map.combined(tensor(data.halpe_regressor), self.rest, self.body.weights)
+        masses = self.map.combined(tensor(body_masses(data)), self.rest, self.body.weights)
         self.observed, self.confidence = observed_points(tensor(clip.keypoints2d))
         self.camera = [tensor(x) for x in (clip.camera_K, clip.camera_R, clip.camera_t)]
         depth = (skeleton.joints[:, :, :1] @ self.camera[1].mT + self.camera[2][:, None])[..., 2]
@@ -153,9 +153,10 @@ class PairTerms:
         places = self.rest[:, flat]
         each = [self.map.vertices(flat, places[person]) for person in range(self.people)]
         self.before = skeleton
-        self.soles = Riders(torch.stack([one.moments for one in each]), torch.stack([one.masses for one in each]))
-        over_time = Riders(self.soles.moments[:, None], self.soles.masses[:, None])
+        soles = Riders(torch.stack([one.moments for one in each]), torch.stack([one.masses for one in each]))
+        over_time = Riders(soles.moments[:, None], soles.masses[:, None])
         self.sole_before = parts_of(skeleton, over_time).sum(-2)[..., 2]
+        self.points = _Points(keypoints, soles, masses)
         vectors = roma.rotmat_to_rotvec(self.old_rotations)
         # A motion beyond the usual limits may stay there, but not go further.
         self.low = torch.minimum(LIMIT_LOW.to(self.device), vectors)
@@ -184,13 +185,15 @@ class PairTerms:
         system = System(self.people, self.frames, STATE, self.device)
         skeleton = self.skeleton(rotations, transl)
         terms: dict[str, Tensor] = {}
-        self._keep(terms, system, rotations, transl, weights)
-        self._limits(terms, system, rotations)
-        points, slopes = self._points(skeleton, self.keypoints)
-        self._reprojection(terms, system, points, slopes, weights)
-        self._ground(terms, system, skeleton, points, slopes, weights)
+        turn, vectors = roma.rotmat_to_rotvec(torch.stack((self.old_rotations.mT @ rotations, rotations)))
+        self._keep(terms, system, turn, transl, weights)
+        self._limits(terms, system, vectors)
+        points, soles, centre = self._placed(skeleton)
+        self._reprojection(terms, system, points, weights)
+        self._ground(terms, system, skeleton, soles, weights)
+        self._skate(terms, system, points, weights)
         self._smooth(terms, system, skeleton, weights)
-        self._balance(terms, system, skeleton, points, slopes, weights)
+        self._balance(terms, system, points, centre, weights)
         if self.spheres is not None:
             self._spheres(terms, system, skeleton, weights)
         for name, one in pairs:
@@ -246,49 +249,44 @@ class PairTerms:
         each = Riders(self.spheres.moments[:, None], self.spheres.masses[:, None])
         return parts_of(skeleton, each).sum(-2)
 
-    def _points(self, skeleton: Skeleton, riders: Riders) -> tuple[Tensor, Tensor]:
-        """Places (P, T, K, 3) of riders (P, K) and their full slopes (P, T, K, 3, 75)."""
-        each = Riders(riders.moments[:, None], riders.masses[:, None])
+    def _placed(self, skeleton: Skeleton) -> list[tuple[Tensor, Tensor]]:
+        """Places (P, T, K, 3) of the keypoints, soles and centres of mass, each with their full slopes
+        (P, T, K, 3, 75)."""
+        each = self.points.riders
         parts = parts_of(skeleton, each)
         lever = arms(skeleton, each, parts, self.map.below)
-        return parts.sum(-2), jacobian(skeleton, lever, each.masses.sum(-1).expand(parts.shape[:-2]))
+        slopes = jacobian(skeleton, lever, each.masses.sum(-1).expand(parts.shape[:-2]))
+        sizes = self.points.sizes
+        return list(zip(parts.sum(-2).split(sizes, 2), slopes.split(sizes, 2), strict=True))
 
-    def _keep(
-        self, terms: dict[str, Tensor], system: System, rotations: Tensor, transl: Tensor, weights: Weights
-    ) -> None:
-        turn = roma.rotmat_to_rotvec(self.old_rotations.mT @ rotations)  # (P, T, 24, 3)
+    def _keep(self, terms: dict[str, Tensor], system: System, turn: Tensor, transl: Tensor, weights: Weights) -> None:
         squared, slope = energies.huber_slope(turn.square().sum(-1) / self.reach**2, 2.0)
         terms["pose"] = 0.5 * weights.keep * by_frame(squared)
-        stiff = 0.5 * weights.keep * slope / self.reach**2
+        stiff = (0.5 * weights.keep * slope / self.reach**2)[..., None]  # (P, T, 24, 1)
         eye = torch.eye(3, device=self.device)
+        system.add_small(0, stiff[..., None] * eye, stiff * turn)
         shift = transl - self.old_transl
         along_ray = (shift * self.ray).sum(-1)
         across = shift - along_ray[..., None] * self.ray
         terms["place"] = weights.place * by_frame(across.square().sum(-1) / 0.05**2 + along_ray.square() / 0.20**2)
         outer = self.ray[..., :, None] * self.ray[..., None, :]
         hold = weights.place * ((eye - outer) / 0.05**2 + outer / 0.20**2)
-        for person in range(self.people):
-            matrices = stiff[person, ..., None, None] * eye
-            system.add_small(0, matrices, stiff[person, ..., None] * turn[person], person)
-            pull = (hold[person] @ shift[person, ..., None])[..., 0]
-            system.add_small(3 * JOINTS, hold[person][:, None], pull[:, None], person)
+        pull = (hold @ shift[..., None])[..., 0]
+        system.add_small(3 * JOINTS, hold[:, :, None], pull[:, :, None])
 
-    def _limits(self, terms: dict[str, Tensor], system: System, rotations: Tensor) -> None:
-        vectors = roma.rotmat_to_rotvec(rotations)
+    def _limits(self, terms: dict[str, Tensor], system: System, vectors: Tensor) -> None:
         over = (vectors - self.high).clamp(min=0) - (self.low - vectors).clamp(min=0)
         over = over[..., 1:, :] / 0.08
         terms["limits"] = by_frame(over.square())
         inverse = inverse_right_jacobian(vectors[..., 1:, :])
         active = (over != 0).float()[..., None] / 0.08**2
-        matrices = inverse.mT @ (active * inverse)
         slope = (inverse.mT @ (over / 0.08)[..., None])[..., 0]
-        for person in range(self.people):
-            system.add_small(3, matrices[person], slope[person], person)
+        system.add_small(3, inverse.mT @ (active * inverse), slope)
 
     def _reprojection(
-        self, terms: dict[str, Tensor], system: System, points: Tensor, slopes: Tensor, weights: Weights
+        self, terms: dict[str, Tensor], system: System, keypoints: tuple[Tensor, Tensor], weights: Weights
     ) -> None:
-        K, R, t = self.camera
+        (points, slopes), (K, R, t) = keypoints, self.camera
         view = points @ R.mT + t[:, None]
         depth = view[..., 2:].clamp(min=0.05)
         focal = torch.stack([K[:, 0, 0], K[:, 1, 1]], -1)[:, None]
@@ -302,46 +300,41 @@ class PairTerms:
         gradient = pixel_slopes(view, depth, focal * scale) @ R[:, None]
         rows = (gradient @ slopes).flatten(2, 3)  # (P, T, K * 2, 75)
         weight = (weight * slope).repeat_interleave(2, -1)
-        for person in range(self.people):
-            system.add_rows(rows[person], error[person].flatten(1), weight[person], person)
+        system.add_own_rows(rows, error.flatten(2), weight)
 
     def _ground(
         self,
         terms: dict[str, Tensor],
         system: System,
         skeleton: Skeleton,
-        points: Tensor,
-        slopes: Tensor,
+        soles: tuple[Tensor, Tensor],
         weights: Weights,
     ) -> None:
-        soles, moved = self._points(skeleton, self.soles)  # (P, T, 2 * N, 3), left then right
-        height = soles[..., 2]
-        rows = moved[..., 2, :]
-        sink, steep = one_sided(height, self._clearance(self.sole_before), _SOFT)
-        weight = torch.full_like(sink, weights.ground / _SUNK**2)
-        terms["sink"] = by_frame(weight * sink.square())
+        height, rows = soles[0][..., 2], soles[1][..., 2, :]  # (P, T, 2 * N) left then right, and their slopes
         # Planted feet reach the floor with their lowest point; the heel of a step may be up.
         grouped = height.unflatten(-1, (2, -1))
         share = torch.softmax(-grouped / _SOLE, -1)
-        lowest = (share * grouped).sum(-1)
-        up = (lowest - 0.004).clamp(min=0)
+        up = ((share * grouped).sum(-1) - 0.004).clamp(min=0)
         stand_weight = weights.ground * self.standing / 0.01**2
         terms["stand"] = by_frame(stand_weight * up.square())
-        stand_rows = (share[..., None] * rows.unflatten(2, (2, -1))).sum(3)
-        for person in range(self.people):
-            system.add_rows(-steep[person, ..., None] * rows[person], sink[person], weight[person], person)
-            system.add_rows(stand_rows[person], up[person], stand_weight[person], person)
+        stand_rows = (share[..., None, :] @ rows.unflatten(2, (2, -1)))[..., 0, :]
+        system.add_own_rows(stand_rows, up, stand_weight)
+        clearance = self._clearance(self.sole_before)
         if self.lowest is not None:
-            for person in range(self.people):
-                rider = Riders(self.lowest.moments[person], self.lowest.masses[person])
-                up_axis = torch.zeros(*rider.masses.shape[:-1], 3, device=self.device)
-                up_axis[..., 2] = 1.0
-                places, lifted = along(_one(skeleton, person), rider, self.map.below, up_axis)
-                sink, steep = one_sided(places[..., 2], self._clearance(self.lowest_before[person]), _SOFT)
-                weight = torch.full_like(sink, weights.ground / _SUNK**2)
-                terms["sink"] = terms["sink"] + (weight * sink.square()).sum(-1)
-                system.add_rows(-steep[..., None] * lifted, sink, weight, person)
-        feet, moved = points[:, :, self.feet], slopes[:, :, self.feet]
+            up_axis = torch.zeros(*self.lowest.masses.shape[:-1], 3, device=self.device)
+            up_axis[..., 2] = 1.0
+            places, lifted = along(skeleton, self.lowest, self.map.below, up_axis)
+            height, rows = torch.cat((height, places[..., 2]), 2), torch.cat((rows, lifted), 2)
+            clearance = torch.cat((clearance, self._clearance(self.lowest_before)), 2)
+        sink, steep = one_sided(height, clearance, _SOFT)
+        weight = torch.full_like(sink, weights.ground / _SUNK**2)
+        terms["sink"] = by_frame(weight * sink.square())
+        system.add_own_rows(rows, sink, weight, -steep)
+
+    def _skate(
+        self, terms: dict[str, Tensor], system: System, keypoints: tuple[Tensor, Tensor], weights: Weights
+    ) -> None:
+        feet, moved = (one[:, :, self.feet] for one in keypoints)
         if self.frames < 2:
             terms["skate"] = self._nothing()
             return
@@ -377,30 +370,29 @@ class PairTerms:
         self,
         terms: dict[str, Tensor],
         system: System,
-        skeleton: Skeleton,
-        points: Tensor,
-        slopes: Tensor,
+        keypoints: tuple[Tensor, Tensor],
+        masses: tuple[Tensor, Tensor],
         weights: Weights,
     ) -> None:
         """The centre of mass over the feet; people who hold on to each other stand on all of their feet."""
         if not weights.balance:
             return
-        centre, moved = self._points(skeleton, self.masses)
+        (points, slopes), (centre, moved) = keypoints, masses
         now = outside_of_support(centre[:, :, 0], points[:, :, self.feet], self.planted, self.leaning)
         factor = weights.balance / 0.05**2 * now.trust
         terms["balance"] = by_frame(factor * now.far.square())
-        frame = torch.arange(self.frames, device=self.device)
-        for person in range(self.people):
-            side, foot = now.side[person, :, None], now.foot[person]
-            owner = torch.div(foot, len(self.feet), rounding_mode="floor")
-            # What the feet do counts as much as what the centre does: who steps along does not come nearer.
-            edge = (side @ slopes[owner, frame, self.feet[foot % len(self.feet)], :2])[:, 0]  # (T, 75)
-            rows = []
-            for who in range(self.people):
-                share = torch.where(now.joined, 1.0 / self.people, float(who == person))[:, None]
-                own = (side @ moved[who, :, 0, :2])[:, 0]
-                rows.append(share * own - (owner == who).float()[:, None] * edge)
-            system.add_rows(torch.cat(rows, -1)[:, None], now.far[person, :, None], factor[person, :, None])
+        frame, person = torch.arange(self.frames, device=self.device), torch.arange(self.people, device=self.device)
+        owner = torch.div(now.foot, len(self.feet), rounding_mode="floor")
+        at_edge = slopes[owner, frame, self.feet[now.foot % len(self.feet)], :2]  # (P, T, 2, 75)
+        side = now.side[..., None, :]  # (P, T, 1, 2)
+        edge = (side @ at_edge)[:, None, :, 0]  # (P, 1, T, 75)
+        pushed = (side[:, None] @ moved[None, :, :, 0, :2])[..., 0, :]  # (P, P', T, 75), by what each of them does
+        alone = (person[:, None] == person).float()[..., None]
+        share = torch.where(now.joined, 1.0 / self.people, alone)[..., None]  # (P, P', T, 1)
+        # What the feet do counts as much as what the centre does: who steps along does not come nearer.
+        stepped = (owner[:, None] == person[:, None]).float()[..., None] * edge
+        rows = (share * pushed - stepped).permute(2, 0, 1, 3).flatten(2)
+        system.add_rows(rows, now.far.T, factor.T)
 
     leaning: Tensor | None = None
     """(T,) bool, the two hold on to each other; None if there is one person."""
@@ -409,78 +401,88 @@ class PairTerms:
         assert self.spheres is not None
         centres = self.sphere_centres(skeleton)
         terms["itself"] = self._nothing()
-        for person in range(self.people):
-            found = self._overlapping(centres[person], centres[person], person, person, self.apart)
-            if found is not None:
-                a, b, depth = found
-                rider = self._spheres_of(person, a) - self._spheres_of(person, b)
-                apart = torch.gather(centres[person], 1, a[..., None].expand(-1, -1, 3)) - torch.gather(
-                    centres[person], 1, b[..., None].expand(-1, -1, 3)
-                )
-                frame = _one(skeleton, person)
-                _, rows = along(frame, rider, self.map.below, normalize(apart, dim=-1))
-                weight = weights.itself / 0.01**2 * (depth > 0)
-                terms["itself"] = terms["itself"] + (weight * depth.square()).sum(-1)
-                system.add_rows(-rows, depth, weight, person)
+        found = _overlapping(centres, centres, self.radii, self.radii, self.apart)
+        if found is not None:
+            a, b, depth = found  # (P, T, K)
+            who = torch.arange(self.people, device=self.device)[:, None, None]
+            towards = _taken(centres, b) - _taken(centres, a)
+            rider = self.spheres.of(who, a) - self.spheres.of(who, b)
+            _, rows = along(skeleton, rider, self.map.below, normalize(towards, dim=-1))
+            weight = weights.itself / 0.01**2 * (depth > 0)
+            terms["itself"] = by_frame(weight * depth.square())
+            system.add_own_rows(rows, depth, weight)
         if self.people < 2:
             return
         terms["overlap"] = self._nothing()
-        found = self._overlapping(centres[0], centres[1], 0, 1, None)
-        if found is None or not weights.spacing:
+        if not weights.spacing:
             return
-        a, b, depth = found
-        place = [torch.gather(centres[who], 1, index[..., None].expand(-1, -1, 3)) for who, index in ((0, a), (1, b))]
-        direction = normalize(place[0] - place[1], dim=-1)
-        sides = []
-        for who, index in ((0, a), (1, b)):
-            rider = self._spheres_of(who, index)
-            sides.append(along(_one(skeleton, who), rider, self.map.below, direction)[1])
+        found = _overlapping(centres[0], centres[1], self.radii[0], self.radii[1], None)
+        if found is None:
+            return
+        index, depth = torch.stack(found[:2]), found[2]  # (2, T, K), (T, K)
+        who = torch.arange(2, device=self.device)[:, None, None]
+        place = _taken(centres, index)
+        direction = normalize(place[1] - place[0], dim=-1)
+        rows = along(skeleton, self.spheres.of(who, index), self.map.below, torch.stack((direction, -direction)))[1]
         weight = 2.0 * weights.spacing / 0.01**2 * (depth > 0)  # both persons' frames
         terms["overlap"] = (weight * depth.square()).sum(-1)
-        system.add_rows(torch.cat((-sides[0], sides[1]), -1), depth, weight)
-
-    def _spheres_of(self, person: int, index: Tensor) -> Riders:
-        assert self.spheres is not None
-        return Riders(self.spheres.moments[person], self.spheres.masses[person]).of(index)
-
-    def _overlapping(
-        self, mine: Tensor, theirs: Tensor, who: int, whom: int, allowed: Tensor | None
-    ) -> tuple[Tensor, Tensor, Tensor] | None:
-        """The deepest overlaps of spheres (T, S, 3): their indices (T, K) and depths; None if there is none."""
-        depth = self.radii[who][:, None] + self.radii[whom] - torch.cdist(mine, theirs)
-        if allowed is not None:
-            depth = torch.where(allowed, depth + 0.01, torch.zeros_like(depth))  # spheres are thinner than limbs
-        depth = depth.clamp(min=0).flatten(1)
-        count = int((depth > 0).sum(1).max())
-        if not count:
-            return None
-        value, index = depth.topk(min(count, _SPHERE_ROWS), dim=1)
-        size = theirs.shape[1]
-        return index // size, index % size, value
+        system.add_rows(_side_by_side(rows), depth, weight)
 
     def _pairs(self, system: System, skeleton: Skeleton, pairs: Pairs, push: float) -> Tensor:
         frame = torch.arange(self.frames, device=self.device)[:, None]
         turned = skeleton.rotations[pairs.joint // JOINTS, frame, pairs.joint % JOINTS]
         fixed = (turned @ pairs.axis[..., None])[..., 0]
-        places = [parts_of(_one(skeleton, who), rider).sum(-2) for who, rider in ((0, pairs.first), (1, pairs.second))]
+        places, rows = along(skeleton, pairs.riders, self.map.below, torch.stack((fixed, -fixed)))
         height = ((places[0] - places[1]) * fixed).sum(-1)
-        rows = torch.cat(
-            (
-                along(_one(skeleton, 0), pairs.first, self.map.below, fixed)[1],
-                -along(_one(skeleton, 1), pairs.second, self.map.below, fixed)[1],
-            ),
-            -1,
-        )
+        gain = None
         if pairs.pull:
             miss = height - torch.minimum(height.clamp(min=0.002), pairs.goal.clamp(min=0.002))
             miss = torch.where(pairs.firm, miss, height)
         else:
             miss, steep = one_sided(height, pairs.goal, _SOFT)
-            rows = -steep[..., None] * rows
+            gain = -steep
         value, slope = energies.huber_slope(miss.square(), pairs.knee)
-        system.add_rows(rows, miss, push * pairs.weight * slope)
+        system.add_rows(_side_by_side(rows), miss, push * pairs.weight * slope, gain)
         return push * (pairs.weight * value).sum(-1)
 
 
-def _one(skeleton: Skeleton, person: int) -> Skeleton:
-    return Skeleton(skeleton.joints[person], skeleton.rotations[person], skeleton.offsets[person], None)
+class _Points:
+    """Points of a person's that every evaluation places, as riders that do not change: keypoints, then soles, then the
+    centre of mass.
+
+    Attributes:
+        riders: (P, 1, K). sizes: how many of each.
+    """
+
+    def __init__(self, *each: Riders) -> None:
+        moments, masses = (torch.cat(part, 1)[:, None] for part in zip(*each, strict=True))
+        self.riders = Riders(moments, masses)
+        self.sizes = [one.masses.shape[1] for one in each]
+
+
+def _overlapping(
+    mine: Tensor, theirs: Tensor, radii: Tensor, their_radii: Tensor, allowed: Tensor | None
+) -> tuple[Tensor, Tensor, Tensor] | None:
+    """The deepest overlaps of spheres (..., T, S, 3) with radii (..., S): their indices (..., T, K) and depths; None if
+    there is none."""
+    reach = radii[..., None, :, None] + their_radii[..., None, None, :]
+    depth = reach - torch.cdist(mine, theirs)
+    if allowed is not None:
+        depth = torch.where(allowed, depth + 0.01, 0.0)  # spheres are thinner than limbs
+    depth = depth.clamp(min=0).flatten(-2)
+    count = int((depth > 0).sum(-1).max())
+    if not count:
+        return None
+    value, index = depth.topk(min(count, _SPHERE_ROWS), dim=-1)
+    size = theirs.shape[-2]
+    return index // size, index % size, value
+
+
+def _taken(centres: Tensor, index: Tensor) -> Tensor:
+    """(P, T, K, 3) those of an index (P, T, K) among centres (P, T, S, 3)."""
+    return torch.gather(centres, 2, index[..., None].expand(-1, -1, -1, 3))
+
+
+def _side_by_side(rows: Tensor) -> Tensor:
+    """(T, K, P * n) rows (P, T, K, n) of all people's unknowns."""
+    return rows.permute(1, 2, 0, 3).flatten(2)

@@ -4,10 +4,13 @@
 Terms within a frame make one dense block a frame (both people in it, so that what pushes one pulls the other); terms
 over time stay factored, J^T D^T W D J with D a difference over frames. Conjugate gradients with the inverse blocks as
 preconditioner solve the whole; all of it is batched over frames and runs where the tensors are. D^T W D of all orders
-that share a J is one banded matrix over frames, so that a step of the solver is a handful of products.
+is one banded matrix over frames. A GPU is told of every product one by one, which takes it longer than the products do,
+so there are few: a step of the solver is eighteen.
 """
 
 from __future__ import annotations
+
+from functools import lru_cache
 
 import torch
 from torch import Tensor
@@ -23,67 +26,90 @@ def differences(x: Tensor, order: int) -> Tensor:
 
 def spread_back(y: Tensor, order: int) -> Tensor:
     """The transpose of ``differences``: (..., T - order, N) to (..., T, N)."""
-    for _ in range(order):
-        zero = y.new_zeros(*y.shape[:-2], 1, y.shape[-1])
-        y = torch.cat((zero, y), -2) - torch.cat((y, zero), -2)
-    return y
+    back = torch.diff(pad(y, (0, 0, order, order)), n=order, dim=-2)
+    return -back if order % 2 else back
 
 
 _COEFFICIENTS = {1: (-1.0, 1.0), 2: (1.0, -2.0, 1.0), 3: (-1.0, 3.0, -3.0, 1.0)}
 """What each frame counts in a difference of an order."""
 
 
-def _bands(changes: list[tuple[Tensor, int]]) -> Tensor:
-    """(..., T, N, 2 * R + 1) the diagonals of the sum of D^T W D, R the highest order of D.
+@lru_cache(maxsize=32)
+def _products(order: int, reach: int, device: torch.device) -> Tensor:
+    """(order + 1, 2 * reach + 1) what the weight of a difference counts for on each diagonal of D^T W D.
+
+    The first axis is the frame's place in the difference, from its last to its first.
+    """
+    out = torch.zeros(order + 1, 2 * reach + 1)
+    for row, a in enumerate(_COEFFICIENTS[order]):
+        for column, b in enumerate(_COEFFICIENTS[order]):
+            out[order - row, reach + column - row] = a * b
+    return out.to(device)
+
+
+def _bands(changes: list[tuple[Tensor, int]], reach: int) -> Tensor:
+    """(..., T, N, 2 * reach + 1) the diagonals of the sum of D^T W D.
 
     Args:
-        changes: weights (..., T - order, N) of the differences of an order, and that order.
+        changes: weights (..., T - order, N) of the differences of an order, and that order, at most ``reach``.
     """
-    reach = max(order for _, order in changes)
-    weights, order = changes[0]
-    out = weights.new_zeros(*weights.shape[:-2], weights.shape[-2] + order, weights.shape[-1], 2 * reach + 1)
+    each = []
     for weights, order in changes:
-        last = weights.shape[-2]
-        for row, a in enumerate(_COEFFICIENTS[order]):
-            for column, b in enumerate(_COEFFICIENTS[order]):
-                out[..., row : row + last, :, reach + column - row] += a * b * weights
-    return out
+        around = pad(weights, (0, 0, order, order)).unfold(-2, order + 1, 1)  # (..., T, N, order + 1)
+        each.append(around @ _products(order, reach, weights.device))
+    return torch.stack(each).sum(0) if len(each) > 1 else each[0]
 
 
 class System:
-    """The sum of w r^2 over all residuals r, linearised: blocks (T, P * n, P * n) and slope (T, P * n).
+    """The sum of w r^2 over all residuals r, linearised.
 
     Args:
         people, frames, size: P, T and n, the unknowns of a person's frame.
+
+    Attributes:
+        slope: (T, P * n), half of the sum's gradient.
     """
 
     def __init__(self, people: int, frames: int, size: int, device: torch.device) -> None:
         self.people, self.frames, self.size = people, frames, size
         total = people * size
-        self.blocks = torch.zeros(frames, total, total, device=device)
+        self._joint = torch.zeros(frames, total, total, device=device)
+        self._own = torch.zeros(people, frames, size, size, device=device)
         self.slope = torch.zeros(frames, total, device=device)
         self._over_time: list[tuple[Tensor, list[tuple[Tensor, int]]]] = []
 
-    def own(self, person: int) -> slice:
-        """A person's unknowns within a frame."""
-        return slice(person * self.size, (person + 1) * self.size)
+    def _slope_of_people(self) -> Tensor:
+        """(P, T, n), a view."""
+        return self.slope.unflatten(1, (self.people, self.size)).transpose(0, 1)
 
-    def add_rows(self, rows: Tensor, residual: Tensor, weight: Tensor, person: int | None = None) -> None:
-        """Residuals (T, K) with slopes rows (T, K, n), of one person, or (T, K, P * n) of all (None)."""
-        own = slice(None) if person is None else self.own(person)
-        weighted = rows * weight[..., None]
-        self.blocks[:, own, own] += weighted.mT @ rows
-        self.slope[:, own] += (weighted.mT @ residual[..., None])[..., 0]
+    def blocks(self) -> Tensor:
+        """(T, P * n, P * n) what ties the unknowns of a frame together."""
+        out = self._joint.clone()
+        for person, own in enumerate(self._own):
+            part = slice(person * self.size, (person + 1) * self.size)
+            out[:, part, part].add_(own)
+        return out
 
-    def add_small(self, first: int, matrices: Tensor, slope: Tensor, person: int) -> None:
-        """3 x 3 blocks (T, N, 3, 3) and slopes (T, N, 3) of neighbouring triples from unknown ``first`` on;
-        it and the unknowns of a person are multiples of three."""
-        start = person * self.size + first
-        triples = slice(start // 3, start // 3 + matrices.shape[1])
-        thirds = self.blocks.shape[-1] // 3
-        diagonal = self.blocks.view(-1, thirds, 3, thirds, 3).diagonal(dim1=1, dim2=3)  # (T, 3, 3, P * n / 3), a view
-        diagonal[..., triples] += matrices.permute(0, 2, 3, 1)
-        self.slope[:, start : start + 3 * matrices.shape[1]] += slope.flatten(1)
+    def add_rows(self, rows: Tensor, residual: Tensor, weight: Tensor, gain: Tensor | None = None) -> None:
+        """Residuals (T, K) with slopes rows (T, K, P * n), each times its gain (T, K) if given."""
+        stiff, pull = _of_rows(residual, weight, gain)
+        self._joint.baddbmm_((rows * stiff[..., None]).mT, rows)
+        self.slope += (rows.mT @ pull[..., None])[..., 0]
+
+    def add_own_rows(self, rows: Tensor, residual: Tensor, weight: Tensor, gain: Tensor | None = None) -> None:
+        """Residuals (P, T, K) of each person with slopes rows (P, T, K, n), each times its gain (P, T, K) if given."""
+        stiff, pull = _of_rows(residual, weight, gain)
+        self._own.flatten(0, 1).baddbmm_((rows * stiff[..., None]).mT.flatten(0, 1), rows.flatten(0, 1))
+        self._slope_of_people().add_((rows.mT @ pull[..., None])[..., 0])
+
+    def add_small(self, first: int, matrices: Tensor, slope: Tensor) -> None:
+        """3 x 3 blocks (P, T, N, 3, 3) and slopes (P, T, N, 3) of neighbouring triples of each person's unknowns from
+        the one of number ``first`` on; it and their count are multiples of three."""
+        triples = slice(first // 3, first // 3 + matrices.shape[2])
+        thirds = self.size // 3
+        own = self._own.view(self.people, self.frames, thirds, 3, thirds, 3)
+        own.diagonal(dim1=2, dim2=4)[..., triples].add_(matrices.movedim(2, -1))  # (P, T, 3, 3, N), a view
+        self._slope_of_people()[..., first : first + 3 * matrices.shape[2]].add_(slope.flatten(2))
 
     def add_over_time(self, jacobian: Tensor, *changes: tuple[Tensor, Tensor, int]) -> None:
         """Differences over time of what moves as jacobian (P, T, M, n) says.
@@ -95,54 +121,94 @@ class System:
         if not kept:
             return
         self._over_time.append((jacobian, [(weight, order) for _, weight, order in kept]))
-        back = torch.stack([spread_back(weight * residual, order) for residual, weight, order in kept]).sum(0)
-        self.slope += (back[..., None, :] @ jacobian)[..., 0, :].transpose(0, 1).flatten(1)
+        back = [spread_back(weight * residual, order) for residual, weight, order in kept]
+        total = back[0] if len(back) == 1 else torch.stack(back).sum(0)
+        self._slope_of_people().add_((total[..., None, :] @ jacobian)[..., 0, :])
+
+    def _banded(self) -> tuple[Tensor, Tensor] | None:
+        """All that holds frames together: jacobians (T, P, M, n) and diagonals (T, P, M, 2 * R + 1), R the highest
+        order of a difference; None if nothing does."""
+        if not self._over_time:
+            return None
+        reach = max(order for _, changes in self._over_time for _, order in changes)
+        jacobian = torch.cat([one.transpose(0, 1) for one, _ in self._over_time], 2)
+        bands = torch.cat([_bands(changes, reach).transpose(0, 1) for _, changes in self._over_time], 2)
+        return jacobian, bands
 
     def solve(self, damping: Tensor | float, iterations: int = 30, tolerance: float = 1e-3) -> Tensor:
         """(T, P, n) step to the least sum of squares, each unknown held by ``damping`` (broadcast to (T, n))."""
         hold = torch.as_tensor(damping, device=self.slope.device, dtype=torch.float32)
-        hold = hold.expand(self.frames, self.size).repeat(1, self.people)
-        near = self.blocks + torch.diag_embed(hold)
-        banded = [(jacobian, _bands(changes)) for jacobian, changes in self._over_time]
-        for jacobian, bands in banded:
-            squared = bands[..., bands.shape[-1] // 2]
-            for person in range(self.people):
-                own = self.own(person)
-                near[:, own, own] += (jacobian[person] * squared[person][..., None]).mT @ jacobian[person]
-        scale = near.diagonal(dim1=-2, dim2=-1)
-        factor = torch.linalg.cholesky_ex(near + torch.diag_embed(1e-5 * scale)).L
-        eye = torch.eye(factor.shape[-1], device=factor.device).expand_as(factor)
-        lower = torch.linalg.solve_triangular(factor, eye, upper=False)
-        inverse = lower.mT @ lower
-
-        def apply(x: Tensor) -> Tensor:
-            out = (self.blocks @ x[..., None])[..., 0] + hold * x
-            split = x.unflatten(1, (self.people, self.size)).transpose(0, 1)
-            for jacobian, bands in banded:
-                moved = (jacobian @ split[..., None])[..., 0]
-                reach = bands.shape[-1] // 2
-                around = pad(moved, (0, 0, reach, reach)).unfold(1, 2 * reach + 1, 1)  # (P, T, M, 2 * reach + 1)
-                back = (bands * around).sum(-1)
-                out = out + (back[..., None, :] @ jacobian)[..., 0, :].transpose(0, 1).flatten(1)
-            return out
+        held = self.blocks()
+        held.diagonal(dim1=-2, dim2=-1).add_(hold.expand(self.frames, self.size).repeat(1, self.people))
+        operator = _Operator(held, self._banded(), self.people)
+        inverse = operator.inverse_blocks()
 
         step = torch.zeros_like(self.slope)
         left = -self.slope
-        ready = (inverse @ left[..., None])[..., 0]
-        direction = ready
-        size = (left * ready).sum()
-        first = size
+        direction = (inverse @ left[..., None])[..., 0]
+        size = _dot(left, direction)
+        enough = tolerance**2 * size
         for number in range(iterations):
             # A device is not waited for in every step; what is solved already changes nothing.
-            if number % _ASKED == 0 and not bool(size > tolerance**2 * first):
+            if number % _ASKED == 0 and not bool(size > enough):
                 break
-            image = apply(direction)
-            length = size / (direction * image).sum().clamp(min=1e-30)
-            active = (size > tolerance**2 * first).float()
-            step = step + active * length * direction
-            left = left - active * length * image
+            image = operator(direction)
+            length = torch.where(size > enough, size / _dot(direction, image).clamp(min=1e-30), 0.0)
+            step.addcmul_(direction, length)
+            left.addcmul_(image, length, value=-1)
             ready = (inverse @ left[..., None])[..., 0]
-            new = (left * ready).sum()
-            direction = ready + (new / size.clamp(min=1e-30)) * direction
-            size = torch.where(active > 0, new, size)
+            before, size = size, _dot(left, ready)
+            direction = torch.addcmul(ready, direction, size / before.clamp(min=1e-30))
         return step.unflatten(1, (self.people, self.size))
+
+
+class _Operator:
+    """The matrix of a system, without making it: blocks within frames (T, P * n, P * n), and what ``System._banded``
+    says."""
+
+    def __init__(self, held: Tensor, banded: tuple[Tensor, Tensor] | None, people: int) -> None:
+        self._held, self._banded, self._people = held, banded, people
+        if banded is not None:
+            jacobian, bands = banded
+            self._reach = bands.shape[-1] // 2
+            frames, _, rows, self._size = jacobian.shape
+            # What the rows moved, with frames that do not move before and after.
+            self._moved = held.new_zeros(frames + 2 * self._reach, people, rows)
+            self._around = self._moved.unfold(0, 2 * self._reach + 1, 1)  # (T, P, M, 2 * R + 1)
+            self._flat = jacobian.flatten(0, 1)
+
+    def inverse_blocks(self) -> Tensor:
+        """(T, P * n, P * n) inverses of the blocks on the diagonal of the whole."""
+        near = self._held.clone()
+        if self._banded is not None:
+            jacobian, bands = self._banded
+            squared = (jacobian * bands[..., self._reach, None]).mT @ jacobian  # (T, P, n, n)
+            for person in range(self._people):
+                part = slice(person * self._size, (person + 1) * self._size)
+                near[:, part, part].add_(squared[:, person])
+        diagonal = near.diagonal(dim1=-2, dim2=-1)
+        diagonal.mul_(1 + 1e-5)
+        factor = torch.linalg.cholesky_ex(near).L
+        eye = torch.eye(factor.shape[-1], device=factor.device).expand_as(factor)
+        lower = torch.linalg.solve_triangular(factor, eye, upper=False)
+        return lower.mT @ lower
+
+    def __call__(self, x: Tensor) -> Tensor:
+        """(T, P * n) the matrix times x (T, P * n)."""
+        out = (self._held @ x[..., None])[..., 0]
+        if self._banded is None:
+            return out
+        inner = self._moved[self._reach : len(self._moved) - self._reach]
+        torch.bmm(self._flat, x.view(-1, self._size, 1), out=inner.view(len(self._flat), -1, 1))
+        back = (self._banded[1] * self._around).sum(-1)
+        return out + (back[..., None, :] @ self._banded[0]).view_as(out)
+
+
+def _of_rows(residual: Tensor, weight: Tensor, gain: Tensor | None) -> tuple[Tensor, Tensor]:
+    """How stiff residuals are, and how hard they pull at what their rows move."""
+    pull = weight * residual
+    return (weight, pull) if gain is None else (weight * gain.square(), pull * gain)
+
+
+def _dot(a: Tensor, b: Tensor) -> Tensor:
+    return torch.dot(a.flatten(), b.flatten())

@@ -16,7 +16,7 @@ from torch import Tensor
 from torch.nn.functional import normalize
 
 from closeint_core.body.skinning import lbs
-from closeint_core.body.torch_body import Skeleton, TorchBody
+from closeint_core.body.torch_body import TorchBody
 from closeint_core.physics.contact import contact_probability
 from closeint_core.physics.inside import Inside, find_inside
 from closeint_core.physics.pair_rows import (
@@ -84,13 +84,9 @@ def pair() -> Pair:
     return made
 
 
-def one(skeleton: Skeleton, person: int) -> Skeleton:
-    return Skeleton(skeleton.joints[person], skeleton.rotations[person], skeleton.offsets[person], None)
-
-
 def points_of(pair: Pair, pairs: Pairs) -> tuple[Tensor, Tensor, Tensor]:
     """(T, K, 3) places of both points of pairs and the direction between them, in the world."""
-    first, second = (parts_of(one(pair.skeleton, who), r).sum(-2) for who, r in ((0, pairs.first), (1, pairs.second)))
+    first, second = parts_of(pair.skeleton, pairs.riders).sum(-2)
     when = torch.arange(FRAMES)[:, None]
     turned = pair.skeleton.rotations[pairs.joint // JOINTS, when, pairs.joint % JOINTS]
     return first, second, (turned @ pairs.axis[..., None])[..., 0]

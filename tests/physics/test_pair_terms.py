@@ -91,7 +91,7 @@ def test_some_frames_have_the_terms_of_all():
         for name, value in expected.items():
             torch.testing.assert_close(found[name][part], value, rtol=1e-4, atol=1e-4)
         torch.testing.assert_close(system.slope[part], own.slope, rtol=1e-3, atol=0.05)
-        torch.testing.assert_close(system.blocks[part], own.blocks, rtol=1e-3, atol=0.5)
+        torch.testing.assert_close(system.blocks()[part], own.blocks(), rtol=1e-3, atol=0.5)
         torch.testing.assert_close(step[part], own.solve(1000.0, 400, 1e-7), rtol=1e-3, atol=1e-4)
 
 
