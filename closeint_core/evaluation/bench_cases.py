@@ -14,7 +14,8 @@ from closeint_core.clip import InteractionClip
 from closeint_core.errors import CloseintError
 from closeint_core.perception.observations import Observations
 from closeint_core.physics.contact import clip_contacts
-from closeint_core.training.observation import Cameras, SimulatedObservations, observe
+from closeint_core.training.cameras import Cameras
+from closeint_core.training.observation import SimulatedObservations, observe
 from closeint_core.training.synthetic import KINDS, generate
 from closeint_core.training.synthetic.generate import Interactions, acceptable
 

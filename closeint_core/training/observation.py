@@ -19,6 +19,7 @@ from torch import Tensor
 
 from closeint_core.body.torch_body import TorchBody
 from closeint_core.halpe import HALPE_FLIP, HALPE_INDEX
+from closeint_core.training.cameras import Cameras, draw_cameras
 from closeint_core.training.synthetic.generate import Interactions, default_tools
 from closeint_core.training.synthetic.plan import Draw
 from closeint_core.training.synthetic.solve import Tools
@@ -137,26 +138,6 @@ class DetectorErrors:
 
 
 @dataclass
-class Cameras:
-    """Still pinhole cameras, one a pair: K (N, 3, 3) pixels, R (N, 3, 3), t (N, 3) world to camera, OpenCV axes, and
-    the image's width and height (N, 2)."""
-
-    K: Tensor
-    R: Tensor
-    t: Tensor
-    size: Tensor
-
-    def view(self, points: Tensor) -> Tensor:
-        """World points (N, ..., 3) in camera axes."""
-        return torch.einsum("nij,n...j->n...i", self.R, points) + self.t.reshape(-1, *[1] * (points.ndim - 2), 3)
-
-    def project(self, view: Tensor) -> Tensor:
-        """Pixels (N, ..., 2) of points (N, ..., 3) in camera axes."""
-        image = torch.einsum("nij,n...j->n...i", self.K, view)
-        return image[..., :2] / image[..., 2:].clamp(min=0.05)
-
-
-@dataclass
 class SimulatedObservations:
     """What perception would report of N pairs over T frames; fields as in ``perception.observations.Observations``.
 
@@ -182,13 +163,11 @@ class SimulatedObservations:
 class _Tables(NamedTuple):
     """What every call needs on its device, copied there once: a copy waits for all that is under way."""
 
-    sizes: Tensor
     flip: Tensor
     limbs: Tensor
     arms: Tensor
     legs: Tensor
     hips: Tensor
-    up: Tensor
     hidden: Tensor
     surer: Tensor
     landmark_confidence: Tensor
@@ -209,54 +188,10 @@ def _tables(device: torch.device) -> _Tables:
     surer = torch.tensor([_SURER.get(_plain(name), 0.0) for name in _K])
     sure = torch.tensor([_LANDMARK_CONFIDENCE[_plain(name)] for name in _K])
     return _Tables(
-        torch.tensor(_SIZES, device=device), torch.as_tensor(HALPE_FLIP.copy(), device=device), chosen(_ARMS + _LEGS),
-        chosen(_ARMS), chosen(_LEGS), torch.tensor(_HIPS, device=device), torch.tensor([0.0, 0.0, 1.0], device=device),
+        torch.as_tensor(HALPE_FLIP.copy(), device=device), chosen(_ARMS + _LEGS),
+        chosen(_ARMS), chosen(_LEGS), torch.tensor(_HIPS, device=device),
         hidden.to(device), surer.to(device), sure.to(device), moves.to(device), spread.to(device),
     )  # fmt: skip
-
-
-_SIZES = ((1920, 1080), (1280, 720), (1080, 1920), (720, 1280), (640, 480), (960, 720), (1440, 1080))
-
-
-def draw_cameras(points: Tensor, draw: Draw) -> Cameras:
-    """Cameras as people hold and mount them: any side, mostly level, whole figures or closer.
-
-    Args:
-        points: (N, 2, T, K, 3) world points of the pairs to be seen. draw: on the same device.
-    """
-    count, device = len(points), points.device
-    flat = points.flatten(1, 3)
-    low, high = flat.amin(1), flat.amax(1)
-    centre = (low + high) / 2
-    azimuth = draw.uniform(-math.pi, math.pi, count)
-    elevation = torch.deg2rad(8 + 11 * draw.normal(count)).clamp(-0.25, 0.75)
-    roll = torch.deg2rad(1.5 * draw.normal(count))
-    size = _tables(device).sizes[draw.integers(len(_SIZES), count)]
-    width, height = size.float().unbind(1)
-    field_of_view = torch.deg2rad(draw.uniform(28, 78, count))  # along the longer side
-    focal = size.amax(1) / 2 / torch.tan(field_of_view / 2)
-    c, s = torch.cos(elevation), torch.sin(elevation)
-    forward = -torch.stack((c * torch.cos(azimuth), c * torch.sin(azimuth), s), -1)
-    up = _tables(device).up.expand_as(forward)
-    right = torch.nn.functional.normalize(torch.linalg.cross(forward, up), dim=-1)
-    down = torch.linalg.cross(forward, right)
-    cr, sr = torch.cos(roll)[:, None], torch.sin(roll)[:, None]
-    turned = torch.stack((cr * right + sr * down, cr * down - sr * right, forward), 1)
-    # Near enough to fill the picture, and in a fifth of the cases too near to show all.
-    around = torch.einsum("nij,nkj->nki", turned, flat - centre[:, None])
-    near = draw.uniform(0, 1, count) < 0.2
-    fill = torch.where(near, draw.uniform(1.0, 1.5, count), draw.uniform(0.4, 0.95, count))
-    need = torch.maximum(
-        around[..., 0].abs() * 2 * (focal / width)[:, None], around[..., 1].abs() * 2 * (focal / height)[:, None]
-    )
-    distance = (need / fill[:, None] - around[..., 2]).amax(1).clamp(min=1.2)
-    distance = torch.maximum(distance, 0.6 - around[..., 2].amin(1))
-    shift = 0.05 * distance[:, None] * draw.normal(count, 3)
-    eye = centre + shift - distance[:, None] * forward
-    K = torch.zeros(count, 3, 3, device=device)
-    K[:, 0, 0] = K[:, 1, 1] = focal
-    K[:, 0, 2], K[:, 1, 2], K[:, 2, 2] = width / 2, height / 2, 1.0
-    return Cameras(K, turned, -torch.einsum("nij,nj->ni", turned, eye), size)
 
 
 def observe(

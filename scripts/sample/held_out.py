@@ -10,7 +10,7 @@ from closeint_core.body.data import BodyData
 from closeint_core.body.skinning import lbs
 from closeint_core.clip import InteractionClip
 from closeint_core.evaluation.bench_cases import true_clip
-from closeint_core.training.observation import Cameras
+from closeint_core.training.cameras import Cameras
 from closeint_core.training.synthetic.generate import Interactions
 from sample.film import Stage
 from sample.keys import Look

@@ -17,18 +17,16 @@ from closeint_core.body.torch_body import TorchBody
 from closeint_core.clip import InteractionClip
 from closeint_core.halpe import HALPE_INDEX as K
 from closeint_core.reconstruction.inverse_kinematics import poses_from_landmarks
+from closeint_core.training.cameras import Cameras
 from closeint_core.training.observation import (
-    Cameras,
     DetectorErrors,
     SimulatedObservations,
     box_overlap,
-    draw_cameras,
     measure_errors,
     observe,
     occluded,
 )
 from closeint_core.training.synthetic import Interactions
-from closeint_core.training.synthetic.plan import Draw
 
 _CLIPS = 16
 SAMPLE = Path(closeint_core.__file__).with_name("samples") / "greeting.closeint.npz"
@@ -203,20 +201,3 @@ def test_a_ball_hides_what_is_behind_it() -> None:
     view = points.expand(1, 2, 1, 4, 3)
     hidden = occluded(view, ball, torch.full((1, 2, 1), 0.2))
     assert hidden[0, 0, 0].tolist() == [True, False, False, False]
-
-
-def test_cameras_look_at_the_pair(sample: tuple[Interactions, Cameras], body: TorchBody) -> None:
-    points = body.points("halpe")(*_skeleton(sample[0], body))[:1].expand(60, -1, -1, -1, -1)
-    cameras = draw_cameras(points[:, :, ::10], Draw(1))
-    identity = torch.eye(3).expand(60, 3, 3)
-    assert torch.allclose(cameras.R @ cameras.R.mT, identity, atol=1e-5)
-    assert torch.allclose(torch.linalg.det(cameras.R), torch.ones(60), atol=1e-5)
-    view = cameras.view(points[:, :, ::10])
-    assert (view[..., 2] > 0.3).all()
-    pixels = cameras.project(view)
-    inside = ((pixels >= 0) & (pixels < cameras.size[:, None, None, None])).all(-1).float().mean((1, 2, 3))
-    assert inside.mean() > 0.85
-    assert (inside > 0.98).float().mean() > 0.5
-    # Upright: heads above feet in the picture.
-    assert (pixels[..., K["nose"], 1] < pixels[..., K["left_ankle"], 1]).float().mean() > 0.97
-    assert math.isfinite(float(pixels.sum()))
