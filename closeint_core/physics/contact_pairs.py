@@ -36,6 +36,10 @@ class VertexPairs:
     def __len__(self) -> int:
         return len(self.frame)
 
+    def take(self, index: np.ndarray) -> VertexPairs:
+        """Some of them: ``index`` a mask or indices."""
+        return VertexPairs(*(getattr(self, name)[index] for name in self.__dataclass_fields__))
+
     @classmethod
     def join(cls, parts: list[VertexPairs]) -> VertexPairs:
         """All pairs of several sets."""

@@ -21,22 +21,19 @@ import roma
 import torch
 from torch import Tensor
 
-from closeint_core.body.data import PARENTS, BodyData, load_body
+from closeint_core.body.data import PARENTS, load_body
 from closeint_core.body.skinning import lbs
 from closeint_core.body.torch_body import TorchBody
 from closeint_core.clip import InteractionClip
 from closeint_core.physics import energies
-from closeint_core.physics.contact import contact_probability, part_distances
 from closeint_core.physics.contact_pairs import (
     VertexPairs,
     close_pairs,
     nearest_pairs,
-    signed_gap,
     touching_pairs,
 )
 from closeint_core.physics.joint_limits import LIMIT_HIGH, LIMIT_LOW
 from closeint_core.physics.minimise import minimise
-from closeint_core.physics.penetration import measure_penetration
 from closeint_core.physics.separation import (
     Separation,
     Springs,
@@ -47,8 +44,9 @@ from closeint_core.physics.separation import (
 )
 from closeint_core.physics.spheres import BodySpheres
 from closeint_core.progress import Progress
-from closeint_core.reconstruction.corrections import ContactMark, Corrections, RefineSettings
+from closeint_core.reconstruction.corrections import Corrections, RefineSettings
 from closeint_core.reconstruction.fit import PairFit
+from closeint_core.reconstruction.pinned_report import join_reports, marked_vertices, measure_span
 
 _CONTEXT = 2  # unchanged frames at either end, which the accelerations reach into
 _ABLE = 0.3  # freedom from which on a frame can mend penetration
@@ -78,9 +76,12 @@ def solve_around(
             span.solve(settings, progress, number, len(spans))
             span.write(result, corrections)
             measuring = functools.partial(progress.update, "measuring", number, len(spans))
-            reports.append(_measure(clip, result, data, corrections, span, measuring))
+            own = slice(span.start, span.stop)
+            reports.append(
+                measure_span(clip, result, data, corrections, own, span.marks, span.held_within(), measuring)
+            )
     progress.update("measuring", len(spans), len(spans))
-    report = _join_reports(reports, corrections, settings, progress)
+    report = join_reports(reports, corrections, settings, progress)
     # Figures of the whole clip that were measured before no longer hold.
     metadata = {key: value for key, value in clip.metadata.items() if key != "quality"}
     return result.copy(metadata={**metadata, "refinement": report}).validate()
@@ -263,9 +264,16 @@ class Span:
                 frame = pairs.frame + self.first
                 same = (frame >= mark.frame) & (frame <= mark.last) & (parts[mine] == mark.part)
                 keep &= ~(same & ((mark.other_part is None) | (parts[theirs] == mark.other_part)))
-        return VertexPairs(*(getattr(pairs, name)[keep] for name in VertexPairs.__dataclass_fields__))
+        return pairs.take(keep)
 
     # -- the state ---------------------------------------------------------------------------------------------------
+
+    def held_within(self) -> VertexPairs:
+        """The held pairs in the frames that may change, counted from the first of these."""
+        shift, held = self.start - self.first, self.held
+        inside = (held.frame >= shift) & (held.frame < shift + self.stop - self.start)
+        some = held.take(inside)
+        return replace(some, frame=some.frame - shift)
 
     def rotations(self) -> Tensor:
         """(P, n, 24, 3, 3)."""
@@ -446,93 +454,3 @@ def _descends(joint: int, ancestor: int) -> bool:
     while joint > 0 and joint != ancestor:
         joint = PARENTS[joint]
     return joint == ancestor
-
-
-def marked_vertices(mark: ContactMark, parts: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """The vertices of person 0 and of person 1 that a mark is about."""
-    mine = np.flatnonzero(parts == mark.part)
-    theirs = np.arange(len(parts)) if mark.other_part is None else np.flatnonzero(parts == mark.other_part)
-    return (mine, theirs) if mark.person == 0 else (theirs, mine)
-
-
-def _measure(
-    before: InteractionClip,
-    after: InteractionClip,
-    data: BodyData,
-    corrections: Corrections,
-    span: Span,
-    check: Callable[[], None],
-) -> dict[str, Any]:
-    """What came of a span, metres; the clip's contacts are measured anew on the way."""
-    own = slice(span.start, span.stop)
-    vertices, joints = lbs(data, after.poses[:, own], after.betas[:, None], after.transl[:, own])
-    misses = [
-        float(np.linalg.norm(joints[pin.person, pin.frame - span.start, pin.joint] - pin.position))
-        for pin in corrections.positions
-        if span.start <= pin.frame < span.stop
-    ]
-    report: dict[str, Any] = {"frames": [span.start, span.stop - 1], "misses": misses, "gaps": [], "clearances": []}
-    if after.people != 2:
-        return report
-    after.contacts[:, own] = contact_probability(part_distances(vertices, data.parts))
-    for mark in span.marks:
-        a, b = marked_vertices(mark, data.parts)
-        for frame in range(max(mark.frame, span.start), min(mark.last + 1, span.stop)):
-            gap = signed_gap(vertices, data.faces, frame - span.start, a, b)
-            report["gaps" if mark.touch else "clearances"].append(gap)
-        first, stop = max(mark.frame, span.start), min(mark.last + 1, span.stop)
-        # What the animator says is more certain than what is measured.
-        after.contacts[mark.person, first:stop, mark.part] = 1.0 if mark.touch else 0.0
-        if mark.touch and mark.other_part is not None:
-            after.contacts[1 - mark.person, first:stop, mark.other_part] = 1.0
-    old, _ = lbs(data, before.poses[:, own], before.betas[:, None], before.transl[:, own])
-    report["penetration"] = [_deepest(x, data.faces, check) for x in (old, vertices)]
-    held, shift = span.held, span.start - span.first
-    inside = (held.frame >= shift) & (held.frame < shift + span.stop - span.start)
-    at, a, b = held.frame[inside] - shift, held.a[inside], held.b[inside]
-    distances = [np.linalg.norm(x[0, at, a] - x[1, at, b], axis=-1) for x in (old, vertices)]
-    report["held"] = np.abs(distances[1] - distances[0]).tolist()
-    return report
-
-
-def _deepest(vertices: np.ndarray, faces: np.ndarray, check: Callable[[], None]) -> float:
-    """Metres; ``check`` is called every few frames."""
-    deepest = 0.0
-    for first in range(0, vertices.shape[1], _FRAMES_AT_ONCE):
-        check()
-        some = vertices[:, first : first + _FRAMES_AT_ONCE]
-        deepest = max(deepest, float(measure_penetration(some, faces).max_depth.max()))
-    return deepest
-
-
-def _join_reports(
-    reports: list[dict[str, Any]], corrections: Corrections, settings: RefineSettings, progress: Progress
-) -> dict[str, Any]:
-    def gathered(name: str) -> list[float]:
-        return [value for report in reports for value in report.get(name, [])]
-
-    def millimetres(values: list[float], pick: Any) -> float | None:
-        return round(1000 * float(pick(values)), 1) if values else None
-
-    misses, gaps, clearances = gathered("misses"), gathered("gaps"), gathered("clearances")
-    missed = sum(value > settings.position_tolerance for value in misses)
-    if missed:
-        worst = 1000 * max(misses)
-        progress.warn(f"{missed} pinned positions could not be reached; the worst is {worst:.0f} mm off.")
-    open_gaps = sum(value > settings.contact_tolerance for value in gaps)
-    if open_gaps:
-        progress.warn(f"In {open_gaps} frames a marked contact stays open, by up to {1000 * max(gaps):.0f} mm.")
-    touching = sum(value < 0.5 * settings.apart for value in clearances)
-    if touching:
-        progress.warn(f"In {touching} frames parts marked as apart stay within {500 * settings.apart:.0f} mm.")
-    depths = [report["penetration"] for report in reports if "penetration" in report]
-    return {
-        "corrections": len(corrections),
-        "frames": [report["frames"] for report in reports],
-        "position_error_mm": millimetres(misses, max),
-        "contact_gap_mm": millimetres(gaps, max),
-        "clearance_mm": millimetres(clearances, min),
-        "contact_change_mm": millimetres(gathered("held"), np.mean),
-        "max_penetration_mm": [round(1000 * max(d[i] for d in depths), 1) for i in (0, 1)] if depths else None,
-        "settings": {"blend_seconds": settings.blend_seconds, "rounds": settings.rounds},
-    }
