@@ -14,7 +14,6 @@ from closeint_core.clip import InteractionClip
 from closeint_core.physics.pair_terms import PairTerms, Weights
 from closeint_core.physics.riders import STATE, inverse_right_jacobian
 from closeint_core.physics.spheres import spheres_of
-from closeint_core.physics.system import System, differences, spread_back
 
 BODY = TorchBody(load_body())
 FRAMES = 5
@@ -102,42 +101,3 @@ def test_inverse_right_jacobian_against_finite_differences():
     expected = (turned - vector).float()
     found = (inverse_right_jacobian(vector.float()) @ step.float()[:, None])[..., 0]
     torch.testing.assert_close(found, expected, rtol=1e-3, atol=1e-9)
-
-
-def test_system_against_a_dense_solution():
-    generator = torch.Generator().manual_seed(1)
-    people, frames, size = 2, 6, 4
-    system = System(people, frames, size, torch.device("cpu"))
-    rows, residual = torch.randn(frames, 9, 8, generator=generator), torch.randn(frames, 9, generator=generator)
-    weight = torch.rand(frames, 9, generator=generator)
-    system.add_rows(rows, residual, weight)
-    jacobian = torch.randn(people, frames, 3, size, generator=generator)
-    change, stiff = torch.randn(2, people, frames - 2, 3, generator=generator)
-    stiff = stiff.abs()
-    speed, slow = torch.randn(2, people, frames - 1, 3, generator=generator)
-    slow = slow.abs()
-    system.add_over_time(jacobian, (change, stiff, 2), (speed, slow, 1))
-    unknowns = frames * people * size
-    matrix, slope = 0.1 * torch.eye(unknowns), torch.zeros(unknowns)
-    for index in range(frames):
-        part = slice(8 * index, 8 * index + 8)
-        matrix[part, part] += rows[index].T @ torch.diag(weight[index]) @ rows[index]
-        slope[part] += rows[index].T @ (weight[index] * residual[index])
-    for person in range(people):
-        for factors, residuals, stiffness in (((1.0, -2.0, 1.0), change, stiff), ((-1.0, 1.0), speed, slow)):
-            for index in range(residuals.shape[1]):
-                wide = torch.zeros(3, unknowns)
-                for offset, factor in enumerate(factors):
-                    start = 8 * (index + offset) + size * person
-                    wide[:, start : start + size] = factor * jacobian[person, index + offset]
-                matrix += wide.T @ torch.diag(stiffness[person, index]) @ wide
-                slope += wide.T @ (stiffness[person, index] * residuals[person, index])
-    expected = -torch.linalg.solve(matrix, slope).reshape(frames, people, size)
-    torch.testing.assert_close(system.solve(0.1, 200, 1e-7), expected, rtol=1e-2, atol=2e-3)
-
-
-@pytest.mark.parametrize("order", [1, 2, 3])
-def test_spread_back_is_the_transpose_of_differences(order):
-    generator = torch.Generator().manual_seed(order)
-    x, y = torch.randn(2, 9, 3, generator=generator), torch.randn(2, 9 - order, 3, generator=generator)
-    assert float((differences(x, order) * y).sum()) == pytest.approx(float((x * spread_back(y, order)).sum()), abs=1e-4)
