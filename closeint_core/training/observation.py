@@ -62,14 +62,9 @@ _LANDMARK_NOISE = {
 }  # fmt: skip
 
 
-# Where somebody's landmarks are astray: factor on the noise of keypoints, and the part of the chance that each person
-# bears alone.
-_ASTRAY_NOISE, _BOTH_ASTRAY = 1.6, 0.25
-# Where the networks doubt, right or wrong, as they do with most of those who stand in each other's way within reach:
-# what becomes of a keypoint's confidence of 0.6, of differences from it, and how much it varies besides; what remains
-# of the landmarks', median and spread (log). From films of kinds that are trained on, and the bundled sample.
-_DOUBT, _DOUBTED, _DOUBTED_SPREAD = (0.37, 0.35, 0.13), 0.16, 0.7
-_ENTANGLED = (0.45, 1.0)  # metres between hips within which all, and beyond which none, are in reach
+# Where somebody's landmarks are astray: factor on the noise of keypoints, what these lose in confidence, and the part
+# of the chance that each person bears alone.
+_ASTRAY_NOISE, _ASTRAY_DOUBT, _BOTH_ASTRAY = 1.6, 0.25, 0.25
 
 
 def _plain(name: str) -> str:
@@ -117,7 +112,6 @@ class DetectorErrors:
         astray: chance that the landmarks of somebody who overlaps with the partner are of no use at all: turned
             anywhere, at times the partner's, and known to be unsure. turned: radians by which other landmarks are
             turned about the vertical as a whole.
-        doubted: chance that of somebody who overlaps with a partner within reach everything is found doubtful.
         depth_noise: factor on the noise of landmarks along the view. depth_scale: how much of the true depth
             landmarks show, lowest and highest. landmark_noise: factor on the noise across the view. Either
             factor may be (N, 1, 1, 1, 1).
@@ -138,7 +132,6 @@ class DetectorErrors:
     dropped: float = 0.0005
     astray: float = 0.42
     turned: float = 0.2
-    doubted: float = 0.8
     depth_noise: float | Tensor = 1.0
     depth_scale: tuple[float, float] = (0.42, 1.0)
     landmark_noise: float | Tensor = 1.0
@@ -239,10 +232,6 @@ def observe(
     pairs, _, frames, count = covered.shape
     noise = _Bursts(draw, frames, errors.memory, device)
     astray = _astray(overlap, errors, draw, device)
-    apart = (world[:, 0] - world[:, 1])[..., table.hips, :].mean(-2).norm(dim=-1)  # (N, T)
-    reach = ((_ENTANGLED[1] - apart) / (_ENTANGLED[1] - _ENTANGLED[0])).clamp(0, 1)
-    chance = errors.doubted * reach * ((overlap - 0.1) / 0.3).clamp(0, 1)
-    doubted = (noise.normal(astray.shape) > _quantile(1 - chance)[:, None]) | astray
     lost_sight = astray[..., None]
     shape = (pairs, 2, frames, count)
     partner_near = ((true - true.flip(1)).norm(dim=-1) / pixels) < errors.touch
@@ -284,17 +273,16 @@ def observe(
 
     # Confidence falls with the logarithm of the error; of a confident mistake it says little.
     wrong = ((seen - true).norm(dim=-1) / pixels).clamp(0.004, 0.15)
-    doubt = 0.15 * noise.normal(shape) + 0.06 * draw.normal(*shape)
+    doubt = 0.12 * noise.normal(shape) + 0.06 * draw.normal(*shape)
     confidence = 0.79 + table.surer - 0.2 * (wrong / 0.02).log() - 0.18 * covered.float() + doubt
-    lowered = _DOUBT[0] + _DOUBT[1] * (confidence - 0.6) + _DOUBT[2] * noise.normal(shape)
-    confidence = torch.where(doubted[..., None], lowered, confidence)
+    confidence = confidence - _ASTRAY_DOUBT * lost_sight.float()
     confidence = confidence.clamp(0.02, 0.97)
     missing = noise.active(shape, errors.dropped) | outside
     missing = missing | ~visible[..., None]
     keypoints = torch.cat((seen, confidence[..., None]), -1)
     keypoints = torch.where(missing[..., None], torch.full_like(keypoints, math.nan), keypoints)
 
-    landmarks, landmark_confidence = _landmarks(view, covered | outside, doubled, astray, doubted, errors, draw, noise)
+    landmarks, landmark_confidence = _landmarks(view, covered | outside, doubled, astray, errors, draw, noise)
     landmarks = torch.where(visible[..., None, None], landmarks, torch.full_like(landmarks, math.nan))
     landmark_confidence = landmark_confidence * visible[..., None]
     return SimulatedObservations(
@@ -316,14 +304,7 @@ def _astray(overlap: Tensor, errors: DetectorErrors, draw: Draw, device: torch.d
 
 
 def _landmarks(
-    view: Tensor,
-    hidden: Tensor,
-    doubled: Tensor,
-    astray: Tensor,
-    doubted: Tensor,
-    errors: DetectorErrors,
-    draw: Draw,
-    noise: _Bursts,
+    view: Tensor, hidden: Tensor, doubled: Tensor, astray: Tensor, errors: DetectorErrors, draw: Draw, noise: _Bursts
 ) -> tuple[Tensor, Tensor]:
     """Landmarks (N, 2, T, 26, 3) and confidence of a single-image network: depth is guessed, and flattened."""
     hips = view[..., _tables(view.device).hips, :].mean(-2, keepdim=True)
@@ -349,8 +330,7 @@ def _landmarks(
     offset = torch.cat((offset[..., :2] * errors.landmark_noise, offset[..., 2:] * errors.depth_noise), -1)
     doubt = 0.08 * noise.normal(hidden.shape) + 0.04 * draw.normal(*hidden.shape)
     confidence = table.landmark_confidence - 0.25 * hidden.float() + doubt
-    left = _DOUBTED * torch.exp(_DOUBTED_SPREAD * noise.normal(doubted.shape))
-    confidence = confidence * torch.where(doubted, left.clamp(max=1.0), 1.0)[..., None]
+    confidence = confidence * torch.where(astray, 0.25, 1.0)[..., None]
     return flattened + offset, confidence.clamp(0, 1)
 
 
