@@ -360,13 +360,15 @@ class Refinement:
         self._look(frames)
 
     def _close(self, loosened: Tensor, push: Tensor) -> None:
-        """Where contacts had to give way they are drawn together once more, unless somebody gets inside by that."""
+        """Where contacts had to give way they are drawn together once more, unless that puts somebody into the other or a
+        foot into the floor."""
         allowed = max(float(self.skins.depth.max()), 1.5 * self.options.tolerance)
+        sunk = max(float(self.skins.sunk.max()), _SUNK_LATE)
         state = self.rotations, self.transl
         self.skins.unsure, self.weights.contact = Skins.unsure, 4.0
         for _ in range(2):
             self._round(dilated(loosened, _AROUND // 2), push, torch.ones_like(push), self.unlikely)
-            if float(self.skins.depth.max()) <= allowed:
+            if float(self.skins.depth.max()) <= allowed and float(self.skins.sunk.max()) <= sunk:
                 return
         self.rotations, self.transl = state
         self._look(dilated(loosened, _AROUND // 2 + _STILL).nonzero()[:, 0])
