@@ -360,8 +360,8 @@ class Refinement:
         self._look(frames)
 
     def _close(self, loosened: Tensor, push: Tensor) -> None:
-        """Where contacts had to give way they are drawn together once more, unless that puts somebody into the other or a
-        foot into the floor."""
+        """Where contacts had to give way they are drawn together once more, unless that puts somebody into the other or
+        a foot into the floor."""
         allowed = max(float(self.skins.depth.max()), 1.5 * self.options.tolerance)
         sunk = max(float(self.skins.sunk.max()), _SUNK_LATE)
         state = self.rotations, self.transl
