@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import torch
@@ -144,6 +145,14 @@ def _spread(value: Tensor, frame: Tensor, column: Tensor, frames: int, columns: 
     return out
 
 
+def _spread_riders(ends: Sequence[Riders], frame: Tensor, column: Tensor, frames: int, columns: int) -> Riders:
+    """Riders (2, frames, columns) of both people's ends (N,)."""
+    moments, masses = (
+        torch.stack([_spread(one, frame, column, frames, columns) for one in part]) for part in zip(*ends, strict=True)
+    )
+    return Riders(moments, masses)
+
+
 def springs(
     found: Found, push: Tensor, ride: RideMap, places: Tensor, part: Tensor, skeleton: Skeleton,
     margin: Tensor, spread: float = 0.004, knee: float = 0.01, most: int = 128,
@@ -184,12 +193,8 @@ def springs(
     axis = (turned.mT @ axis[..., None])[..., 0]
     at = (frame, column, frames, columns)
     weight = fair_shares(found, part) * push[frame] * (30 / spread**2)
-    riders = Riders(
-        torch.stack([_spread(one.moments, *at) for one in (first, second)]),
-        torch.stack([_spread(one.masses, *at) for one in (first, second)]),
-    )
     return Pairs(
-        riders,
+        _spread_riders((first, second), *at),
         _spread(axis, *at),
         _spread(bone + JOINTS * (1 - person), *at),
         _spread(margin, *at),
@@ -232,13 +237,12 @@ class Place:
         first, second = torch.where(person == 0, own, other), torch.where(person == 0, other, own)
         at = (frame, column, frames, columns)
         copies = 3 if aside else 1
-        moments, masses = [], []
+        ends = []
         for who, vertex in ((0, first), (1, second)):
             rest = self.rest[who, vertex] if self.rest.ndim == 3 else self.rest[who, frame, vertex]
-            one = self.ride.vertices(vertex, rest)
-            moments.append(_spread(one.moments, *at))
-            masses.append(_spread(one.masses, *at))
-        riders = Riders(torch.stack(moments).repeat(1, 1, copies, 1, 1), torch.stack(masses).repeat(1, 1, copies, 1))
+            ends.append(self.ride.vertices(vertex, rest))
+        moments, masses = _spread_riders(ends, *at)
+        riders = Riders(moments.repeat(1, 1, copies, 1, 1), masses.repeat(1, 1, copies, 1))
         away = torch.where((person == 0)[:, None], normal, -normal)
         helper = torch.eye(3, device=away.device)[away.abs().argmin(1)]
         across = normalize(torch.linalg.cross(away, helper), dim=-1)

@@ -57,7 +57,13 @@ def _bands(changes: list[tuple[Tensor, int]], reach: int) -> Tensor:
     for weights, order in changes:
         around = pad(weights, (0, 0, order, order)).unfold(-2, order + 1, 1)  # (..., T, N, order + 1)
         each.append(around @ _products(order, reach, weights.device))
-    return torch.stack(each).sum(0) if len(each) > 1 else each[0]
+    return sum(each[1:], start=each[0])
+
+
+def _diagonal_blocks(matrices: Tensor, size: int) -> Tensor:
+    """(..., B, size, size) a view of the blocks on the diagonal of matrices (..., B * size, B * size)."""
+    split = matrices.unflatten(-1, (-1, size)).unflatten(-3, (-1, size))  # (..., B, size, B, size)
+    return split.diagonal(dim1=-4, dim2=-2).movedim(-1, -3)
 
 
 class System:
@@ -85,9 +91,7 @@ class System:
     def blocks(self) -> Tensor:
         """(T, P * n, P * n) what ties the unknowns of a frame together."""
         out = self._joint.clone()
-        for person, own in enumerate(self._own):
-            part = slice(person * self.size, (person + 1) * self.size)
-            out[:, part, part].add_(own)
+        _diagonal_blocks(out, self.size).add_(self._own.transpose(0, 1))
         return out
 
     def add_rows(self, rows: Tensor, residual: Tensor, weight: Tensor, gain: Tensor | None = None) -> None:
@@ -106,9 +110,7 @@ class System:
         """3 x 3 blocks (P, T, N, 3, 3) and slopes (P, T, N, 3) of neighbouring triples of each person's unknowns from
         the one of number ``first`` on; it and their count are multiples of three."""
         triples = slice(first // 3, first // 3 + matrices.shape[2])
-        thirds = self.size // 3
-        own = self._own.view(self.people, self.frames, thirds, 3, thirds, 3)
-        own.diagonal(dim1=2, dim2=4)[..., triples].add_(matrices.movedim(2, -1))  # (P, T, 3, 3, N), a view
+        _diagonal_blocks(self._own, 3)[:, :, triples].add_(matrices)
         self._slope_of_people()[..., first : first + 3 * matrices.shape[2]].add_(slope.flatten(2))
 
     def add_over_time(self, jacobian: Tensor, *changes: tuple[Tensor, Tensor, int]) -> None:
@@ -122,7 +124,7 @@ class System:
             return
         self._over_time.append((jacobian, [(weight, order) for _, weight, order in kept]))
         back = [spread_back(weight * residual, order) for residual, weight, order in kept]
-        total = back[0] if len(back) == 1 else torch.stack(back).sum(0)
+        total = sum(back[1:], start=back[0])
         self._slope_of_people().add_((total[..., None, :] @ jacobian)[..., 0, :])
 
     def _banded(self) -> tuple[Tensor, Tensor] | None:
@@ -140,7 +142,7 @@ class System:
         hold = torch.as_tensor(damping, device=self.slope.device, dtype=torch.float32)
         held = self.blocks()
         held.diagonal(dim1=-2, dim2=-1).add_(hold.expand(self.frames, self.size).repeat(1, self.people))
-        operator = _Operator(held, self._banded(), self.people)
+        operator = _Operator(held, self._banded())
         inverse = operator.inverse_blocks()
 
         step = torch.zeros_like(self.slope)
@@ -166,12 +168,12 @@ class _Operator:
     """The matrix of a system, without making it: blocks within frames (T, P * n, P * n), and what ``System._banded``
     says."""
 
-    def __init__(self, held: Tensor, banded: tuple[Tensor, Tensor] | None, people: int) -> None:
-        self._held, self._banded, self._people = held, banded, people
+    def __init__(self, held: Tensor, banded: tuple[Tensor, Tensor] | None) -> None:
+        self._held, self._banded = held, banded
         if banded is not None:
             jacobian, bands = banded
             self._reach = bands.shape[-1] // 2
-            frames, _, rows, self._size = jacobian.shape
+            frames, people, rows, self._size = jacobian.shape
             # What the rows moved, with frames that do not move before and after.
             self._moved = held.new_zeros(frames + 2 * self._reach, people, rows)
             self._around = self._moved.unfold(0, 2 * self._reach + 1, 1)  # (T, P, M, 2 * R + 1)
@@ -182,10 +184,7 @@ class _Operator:
         near = self._held.clone()
         if self._banded is not None:
             jacobian, bands = self._banded
-            squared = (jacobian * bands[..., self._reach, None]).mT @ jacobian  # (T, P, n, n)
-            for person in range(self._people):
-                part = slice(person * self._size, (person + 1) * self._size)
-                near[:, part, part].add_(squared[:, person])
+            _diagonal_blocks(near, self._size).add_((jacobian * bands[..., self._reach, None]).mT @ jacobian)
         diagonal = near.diagonal(dim1=-2, dim2=-1)
         diagonal.mul_(1 + 1e-5)
         factor = torch.linalg.cholesky_ex(near).L
