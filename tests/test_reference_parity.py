@@ -1,8 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
 """The published network's stored outputs, reproduced.
 
-Every fixture in the folder named by CLOSEINT_REFERENCE_DIR (default: ../shared/reference, seen from the repository) is
-read, whatever its seed. Weights are rebuilt from names, shapes and the seed in the file.
+The fixtures are in ``reference_fixtures`` beside this file; those of other names in ../shared/reference, seen from the
+repository, are read as well. CLOSEINT_REFERENCE_DIR names another folder, which then counts alone. Weights are rebuilt
+from names, shapes and the seed in the file.
 """
 
 from __future__ import annotations
@@ -24,7 +25,9 @@ from closeint_core.denoiser.hmr2 import hmr2_from_state_dict
 from closeint_core.denoiser.sampler import Sampler
 from closeint_core.evaluation.reference_protocol import interaction_errors, person_errors
 
-FOLDER = Path(os.environ.get("CLOSEINT_REFERENCE_DIR", Path(__file__).resolve().parents[2] / "shared" / "reference"))
+HERE = Path(__file__).resolve().parent
+GIVEN = os.environ.get("CLOSEINT_REFERENCE_DIR")
+FOLDERS = [Path(GIVEN)] if GIVEN else [HERE / "reference_fixtures", HERE.parents[1] / "shared" / "reference"]
 TOLERANCE = 1e-4
 METRIC_TOLERANCE = 1e-3  # mm
 
@@ -33,10 +36,13 @@ Arrays = dict[str, np.ndarray]
 
 def fixtures(pattern: str) -> list[object]:
     """Parameters: the fixtures that match, or one that is skipped with a reason."""
-    found = sorted(FOLDER.glob(pattern))
+    found: dict[str, Path] = {}
+    for folder in FOLDERS:
+        for path in sorted(folder.glob(pattern)):
+            found.setdefault(path.name, path)
     if found:
-        return [pytest.param(path, id=path.stem) for path in found]
-    reason = f"no fixture {pattern} in {FOLDER} (set CLOSEINT_REFERENCE_DIR)"
+        return [pytest.param(path, id=path.stem) for path in found.values()]
+    reason = f"no fixture {pattern} in {FOLDERS[0]}"
     return [pytest.param(None, marks=pytest.mark.skip(reason=reason), id="none")]
 
 
