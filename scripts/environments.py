@@ -21,6 +21,8 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parents[1]
 HOME = ROOT / ".envs"
 TORCH = "torch==2.13.0"
+DEVELOPER_EXTRAS = "inference,dev,docs"
+"""Extras of the environment in which the checks run; users' environments have the first alone."""
 WORKER_VERSIONS = ("3.11", "3.12", "3.13", "3.10")
 BPY_PYTHON = {"4.2.23": "3.11", "4.5.15": "3.11", "5.0.1": "3.11", "5.2.3": "3.13"}
 """Blender as a module: the version of each wheel and the only Python it works with."""
@@ -150,9 +152,9 @@ def ensure_worker(*, dev: bool = False) -> Path:
         SetupError: no suitable Python, or an installation failed.
     """
     environment = HOME / "worker"
-    extras = "inference,dev" if dev else "inference"
+    extras = DEVELOPER_EXTRAS if dev else "inference"
     project = (ROOT / "pyproject.toml").read_text()
-    stamps = [_stamp(project, TORCH, chosen, platform.machine()) for chosen in ("inference", "inference,dev")]
+    stamps = [_stamp(project, TORCH, chosen, platform.machine()) for chosen in ("inference", DEVELOPER_EXTRAS)]
     # An environment with the developers' tools serves users as well.
     if _ready(environment, stamps[1]) or (not dev and _ready(environment, stamps[0])):
         return python_of(environment)

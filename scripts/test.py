@@ -1,6 +1,6 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: Apache-2.0
-"""Run all checks: ruff, mypy, and the tests. The first run installs what they need.
+"""Run all checks: ruff, mypy, the documentation's build, and the tests. The first run installs what they need.
 
 python3 scripts/test.py [--slow] [--bpy VERSION,...] [--also VERSION,...] [PYTEST ARGUMENTS...]
 
@@ -57,12 +57,14 @@ def main() -> int:
     # A test file stays on one core, as do its tensors: small ones gain nothing from a second thread.
     spread = ["-n", str(workers), "--dist", "loadfile"] if workers > 1 else []
     environment.setdefault("OMP_NUM_THREADS", "1")
+    environment["NO_MKDOCS_2_WARNING"] = "1"  # the theme's advertisement of its successor
     # A test that hangs fails and says where: the run must come to its end.
     limit = [] if options.slow else [f"--timeout={TEST_SECONDS}"]
     steps = [
         ("ruff check", [python, "-m", "ruff", "check", "."]),
         ("ruff format", [python, "-m", "ruff", "format", "--check", "."]),
         ("mypy", [python, "-m", "mypy"]),
+        ("documentation", [python, "-m", "mkdocs", "build", "--strict", "--quiet"]),
         ("pytest", [python, "-m", "pytest", *spread, *limit, *(["--slow"] if options.slow else []), *rest]),
     ]
     failed = []
