@@ -14,6 +14,7 @@ _PARTS = (
     "properties",
     "session",
     "operators.import_clip",
+    "operators.export",
     "operators.jobs",
     "operators.reconstruct",
     "operators.people",

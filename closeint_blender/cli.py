@@ -120,6 +120,11 @@ def _add_outputs(parser: argparse.ArgumentParser) -> None:
         parser.add_argument(f"--no-{name}", dest=name, action="store_false", help=what)
     parser.add_argument("--floor", action="store_true", help="also a floor that catches shadows")
     parser.add_argument("--nla", action="store_true", help="the motion in NLA strips")
+    parser.add_argument(
+        "--per-person",
+        action="store_true",
+        help="of the other programs' files one for each person, ..._p1 and ..._p2, with the bones' plain names",
+    )
 
 
 def _rate(text: str) -> float:
@@ -298,7 +303,8 @@ def _outputs(path: Path, options: argparse.Namespace) -> dict[str, Path]:
     given = {kind: getattr(options, kind) for kind in _FORMATS if getattr(options, kind) is not None}
     named = {kind: Path(value).absolute() for kind, value in given.items() if value}
     return {
-        kind: named.get(kind) or _beside(path, options, named, EXPORTERS[kind][0] if kind in EXPORTERS else f".{kind}")
+        kind: named.get(kind)
+        or _beside(path, options, named, EXPORTERS[kind].suffix if kind in EXPORTERS else f".{kind}")
         for kind in given
     }
 
@@ -326,7 +332,9 @@ def _write(
         if kind == "blend":
             save_scene(path)
         else:
-            export_scene(path, kind)
+            files = [str(file) for file in export_scene(path, kind, each=options.per_person)]
+            report[kind] = files if options.per_person else files[0]
+            continue
         report[kind] = str(path)
 
 

@@ -5,6 +5,7 @@ import bpy
 
 from .. import graph, session
 from ..importer.pair import PAIR, find_pair
+from ..operators.export import FORMATS
 from ..operators.marks import mark_text
 from ..operators.overlay import SHOWN
 from ..operators.worst import KINDS, pair_series
@@ -142,7 +143,26 @@ class CLOSEINT_PT_mend(_Panel, bpy.types.Panel):
         column.operator("closeint.reapply_clip", icon="FILE_REFRESH")
 
 
-_CLASSES = (CLOSEINT_PT_look, CLOSEINT_PT_worst, CLOSEINT_PT_correct, CLOSEINT_PT_mend)
+class CLOSEINT_PT_export(_Panel, bpy.types.Panel):
+    """The characters in files for other programs"""
+
+    bl_idname = "CLOSEINT_PT_export"
+    bl_label = "Export"
+    bl_parent_id = "CLOSEINT_PT_look"
+    bl_options = {"DEFAULT_CLOSED"}
+    bl_order = 3
+
+    @classmethod
+    def poll(cls, context):  # type: ignore[no-untyped-def]
+        return find_pair(context) is not None
+
+    def draw(self, _context):  # type: ignore[no-untyped-def]
+        row = self.layout.row(align=True)
+        for kind, label, _ in FORMATS:
+            row.operator("closeint.export", text=label, icon="EXPORT").kind = kind
+
+
+_CLASSES = (CLOSEINT_PT_look, CLOSEINT_PT_worst, CLOSEINT_PT_correct, CLOSEINT_PT_mend, CLOSEINT_PT_export)
 
 
 def register() -> None:
