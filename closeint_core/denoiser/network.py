@@ -20,10 +20,28 @@ from closeint_core.denoiser.state import BETAS, CAMERA, POSE, STATE
 from closeint_core.errors import CloseintError
 
 MAX_POSITIONS = 5000
+LARGEST_SIZE = 16384
+"""The largest size of a network that is believed; layers of it have 1 GB of weights each."""
 LIVE_BELOW = 20
 """Extra condition inputs (penetration, keypoints) count at timesteps below this; before, they have fixed values."""
 KEYPOINT_INPUTS = 78
 PENETRATION_OFF = -1.0
+
+
+def check_sizes(what: str, sizes: dict[str, Any]) -> None:
+    """Refuse a network's sizes that cannot be, or that no machine could hold.
+
+    Raises:
+        CloseintError: a size is not in 1..``LARGEST_SIZE``, or the heads do not share ``dim`` evenly.
+    """
+    for name, value in sizes.items():
+        if type(value) is int and not 1 <= value <= LARGEST_SIZE:
+            raise CloseintError(f"{what}.{name} is {value}, not in 1..{LARGEST_SIZE}.", "Correct it.")
+    if sizes["dim"] % sizes["heads"] or sizes["dim"] % 2:
+        raise CloseintError(
+            f"{what}.dim is {sizes['dim']}, which is odd or cannot be shared by {sizes['heads']} heads.",
+            "Take an even multiple of the heads.",
+        )
 
 
 @dataclass(frozen=True)
@@ -52,6 +70,7 @@ class DenoiserConfig:
     def __post_init__(self) -> None:
         if self.condition not in ("hmr2", "keypoints"):
             raise CloseintError(f"The denoiser's condition {self.condition!r} is neither 'hmr2' nor 'keypoints'.")
+        check_sizes("denoiser", asdict(self))
 
     @property
     def extras(self) -> int:

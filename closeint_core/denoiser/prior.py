@@ -30,6 +30,7 @@ from closeint_core.denoiser.crops import Crops
 from closeint_core.denoiser.ddim import DDIMStep, ddim_sample, window_noise
 from closeint_core.denoiser.guidance import GuidedMotion
 from closeint_core.denoiser.layers import ZeroAttention, sinusoid_table
+from closeint_core.denoiser.network import check_sizes
 from closeint_core.denoiser.quantizer import VectorQuantizer, perplexity
 from closeint_core.denoiser.schedule import CosineSchedule
 from closeint_core.denoiser.state import PairState
@@ -62,6 +63,9 @@ class PriorConfig:
     groups: int = 16
     code_dim: int = 6
     levels: int = 4
+
+    def __post_init__(self) -> None:
+        check_sizes("prior", asdict(self))
 
     @property
     def token(self) -> int:

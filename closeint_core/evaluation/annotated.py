@@ -2,7 +2,9 @@
 """``closeint eval``: a checkpoint on annotated interactions, in the windows and by the metrics of the papers.
 
 Two protocols. ``default`` averages what is valid and nothing else. ``reference`` has the published quirks, so that
-numbers compare with the papers' (see ``reference_protocol``). Depths (A-PD) are exact distances in both.
+numbers compare with the papers' (see ``reference_protocol``): a sequence's windows are joined before the acceleration
+is taken, and a single person is scored together with the time-reversed copy that the network sees as the partner.
+Depths (A-PD) are exact distances in both.
 """
 
 from __future__ import annotations
@@ -30,8 +32,10 @@ from closeint_core.denoiser.rotation6d import matrix_to_rows6d
 from closeint_core.denoiser.sampler import Sampler
 from closeint_core.denoiser.state import STATE
 from closeint_core.errors import CloseintError
+from closeint_core.evaluation.annotation_repair import fill_unusable
 from closeint_core.evaluation.reference_protocol import (
     LSP_HIPS,
+    joint_accelerations,
     joint_errors,
     joint_interaction_errors,
     vertex_errors,
@@ -97,9 +101,11 @@ class WindowResult:
 
     Attributes:
         sequence, start: which. image: path of its middle frame relative to the data set's folder.
-        focal, image_size: of its middle frame. people: 1 or 2.
+        focal, image_size: of its middle frame. people: 1 or 2, as annotated. scored: of how many people there are
+            errors; 2 for a single person whose reversed copy counts as well.
         values: of every metric, the numbers that are averaged: one a person-frame or, for pairs, a frame.
         predicted, truth: the meshes of the middle frame, (P, V, 3) each.
+        joints: predicted and true LSP joints (2, scored, T, 14, 3). valid: bool (scored, T).
     """
 
     sequence: int
@@ -108,9 +114,12 @@ class WindowResult:
     focal: float
     image_size: tuple[int, int]
     people: int
+    scored: int
     values: dict[str, np.ndarray]
     predicted: np.ndarray
     truth: np.ndarray
+    joints: np.ndarray
+    valid: np.ndarray
 
     def mean(self, metric: str) -> float | None:
         """Mean of a metric over the window, None where it says nothing."""
@@ -153,6 +162,7 @@ def evaluate(options: EvalOptions, progress: Progress | None = None) -> Evaluati
             f"No test sequence of {root / options.name} is longer than {WINDOW} frames.", "Check the annotation file."
         )
     check_inputs(model, sequences, progress)
+    sequences = fill_unusable(sequences, progress)
     body = load_body(options.body or "smpl-neutral", options.data)
     genders = sorted({gender for sequence in sequences for gender in sequence.genders})
     bodies = {gender: load_body(f"smpl-{gender}", options.data) for gender in genders}
@@ -160,6 +170,8 @@ def evaluate(options: EvalOptions, progress: Progress | None = None) -> Evaluati
         progress.warn("The checkpoint's body has another mesh than the truth: there is no vertex error.")
     device = "cuda" if options.device != "cpu" and torch.cuda.is_available() else "cpu"
     results = list(_run(model.to(device), sequences, windows, body, bodies, options, progress))
+    if options.protocol == "reference":
+        join_accelerations(results)
     return Evaluation(
         _summary(options, model, sequences, results, list(progress.warnings)),
         results,
@@ -265,6 +277,7 @@ def window_values(
         valid: bool (P, T). faces: (F, 3) of the prediction. protocol: which of them count, see the module.
     """
     reference = protocol == "reference"
+    valid = np.asarray(valid, bool)
     counted = valid.astype(float) if reference else np.ones(valid.shape)
     found: dict[str, list[np.ndarray]] = {name: [] for name in METRICS}
     for person, mask in enumerate(valid):
@@ -285,10 +298,9 @@ def window_values(
         found["mpvpe"].append(errors.mpvpe[keep] if len(mpvpe) else mpvpe)
     if len(valid) == 2:
         found["interaction"].append(joint_interaction_errors(predicted.lsp, truth.lsp, valid))
-        both = np.asarray(valid.all(axis=0))
-        depths = np.zeros(len(both))
-        depths[both] = 1000 * measure_penetration(predicted.vertices[:, both], faces).mean_depth
-        found["a_pd"].append(depths if reference else depths[both])
+        # The published depths are of the prediction alone, in frames that are not valid as well.
+        both = np.ones(valid.shape[1], bool) if reference else valid.all(axis=0)
+        found["a_pd"].append(1000 * measure_penetration(predicted.vertices[:, both], faces).mean_depth)
     return {name: np.concatenate(values) if values else np.zeros(0) for name, values in found.items()}
 
 
@@ -314,9 +326,12 @@ def _run(
         for row, (index, start) in enumerate(chosen):
             one = sequences[index]
             people = one.poses.shape[1]
+            scored = 2 if options.protocol == "reference" else people
             part = slice(start, start + WINDOW)
-            predicted = posed_meshes(body, *(x[row].transpose(0, 1)[:people] for x in (rotations, betas, translation)))
-            truth = true_meshes(true_bodies, one, part)
+            predicted = posed_meshes(body, *(x[row].transpose(0, 1)[:scored] for x in (rotations, betas, translation)))
+            truth, valid = true_meshes(true_bodies, one, part), one.valid[part].T
+            if scored > people:
+                truth, valid = _with_copy(truth), np.concatenate([valid, valid[:, ::-1]])
             middle = start + WINDOW // 2
             yield WindowResult(
                 index,
@@ -325,11 +340,36 @@ def _run(
                 float(one.focal[middle]),
                 (int(one.image_size[middle, 0]), int(one.image_size[middle, 1])),
                 people,
-                window_values(predicted, truth, one.valid[part].T, body_data.faces, options.protocol),
-                predicted.vertices[:, WINDOW // 2].copy(),
-                truth.vertices[:, WINDOW // 2].copy(),
+                scored,
+                window_values(predicted, truth, valid, body_data.faces, options.protocol),
+                predicted.vertices[:people, WINDOW // 2].copy(),
+                truth.vertices[:people, WINDOW // 2].copy(),
+                np.stack([predicted.joints, truth.joints]),
+                valid,
             )
             progress.update("evaluating", first + row + 1, len(windows))
+
+
+def _with_copy(meshes: Meshes) -> Meshes:
+    """A single person's meshes and, as a second person's, the same backwards in time."""
+    one = (meshes.vertices, meshes.joints, meshes.lsp)
+    return Meshes(*(np.concatenate([values, values[:, ::-1]]) for values in one))
+
+
+def join_accelerations(results: Sequence[WindowResult]) -> None:
+    """Take the published acceleration of all windows: those of a sequence are joined in order, and only the first and
+    the last frame of the sequence count as 0. Writes ``values["acceleration"]`` of each window.
+    """
+    for sequence in sorted({result.sequence for result in results}):
+        parts = sorted((result for result in results if result.sequence == sequence), key=lambda result: result.start)
+        joints = np.concatenate([part.joints for part in parts], axis=2)
+        valid = np.concatenate([part.valid for part in parts], axis=1)
+        errors = np.stack([joint_accelerations(*person) for person in zip(*joints, valid, strict=True)])
+        first = 0
+        for part in parts:
+            frames = part.valid.shape[1]
+            part.values["acceleration"] = errors[:, first : first + frames].reshape(-1)
+            first += frames
 
 
 def true_meshes(bodies: dict[str, TorchBody], sequence: AnnotatedSequence, part: slice) -> Meshes:
@@ -360,7 +400,7 @@ def _summary(
         "seed": options.seed,
         "sequences": len(sequences),
         "windows": len(results),
-        "person_frames": int(sum(WINDOW * result.people for result in results)),
+        "person_frames": int(sum(WINDOW * result.scored for result in results)),
         "metrics": _mean(results),
         "by_sequence": {
             str(index): _mean([result for result in results if result.sequence == index])

@@ -38,10 +38,11 @@ PUBLISHED: dict[str, dict[str, Mapping[str, float]]] = {
 """What the papers report, by data set and method, mm. None of it was measured here."""
 
 _PROTOCOLS = {
-    "default": "Means over valid person-frames only. The acceleration needs three valid frames in a row.",
+    "default": "Means over valid person-frames only. The acceleration needs three valid frames in a row of one window.",
     "reference": "As published: frames that are not valid score 0 and stay in the mean of every metric but the "
-    "interaction error (which skips them) and MPVPE (which ignores validity); the first and last frame of a window "
-    "count 0 in the acceleration.",
+    "interaction error (which skips them), MPVPE and A-PD (which ignore validity); a sequence's windows are joined "
+    "before the acceleration is taken, its first and last frame count 0; a single person is scored together with "
+    "the time-reversed copy that the network sees as the partner, interaction error and A-PD included.",
 }
 _DEPTHS = (
     "A-PD is exact here, by winding number and distance to the surface; the published code samples a grid of 32 "

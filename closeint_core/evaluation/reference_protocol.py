@@ -4,6 +4,10 @@
 Errors in mm for each person-frame. Points are metres. Invalid frames score 0 and stay in the mean of every metric but
 MPVPE, which ignores validity; the default protocol of ``metrics`` has neither quirk. Pooled means are plain means of
 what is returned here.
+
+The published code joins all windows of a sequence, in order, before it measures: T below is then all of its frames, and
+the acceleration is 0 in the first and last of them alone. It scores a sequence of one person as two people: the
+second is what the network made of the time-reversed copy, whose truth and validity are reversed window by window.
 """
 
 from __future__ import annotations
@@ -68,16 +72,26 @@ def joint_errors(joints_p: np.ndarray, joints_t: np.ndarray, valid: np.ndarray, 
     valid = np.asarray(valid, np.float64)
     pelvis_p, pelvis_t = (joints[:, LSP_HIPS].mean(axis=1, keepdims=True) for joints in (joints_p, joints_t))
     aligned_p, aligned_t = joints_p - pelvis_p, joints_t - pelvis_t
-    acceleration = np.zeros(len(valid))
-    if len(valid) > 2:
-        acceleration[1:-1] = _distance(np.diff(aligned_p, n=2, axis=0), np.diff(aligned_t, n=2, axis=0))
     return PersonErrors(
         _distance(joints_p, joints_t) * valid,
         _distance(aligned_p, aligned_t) * valid,
         _distance(similarity_align(joints_p, joints_t), joints_t) * valid,
-        acceleration * valid,
+        joint_accelerations(joints_p, joints_t, valid),
         mpvpe,
     )
+
+
+def joint_accelerations(joints_p: np.ndarray, joints_t: np.ndarray, valid: np.ndarray) -> np.ndarray:
+    """``PersonErrors.acceleration`` (T,) from predicted and true joints (T, 14, 3) in metres; ``valid`` (T,) 1 or 0.
+
+    A frame that is not valid scores 0, but still stands in the second differences of its neighbours.
+    """
+    joints_p, joints_t = np.asarray(joints_p, np.float64), np.asarray(joints_t, np.float64)
+    aligned = [joints - joints[:, LSP_HIPS].mean(axis=1, keepdims=True) for joints in (joints_p, joints_t)]
+    found = np.zeros(len(joints_p))
+    if len(found) > 2:
+        found[1:-1] = _distance(*(np.diff(joints, n=2, axis=0) for joints in aligned))
+    return found * np.asarray(valid, np.float64)
 
 
 def interaction_errors(

@@ -14,9 +14,10 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, TypeVar
 
-from closeint_core.denoiser.network import DenoiserConfig
+from closeint_core.denoiser.network import DenoiserConfig, check_sizes
 from closeint_core.denoiser.prior import PriorConfig
 from closeint_core.errors import CloseintError
+from closeint_core.foreign_files import read_text, said
 from closeint_core.training.logs import Say
 from closeint_core.training.losses import LossWeights
 from closeint_core.training.published import is_published, translate
@@ -25,6 +26,10 @@ from closeint_core.training.synthetic_source import DataConfig
 
 PRECISIONS = ("float32", "bf16")
 NETWORKS = ("denoiser", "prior")
+_MOST_BYTES = 1_000_000  # of a configuration; ours have 2 kB
+_DEEPEST = 20  # levels of nesting; ours have 3
+_LARGEST_INTEGER = 1 << 53
+_LARGEST = 20_000  # parts of a configuration, aliases written out
 T = TypeVar("T")
 
 
@@ -85,6 +90,10 @@ class PriorLossWeights:
     velocity: float = 5.0
     commitment: float = 0.1
 
+    def __post_init__(self) -> None:
+        for f in dataclasses.fields(self):
+            _require(getattr(self, f.name) >= 0, f"prior_losses.{f.name} must not be negative")
+
 
 @dataclass(frozen=True)
 class CodesConfig:
@@ -101,6 +110,7 @@ class CodesConfig:
     precision: str = "float32"
 
     def __post_init__(self) -> None:
+        check_sizes("codes", {"dim": self.dim, "heads": self.heads, "depth": self.depth})
         _require(self.steps >= 0, "codes.steps must not be negative")
         _require(self.learning_rate > 0, "codes.learning_rate must be above 0")
         _require(self.precision in PRECISIONS, f"codes.precision is {self.precision!r}, not {' or '.join(PRECISIONS)}")
@@ -171,6 +181,11 @@ class TrainingConfig:
             "the prior learns from synthetic interactions alone, and recorded.folder names recorded ones",
         )
         _require(self.recorded.epochs == 0 or bool(self.recorded.folder), "recorded.epochs counts without a folder")
+        _require(
+            bool(self.recorded.folder) or self.data.longest_window <= self.data.clip,
+            f"data.clip is {self.data.clip}, but windows of data.frames and data.strides need "
+            f"{self.data.longest_window} frames",
+        )
         _require(self.seed >= 0, "seed must not be negative")
         _require(self.steps > 0, "steps must be above 0")
         _require(self.batch > 0, "batch must be above 0")
@@ -207,6 +222,9 @@ def read_config(path: str | Path, say: Say | None = None, **changes: Any) -> Tra
             if say is not None:
                 for answer in answers:
                     say(answer)
+        recorded = values.get("recorded")
+        if isinstance(recorded, dict) and recorded.get("epochs") == 0 and "steps" not in values:
+            raise CloseintError("recorded.epochs is 0 and no steps are given.", "Give epochs above 0, or steps.")
         return build(TrainingConfig, values | changes)
     except CloseintError as error:
         message = error.message[:1].lower() + error.message[1:]
@@ -227,23 +245,43 @@ def read_yaml(path: Path) -> dict[str, Any]:
         ) from None
 
     class Loader(yaml.SafeLoader):
-        """Refuses repeated keys, of which YAML would silently take the last."""
+        """Refuses repeated keys, of which YAML would silently take the last, and what grows beyond a configuration:
+        deep nesting, and aliases that multiply."""
+
+        def __init__(self, stream: str) -> None:
+            super().__init__(stream)
+            self.level = 0
+            self.sizes: dict[int, int] = {}  # parts of each node, aliases written out
+
+        def compose_node(self, parent: Any, index: Any) -> Any:
+            self.level += 1
+            if self.level > _DEEPEST:
+                raise yaml.YAMLError("it is nested too deeply")
+            alias = self.check_event(yaml.AliasEvent)
+            node = super().compose_node(parent, index)
+            self.level -= 1
+            if not alias:
+                parts = node.value if isinstance(node, yaml.CollectionNode) else ()
+                flat = [part for entry in parts for part in (entry if isinstance(entry, tuple) else (entry,))]
+                self.sizes[id(node)] = 1 + sum(self.sizes.get(id(part), _LARGEST) for part in flat)
+            # What is not there yet is an alias to what it lies in.
+            if self.sizes.get(id(node), _LARGEST) >= _LARGEST:
+                raise yaml.YAMLError("its aliases multiply or refer to themselves, or it is too long")
+            return node
 
         def construct_mapping(self, node: Any, deep: bool = False) -> dict[Any, Any]:
-            keys = [self.construct_object(key, deep=True) for key, _ in node.value]
-            twice = [key for key in keys if keys.count(key) > 1]
-            if twice:
-                raise yaml.YAMLError(f"the key {twice[0]!r} is there twice")
+            seen = set()
+            for key in (self.construct_object(key, deep=True) for key, _ in node.value):
+                if key in seen:
+                    raise yaml.YAMLError(f"the key {said(key)} is there twice")
+                seen.add(key)
             return super().construct_mapping(node, deep)
 
-    try:
-        text = path.read_text(encoding="utf-8")
-    except (OSError, UnicodeDecodeError) as error:
-        raise CloseintError(f"Cannot read the configuration {path} ({error}).", "Check the path.") from None
+    text = read_text(path, "the configuration", _MOST_BYTES)
     try:
         values = yaml.load(text, Loader)
-    except (yaml.YAMLError, TypeError, ValueError) as error:
-        first = " ".join(str(error).split())
+    except (yaml.YAMLError, TypeError, ValueError, RecursionError) as error:
+        first = " ".join(str(error).split())[:300]
         raise CloseintError(f"The configuration {path} is no YAML ({first}).", "Correct the file.") from None
     if not isinstance(values, dict) or not all(isinstance(key, str) for key in values):
         raise CloseintError(f"The configuration {path} is not a list of keys and values.", "Write lines 'key: value'.")
@@ -299,7 +337,7 @@ def _convert(hint: Any, value: Any, where: str, known: dataclasses.Field[Any] | 
     origin = typing.get_origin(hint)
     if dataclasses.is_dataclass(hint) and isinstance(hint, type):
         if not isinstance(value, dict):
-            raise CloseintError(f"{where} is {value!r}, not a group of keys.", "Indent its keys below it.")
+            raise CloseintError(f"{where} is {said(value)}, not a group of keys.", "Indent its keys below it.")
         if known is not None and known.default_factory is not dataclasses.MISSING:
             # What the run leaves out of a group is as the run's default has it, not as the group alone would.
             default = known.default_factory()
@@ -314,22 +352,24 @@ def _convert(hint: Any, value: Any, where: str, known: dataclasses.Field[Any] | 
         return _convert(next(option for option in options if option is not type(None)), value, where)
     if origin is tuple:
         if not isinstance(value, list | tuple):
-            raise CloseintError(f"{where} is {value!r}, not a list.", "Write for instance [1, 2].")
+            raise CloseintError(f"{where} is {said(value)}, not a list.", "Write for instance [1, 2].")
         part = typing.get_args(hint)[0]
         return tuple(_convert(part, item, f"{where}[{index}]") for index, item in enumerate(value))
     if origin is typing.Literal:
         options = typing.get_args(hint)
         if value not in options:
-            raise CloseintError(f"{where} is {value!r}.", f"Use one of {', '.join(map(str, options))}.")
+            raise CloseintError(f"{where} is {said(value)}.", f"Use one of {', '.join(map(str, options))}.")
         return value
     if hint is float:
         number = _number(value)
         if number is None:
-            raise CloseintError(f"{where} is {value!r}, not a number.", "Write for instance 0.5.")
+            raise CloseintError(f"{where} is {said(value)}, not a number.", "Write for instance 0.5.")
         return number
+    if type(value) is int and abs(value) >= _LARGEST_INTEGER:
+        raise CloseintError(f"{where} is {said(value)}, which is too large.", "Correct it.")
     names = {int: "a whole number", bool: "true or false", str: "a text"}
     if type(value) is not hint:
-        raise CloseintError(f"{where} is {value!r}, not {names[hint]}.", "Correct it.")
+        raise CloseintError(f"{where} is {said(value)}, not {names[hint]}.", "Correct it.")
     return value
 
 
@@ -339,7 +379,7 @@ def _number(value: Any) -> float | None:
         return None
     try:
         number = float(value)
-    except ValueError:
+    except (ValueError, OverflowError):
         return None
     return number if abs(number) < float("inf") else None
 

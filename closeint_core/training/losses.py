@@ -17,6 +17,7 @@ from torch import Tensor
 
 from closeint_core.body.torch_body import Skeleton, TorchBody
 from closeint_core.denoiser.state import POSE, PairState
+from closeint_core.errors import CloseintError
 from closeint_core.training.batches import TrainingBatch
 from closeint_core.training.synthetic.solve import Tools
 
@@ -38,6 +39,11 @@ class LossWeights:
     interaction: float = 1.0
     contact: float = 0.5
     penetration: float = 0.3
+
+    def __post_init__(self) -> None:
+        for f in fields(self):
+            if not 0 <= getattr(self, f.name) < float("inf"):
+                raise CloseintError(f"losses.{f.name} must be a number that is not negative.", "Use 0 to leave it out.")
 
 
 class DenoiserLosses:

@@ -8,6 +8,7 @@ from typing import Any, NamedTuple
 
 from closeint_core.denoiser.checkpoint import load_denoiser
 from closeint_core.errors import CloseintError
+from closeint_core.foreign_files import said
 from closeint_core.training.losses import LossWeights
 
 _TELLING = frozenset(("batchsize", "frame_length", "trainset", "testset", "pretrain_dir", "train_loss", "use_sch"))
@@ -57,7 +58,12 @@ def translate(values: dict[str, Any], path: Path) -> Translated:
             raise CloseintError(f"the key {key!r} is unknown.", f"Published configurations have {', '.join(_KINDS)}.")
         kinds = _KINDS[key]
         if not isinstance(value, kinds) or (isinstance(value, bool) and kinds is not bool):
-            raise CloseintError(f"{key} is {value!r}, which published configurations do not have there.", "Correct it.")
+            raise CloseintError(
+                f"{key} is {said(value)}, which published configurations do not have there.", "Correct it."
+            )
+    for key in ("epoch", "batchsize", "frame_length"):
+        if values.get(key, 1) < 1:
+            raise CloseintError(f"{key} is {said(values[key])}, which trains nothing.", f"Give {key}: 1 or more.")
     if "trainset" not in values:
         raise CloseintError("the key 'trainset' is missing.", "Add it, for instance trainset: Hi4D.")
 

@@ -18,7 +18,9 @@ from torch import Tensor
 
 from closeint_core.body.torch_body import TorchBody
 from closeint_core.denoiser.canonical import PairMotion
+from closeint_core.denoiser.network import MAX_POSITIONS
 from closeint_core.denoiser.state import PairState
+from closeint_core.errors import CloseintError
 from closeint_core.reconstruction.camera import ORDINARY_FOCAL
 from closeint_core.reconstruction.window_conditions import window_conditions
 from closeint_core.training.batches import MotionBatch, TrainingBatch
@@ -72,6 +74,28 @@ class DataConfig:
     oversample: float = 1.8
     planners: int = 4
     motions: str = ""
+
+    def __post_init__(self) -> None:
+        for name in ("pool", "chunk", "clip", "ahead", "frames", "solver_steps"):
+            _require(getattr(self, name) >= 1, f"data.{name} must be above 0")
+        for name in ("renew", "planners"):
+            _require(getattr(self, name) >= 0, f"data.{name} must not be negative")
+        for name in ("alone", "hidden", "unknown_focal", "loosened", "repaired"):
+            _require(0 <= getattr(self, name) <= 1, f"data.{name} is a share and must lie in 0..1")
+        _require(self.frames <= MAX_POSITIONS, f"data.frames must not be above {MAX_POSITIONS}")
+        _require(len(self.strides) > 0 and min(self.strides) >= 1, "data.strides are numbers above 0, at least one")
+        _require(0 <= self.noise < float("inf"), "data.noise must not be negative")
+        _require(1 <= self.oversample < float("inf"), "data.oversample must be 1 or more")
+
+    @property
+    def longest_window(self) -> int:
+        """Frames of a clip that a window of the largest stride covers."""
+        return (self.frames - 1) * max(self.strides) + 1
+
+
+def _require(holds: bool, what: str) -> None:
+    if not holds:
+        raise CloseintError(f"{what}.", "Correct it.")
 
 
 class SyntheticSource:

@@ -114,15 +114,14 @@ def oracle(monkeypatch: pytest.MonkeyPatch, data: Path, truth: list[np.ndarray])
     sequences = read_annotations(data / "dataset", "test")
     parts = []
     for index, start in test_windows(sequences):
-        pair = [0, PEOPLE[index] - 1]
         window = slice(start, start + 16)
-        parts.append(
-            (
-                roma.rotvec_to_rotmat(torch.as_tensor(sequences[index].poses[window][:, pair])),
-                torch.as_tensor(sequences[index].betas[window][:, pair]),
-                torch.as_tensor(truth[index][window][:, pair]),
-            )
-        )
+
+        def pair(values: np.ndarray, window: slice = window, single: bool = PEOPLE[index] == 1) -> torch.Tensor:
+            chosen = torch.tensor(values[window])
+            return torch.cat([chosen, chosen.flip(0)], 1) if single else chosen
+
+        one = sequences[index]
+        parts.append((roma.rotvec_to_rotmat(pair(one.poses)), pair(one.betas), pair(truth[index])))
     Oracle.motion = [torch.stack(x) for x in zip(*parts, strict=True)]
     Oracle.shift = 0.0
     monkeypatch.setattr(annotated, "Sampler", Oracle)
@@ -133,7 +132,8 @@ def oracle(monkeypatch: pytest.MonkeyPatch, data: Path, truth: list[np.ndarray])
 def test_the_truth_has_no_error(oracle: type[Oracle], data: Path, protocol: str) -> None:
     found = evaluate(EvalOptions(data, data / "checkpoint.pkl", protocol))
     assert found.summary["windows"] == 3
-    assert found.summary["person_frames"] == 16 * 5
+    # The published protocol scores a single person's time-reversed copy as well.
+    assert found.summary["person_frames"] == 16 * (6 if protocol == "reference" else 5)
     measured = found.summary["metrics"]
     for metric in ("mpjpe", "pa_mpjpe", "mpvpe", "acceleration"):
         assert measured[metric] == pytest.approx(0, abs=0.05)
@@ -169,7 +169,7 @@ def test_the_reference_protocol_pools_what_the_fixtures_hold(seed: int) -> None:
         found["interaction"], interaction_errors(guess.vertices, true.vertices, regressor, valid), atol=1e-9
     )
     assert (found["a_pd"] == 0).all()
-    assert len(found["a_pd"]) == 8
+    assert len(found["a_pd"]) == 8  # whether they are valid or not
 
 
 @pytest.mark.parametrize("seed", range(3))
@@ -205,8 +205,166 @@ def test_the_command_writes_numbers_and_a_page(data: Path, tmp_path: Path) -> No
     assert not re.search(r"""(src|href)=["'](?!data:)""", page)
     ours, published = page.index("Measured here"), page.index('<section class="published">')
     assert ours < page.index(f"{printed['metrics']['mpjpe']:.2f}") < published < page.index("63.10")
-    assert page.count("data:image/jpeg;base64,") == 5  # three windows by pose, two by interaction
+    assert page.count("data:image/jpeg;base64,") == 6  # three windows by pose, three by interaction
     assert page.count("<svg") == 3
+
+
+def naive_reference(
+    sequences: list, windows: list[tuple[int, int]], made: list[tuple[np.ndarray, ...]], regressors: tuple
+) -> dict[str, list[float]]:
+    """The published evaluation, one number at a time, written from its description and not from the product.
+
+    All windows of a sequence are joined in order. A single person is doubled, the copy reversed within each window.
+
+    Args:
+        made: of each window, predicted and true vertices (2, 16, V, 3) and validity (2, 16), copies included.
+    """
+    halpe, lsp = regressors
+    found: dict[str, list[float]] = {name: [] for name in ("mpjpe", "mpvpe", "acceleration", "interaction")}
+    for index in range(len(sequences)):
+        chosen = [made[row] for row, window in enumerate(windows) if window[0] == index]
+        if not chosen:
+            continue
+        guess, true, valid = (np.concatenate([part[k] for part in chosen], axis=1) for k in range(3))
+        frames = valid.shape[1]
+
+        def gap(a: np.ndarray, b: np.ndarray) -> float:
+            return 1000 * float(np.sqrt(((a - b) ** 2).sum(-1)).mean())
+
+        for person in (0, 1):
+            joints = [np.array([halpe @ x[person, t] for t in range(frames)]) for x in (guess, true)]
+            aligned = [x - (x[:, 2:3] + x[:, 3:4]) / 2 for x in joints]
+            for t in range(frames):
+                counts = float(valid[person, t])
+                found["mpjpe"].append(counts * gap(aligned[0][t], aligned[1][t]))
+                hips = [(lsp @ x[person, t])[[2, 3]].mean(0) for x in (guess, true)]
+                found["mpvpe"].append(gap(guess[person, t] - hips[0], true[person, t] - hips[1]))
+                second = 0.0
+                if 0 < t < frames - 1:
+                    second = gap(*(x[t - 1] - 2 * x[t] + x[t + 1] for x in aligned))
+                found["acceleration"].append(counts * second)
+        for t in range(frames):
+            if valid[:, t].sum() == 2:
+                ours, theirs = ([lsp @ x[p, t] for p in (0, 1)] for x in (guess, true))
+                pairs = [(i, j) for i in range(14) for j in range(14)]
+                apart = [[np.linalg.norm(x[0][i] - x[1][j]) for i, j in pairs] for x in (ours, theirs)]
+                found["interaction"].append(1000 * float(np.mean(np.abs(np.subtract(*apart)))))
+    return found
+
+
+def test_the_reference_protocol_joins_windows_and_scores_the_copy(
+    tmp_path: Path, data: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Several windows a sequence, single people and frames that are not valid, against a naive version."""
+    import roma
+
+    people = [2, 1, 1]
+    record, _ = annotations([49, 33, 20], people)
+    rng = np.random.default_rng(0)
+    for valid in record["valid"]:
+        valid[...] = rng.random(valid.shape) < 0.75
+    root = write_annotations(tmp_path / "data", record)
+    shutil.copytree(data / "smpl", root / "smpl")
+    shutil.copy(data / "checkpoint.pkl", root)
+    sequences = read_annotations(root / "dataset", "test")
+    windows = test_windows(sequences)
+    assert windows == [(0, 0), (0, 16), (0, 32), (1, 0), (1, 16), (2, 0)]
+    body = TorchBody(load_body("smpl-neutral", root))
+    motion, made = [], []
+    for index, start in windows:
+        one, part = sequences[index], slice(start, start + 16)
+        rotations = roma.rotvec_to_rotmat(torch.tensor(0.2 * rng.normal(size=(16, 2, 24, 3)), dtype=torch.float32))
+        betas = torch.tensor(rng.normal(size=(16, 2, 10)), dtype=torch.float32)
+        places = torch.tensor(rng.normal(size=(16, 2, 3)) * 0.1 + [[0, 0, 4], [3, 0, 4]], dtype=torch.float32)
+        motion.append((rotations, betas, places))
+        guess = np.stack([body(rotations[:, p], betas[:, p], places[:, p]).vertices.numpy() for p in (0, 1)])
+        true = []
+        for person in range(people[index]):
+            place = true_translation(body, one, person, part)
+            turned = roma.rotvec_to_rotmat(torch.tensor(one.poses[part, person]))
+            true.append(body(turned, torch.tensor(one.betas[part, person]), place).vertices.numpy())
+        mask = one.valid[part].T
+        if people[index] == 1:  # the network's second person is the first backwards
+            true, mask = [true[0], true[0][::-1]], np.stack([mask[0], mask[0][::-1]])
+        made.append((guess, np.stack(true), mask))
+    Oracle.motion = [torch.stack(x) for x in zip(*motion, strict=True)]
+    Oracle.shift = 0.0
+    monkeypatch.setattr(annotated, "Sampler", Oracle)
+    found = evaluate(EvalOptions(root, root / "checkpoint.pkl", "reference", device="cpu"))
+    regressors = (body.data.halpe_regressor[annotated.HALPE_TO_LSP], body.data.lsp_regressor)
+    wanted = naive_reference(sequences, windows, made, regressors)
+    for metric, values in wanted.items():
+        assert found.summary["metrics"][metric] == pytest.approx(np.mean(values), rel=2e-3), metric
+        pooled = np.concatenate([window.values[metric] for window in found.windows])
+        assert len(pooled) == len(values), metric
+    assert found.summary["person_frames"] == 6 * 32
+    # The first and the last frame of a sequence alone count 0; frames at the seams do not.
+    first = found.windows[1].values["acceleration"].reshape(2, 16)
+    np.testing.assert_array_equal(first > 0, sequences[0].valid[16:32].T)
+    assert len(found.windows[3].values["interaction"]) == (made[3][2].sum(0) == 2).sum()
+    # The default protocol knows of no copies.
+    plain = evaluate(EvalOptions(root, root / "checkpoint.pkl", "default", device="cpu"))
+    assert plain.summary["person_frames"] == 16 * (3 * 2 + 3)
+    assert all(not len(window.values["interaction"]) for window in plain.windows[3:])
+
+
+def test_frames_without_numbers_are_not_valid_and_spoil_nothing(tmp_path: Path, data: Path) -> None:
+    record, _ = annotations([33], [2])
+    record["poses"][0][5, 1, 7] = np.nan
+    record["init_poses"][0][20, 0] = np.inf
+    record["patch_scale"][0][9, 0] = 0.0
+    record["features"][0][10, 1, 3] = np.nan
+    record["intris"][0][12, :, 0, 0] = -1.0
+    root = write_annotations(tmp_path / "data", record)
+    shutil.copytree(data / "smpl", root / "smpl")
+    for protocol in ("default", "reference"):
+        found = evaluate(EvalOptions(root, data / "checkpoint.pkl", protocol, device="cpu"))
+        assert all(np.isfinite(found.summary["metrics"][metric]) for metric in METRICS)
+        assert any("6 person-frames" in warning for warning in found.summary["warnings"])
+    assert len(found.windows[0].values["interaction"]) == 16 - 4
+    assert len(found.windows[1].values["interaction"]) == 16 - 1
+
+
+@pytest.mark.parametrize(
+    ("key", "values", "message"),
+    [
+        ("poses", lambda x: np.full_like(x, np.nan), "sequence 1: poses holds no number"),
+        ("pose2ds", lambda x: np.full_like(x, np.nan), "sequence 1: pose2ds holds no number"),
+        ("features", lambda x: np.full_like(x, np.nan), "sequence 1: features holds no number"),
+        ("shapes", lambda x: x[:-1], "sequence 1: shapes has 19 frames"),
+        ("imnames", lambda x: x[:-1], "sequence 1: imnames does not name 20 images"),
+        ("img_size", lambda x: x[:-1], "sequence 1: img_size is not 20 x 2"),
+        ("img_size", lambda x: [[0, 0]] * 20, "sequence 1: img_size has sizes that are not positive"),
+        ("center", lambda x: "x", "sequence 1: center is not an array of numbers"),
+        ("patch_scale", lambda x: None, "sequence 1: patch_scale is not an array of numbers"),
+        ("patch_scale", lambda x: -x, "Sequence 1 of the annotations, person 0: patch_scale"),
+        ("intris", lambda x: 0 * x, "Sequence 1 of the annotations, person 0: intris"),
+        ("genders", lambda x: [["male"]] * 20, "sequence 1: genders is not an array of numbers"),
+        ("valid", lambda x: 7.0, "sequence 1: valid is a single number"),
+    ],
+)
+def test_broken_sequences_are_refused_by_number_and_key(tmp_path: Path, data: Path, key, values, message) -> None:
+    record, _ = annotations([20, 20], [2, 1])
+    record[key][1] = values(record[key][1])
+    root = write_annotations(tmp_path / "data", record)
+    shutil.copytree(data / "smpl", root / "smpl")
+    with pytest.raises(CloseintError, match=message) as refused:
+        evaluate(EvalOptions(root, data / "checkpoint.pkl", device="cpu"))
+    assert refused.value.exit_code == 2
+
+
+@pytest.mark.parametrize("key", ["poses", "features", "valid", "imnames", "img_size"])
+def test_keys_of_different_lengths_are_refused(tmp_path: Path, key: str) -> None:
+    record, _ = annotations([20, 20], [2, 2])
+    record[key] = record[key][:1]
+    root = write_annotations(tmp_path, record)
+    wanted = "pose2ds has 2 sequences" if key == "poses" else f"{key} has 1 sequences, poses has 2"
+    with pytest.raises(CloseintError, match=wanted):
+        read_annotations(root / "dataset", "test")
+    for nothing in ([], None, 3, "x", np.zeros(())):
+        record[key] = nothing
+        with pytest.raises(CloseintError):
+            read_annotations(write_annotations(tmp_path, record) / "dataset", "test")
 
 
 def test_our_own_checkpoints_are_evaluated_too(data: Path, tmp_path: Path) -> None:

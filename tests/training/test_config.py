@@ -64,6 +64,21 @@ def test_there_is_something_shipped():
         ({"validation": {"pictures": 9, "windows": 4}}, r"validation\.pictures must lie in"),
         ({"recorded": {"epochs": 3}}, r"recorded\.epochs counts without a folder"),
         ({"what": "prior", "recorded": {"folder": "data"}}, "synthetic interactions alone"),
+        ({"recorded": {"folder": "data", "epochs": 0}}, r"recorded\.epochs is 0 and no steps are given"),
+        ({"recorded": {"folder": "data", "epochs": -1}}, r"recorded\.epochs must not be negative"),
+        ({"denoiser": {"heads": 0}}, r"denoiser\.heads is 0"),
+        ({"denoiser": {"dim": 100}}, r"denoiser\.dim is 100.*8 heads"),
+        ({"denoiser": {"hidden": 10**12}}, r"denoiser\.hidden is 1000000000000"),
+        ({"prior": {"codes": -1}}, r"prior\.codes is -1"),
+        ({"codes": {"depth": 0}}, r"codes\.depth is 0"),
+        ({"losses": {"joints": -1.0}}, r"losses\.joints must be a number that is not negative"),
+        ({"prior_losses": {"joints": -1.0}}, r"prior_losses\.joints must not be negative"),
+        ({"data": {"strides": []}}, r"data\.strides"),
+        ({"data": {"strides": [0]}}, r"data\.strides"),
+        ({"data": {"chunk": 0}}, r"data\.chunk must be above 0"),
+        ({"data": {"hidden": 1.5}}, r"data\.hidden is a share"),
+        ({"data": {"frames": 40}}, r"data\.clip is 48, but windows .* need 79 frames"),
+        ({"data": {"oversample": 0}}, r"data\.oversample must be 1 or more"),
     ],
 )
 def test_what_is_wrong_is_named(tmp_path, values, named):
@@ -72,6 +87,72 @@ def test_what_is_wrong_is_named(tmp_path, values, named):
         read_config(path)
     assert str(path) in error.value.message
     assert error.value.exit_code == 2
+
+
+NONSENSE = [0, -1, 0.0, -0.5, float("nan"), float("inf"), 1e30, "x", "", None, True, [], [None], {}, 10**400, 10**5000]
+
+
+NINE = ", ".join(9 * ["*k{0}"])
+
+
+def _leaves(values: dict[str, Any], path: tuple[str, ...] = ()) -> list[tuple[str, ...]]:
+    found = []
+    for key, value in values.items():
+        found.append((*path, key))
+        if isinstance(value, dict):
+            found += _leaves(value, (*path, key))
+    return found
+
+
+def test_nonsense_at_any_key_is_refused_or_a_whole_configuration():
+    """No value at any key ends in anything but a sentence, and what is taken holds no number that is not one."""
+    taken, messages = 0, []
+    for path in _leaves(to_dict(build(TrainingConfig, SMALLEST))):
+        for nonsense in NONSENSE:
+            values: dict[str, Any] = nonsense  # type: ignore[assignment]
+            for key in reversed(path):
+                values = {key: values}
+            try:
+                config = build(TrainingConfig, SMALLEST | values)
+            except CloseintError as refusal:
+                messages.append(refusal.message)
+                continue
+            taken += 1
+            assert "nan" not in str(to_dict(config))
+            assert "inf" not in str(to_dict(config))
+    assert taken > 50  # texts and empty groups are fine in places
+    assert all(0 < len(message) < 300 for message in messages)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "a: " + "[" * 100_000,
+        "{a: " * 100_000,
+        "- " * 100_000,
+        "a: &a [*a]",
+        "k0: &k0 [x, x]\n" + "".join(f"k{i + 1}: &k{i + 1} [{NINE.format(i)}]\n" for i in range(12)),
+        "k0: &k0 {x: 1}\n" + "".join(f"k{i + 1}: &k{i + 1} {{<<: [{NINE.format(i)}]}}\n" for i in range(12)),
+        "what: denoiser\noutput: a\nsteps: " + "9" * 10_000,
+        "what: denoiser\noutput: a\nsteps: -0x" + "f" * 10_000,
+        "what: denoiser\noutput: a\nema: 0x" + "f" * 10_000,
+        "? [a, b]\n: 1",
+        "what: 2001-13-45",
+        "what: !!binary x",
+        "a: b\n" * 300_000,
+    ],
+    ids=["lists", "mappings", "dashes", "itself", "aliases", "merges", "digits", "negative", "hex", "key", "date",
+         "binary", "long"],
+)  # fmt: skip
+def test_hostile_yaml_is_refused(tmp_path, text):
+    with pytest.raises(CloseintError) as refusal:
+        read_config(write(tmp_path, text))
+    assert len(refusal.value.message) < 600
+
+
+def test_anchors_are_understood(tmp_path):
+    text = "what: &w denoiser\noutput: *w\noptimizer: &o {clip: 2.0}\n"
+    assert read_config(write(tmp_path, text)).output == "denoiser"
 
 
 @pytest.mark.parametrize(

@@ -92,8 +92,26 @@ def read_annotations(root: str | Path, split: Literal["train", "test"], name: st
     missing = sorted(needed - set(record))
     if missing:
         raise CloseintError(f"{path} lacks {', '.join(missing)}.", _FIX)
-    count = len(record["poses"])
+    count = _count(path, record)
     return [_sequence(path, record, index) for index in range(count)]
+
+
+def _count(path: Path, record: dict[str, Any]) -> int:
+    """How many sequences there are; every key that is read must have as many."""
+    lengths: dict[str, int] = {}
+    for key in (*_ARRAYS, "imnames", "img_size"):
+        if key not in record:
+            continue
+        values = record[key]
+        if not isinstance(values, list | tuple) and (not isinstance(values, np.ndarray) or values.ndim == 0):
+            raise CloseintError(f"{path}: {key} is not a list with one entry a sequence.", _FIX)
+        lengths[key] = len(values)
+    for key, length in lengths.items():
+        if length != lengths["poses"]:
+            raise CloseintError(f"{path}: {key} has {length} sequences, poses has {lengths['poses']}.", _FIX)
+    if lengths["poses"] == 0:
+        raise CloseintError(f"{path} holds no sequence.", _FIX)
+    return lengths["poses"]
 
 
 def _sequence(path: Path, record: dict[str, Any], index: int) -> AnnotatedSequence:
@@ -101,26 +119,31 @@ def _sequence(path: Path, record: dict[str, Any], index: int) -> AnnotatedSequen
         return CloseintError(f"{path}, sequence {index}: {key} {what}.", _FIX)
 
     def array(key: str, tail: tuple[int, ...]) -> np.ndarray:
-        try:
-            value = np.asarray(record[key][index], np.float32)
-        except (ValueError, TypeError, IndexError):
-            raise fail(key, "is not an array of numbers") from None
+        value = _numbers(record[key][index])
+        if value is None:
+            raise fail(key, "is not an array of numbers")
         if value.ndim < 2 or value.shape[2:] != tail:
             wanted = " x ".join(["F", "P", *(str(n) for n in tail)])
-            raise fail(key, f"is {' x '.join(map(str, value.shape))}, not {wanted}")
+            raise fail(key, f"is {' x '.join(map(str, value.shape)) or 'a single number'}, not {wanted}")
+        if value.size and not np.isfinite(value).any():
+            raise fail(key, "holds no number at all, only NaN or infinity")
         return value
 
     found = {key: array(key, tail) for key, (tail, _) in _ARRAYS.items() if key in record}
     frames, people = found["poses"].shape[:2]
+    if not 1 <= people <= 2 or frames == 0:
+        raise fail("poses", f"has {frames} frames of {people} people, not at least one frame of one or two")
     for key, value in found.items():
         if value.shape[:2] != (frames, people):
             raise fail(key, f"has {value.shape[0]} frames of {value.shape[1]} people, poses {frames} of {people}")
-    if not 1 <= people <= 2 or frames == 0:
-        raise fail("poses", f"has {frames} frames of {people} people")
-    names = [str(entry) for entry in record["imnames"][index]]
-    size = np.asarray(record["img_size"][index], np.float32)
-    if len(names) != frames or size.shape != (frames, 2):
-        raise fail("imnames or img_size", f"does not have {frames} frames")
+    names, size = record["imnames"][index], _numbers(record["img_size"][index])
+    if not isinstance(names, list | tuple | np.ndarray) or np.ndim(names) == 0 or len(names) != frames:
+        raise fail("imnames", f"does not name {frames} images, one for each frame of poses")
+    if size is None or size.shape != (frames, 2):
+        raise fail("img_size", f"is not {frames} x 2 numbers, one pair for each frame of poses")
+    if not (np.isfinite(size) & (size >= 1)).all():
+        raise fail("img_size", "has sizes that are not positive")
+    codes = np.where(np.isfinite(found["genders"][0]), found["genders"][0], 2)
     return AnnotatedSequence(
         keypoints2d=found["pose2ds"],
         keypoints2d_detected=found.get("pose2ds_pred"),
@@ -132,7 +155,20 @@ def _sequence(path: Path, record: dict[str, Any], index: int) -> AnnotatedSequen
         initial_poses=found["init_poses"].reshape(frames, people, 24, 3) if "init_poses" in found else None,
         focal=found["intris"][:, 0, 0, 0],
         image_size=size[:, ::-1].copy(),  # stored as height, width
-        genders=tuple({0: "female", 1: "male"}.get(int(code), "neutral") for code in found["genders"][0]),
+        genders=tuple({0: "female", 1: "male"}.get(int(code), "neutral") for code in codes),
         valid=found["valid"] > 0.5 if "valid" in found else np.ones((frames, people), bool),
-        image_names=tuple(names),
+        image_names=tuple(str(entry) for entry in names),
     )
+
+
+def _numbers(values: Any) -> np.ndarray | None:
+    """float32 of numbers in lists or arrays, None if there is anything else among them (texts that look like numbers,
+    None, complex numbers) or if rows differ in length."""
+    try:
+        found = np.asarray(values)
+    except (ValueError, TypeError):
+        return None
+    if found.dtype.kind not in "biuf":
+        return None
+    with np.errstate(over="ignore"):
+        return found.astype(np.float32)
