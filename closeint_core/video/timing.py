@@ -11,6 +11,21 @@ import numpy as np
 
 T = TypeVar("T")
 
+RATE_FIX = "If that is wrong, give the true rate: --fps (in Blender --source-fps, or Frame Rate in the panel)."
+"""What a user can do about a rate that a file does not say, or says wrongly."""
+FALLBACK_RATE = 30.0
+"""Frames per second where nothing is said: the usual rate of phones and of folders of images."""
+POSSIBLE_RATES = (1.0, 1000.0)
+"""Frames per second of cameras that film people, time lapse and high-speed cameras included."""
+LIKELY_RATES = (8.0, 250.0)
+"""Frames per second that nobody need be asked about: from webcams in the dark to the slow motion of phones (240)."""
+LONGEST_PAUSE = 5.0
+"""Seconds without a frame that a recording may have; a longer pause is a jump of the clock."""
+_SHARED_STAMPS = 0.02
+"""Share of frames that may have another's time stamp before time stamps count as wrong."""
+_FURTHEST_MOVED = 32
+"""Frames by which decoding may change the order; codecs reorder 16 at most."""
+
 _COMMON_RATES: tuple[Fraction, ...] = tuple(
     rate for n in (24, 25, 30, 48, 50, 60, 100, 120, 240) for rate in (Fraction(n), Fraction(n * 1000, 1001))
 )
@@ -48,6 +63,59 @@ def constant_rate(times: np.ndarray, hint: float | None = None) -> tuple[float, 
     rate = 1.0 / median
     nearest = min((float(r) for r in _COMMON_RATES), key=lambda r: abs(r - rate))
     return (nearest if abs(nearest / rate - 1.0) < 0.02 else rate), True
+
+
+def is_likely(rate: float) -> bool:
+    """Whether a rate need not be asked about."""
+    return LIKELY_RATES[0] <= rate <= LIKELY_RATES[1]
+
+
+def stamps_fault(times: np.ndarray, hint: float | None = None, *, ordered: bool = False) -> str | None:
+    """Why time stamps cannot be those of a film; None if they can.
+
+    Args:
+        times: (N,) seconds in the order of decoding, NaN where missing. hint: as of ``constant_rate``.
+        ordered: they are in the order of display.
+
+    Returns:
+        A few words, as "only 1 for 16 frames".
+    """
+    if not len(times) or np.isnan(times).any():
+        return "some frames have none"
+    order = np.argsort(times, kind="stable")
+    moved = int(np.abs(order - np.arange(len(times))).max())
+    distinct = np.unique(times)
+    if len(times) - len(distinct) > _SHARED_STAMPS * len(times):
+        return f"only {len(distinct)} for {len(times)} frames"
+    if moved > (0 if ordered else _FURTHEST_MOVED):
+        return "they run back and forth"
+    gaps = np.diff(distinct)
+    if len(gaps) > 1 and gaps.max() > max(LONGEST_PAUSE, 20.0 * float(np.median(gaps))):
+        return f"a pause of {gaps.max():.3g} s"
+    rate, _ = constant_rate(distinct, hint)
+    if len(distinct) > 1 and not POSSIBLE_RATES[0] <= rate <= POSSIBLE_RATES[1]:
+        return f"{len(times)} frames within {distinct[-1] - distinct[0]:.3g} s"
+    return None
+
+
+def assumed_rate(times: np.ndarray, said: Iterable[float | None]) -> tuple[float, bool]:
+    """The rate of frames whose time stamps cannot be used, and whether anything says it.
+
+    Args:
+        times: (N,) seconds in the order of display, NaN where missing; their mean gap counts first, jumps left out.
+        said: rates from elsewhere, the most trustworthy first.
+    """
+    candidates = list(said)
+    gaps = np.diff(times)
+    if (gaps < 0).sum() > 0.1 * len(times):  # in disorder everywhere, not at a few joints of recordings
+        gaps = np.diff(np.unique(times))
+    gaps = gaps[(gaps >= 0) & (gaps <= LONGEST_PAUSE)]  # NaN is left out as well
+    if 2 * len(gaps) > len(times) and gaps.mean() > 0:
+        rate = 1.0 / float(gaps.mean())
+        nearest = min((float(r) for r in _COMMON_RATES), key=lambda r: abs(r - rate))
+        candidates.insert(0, nearest if abs(nearest / rate - 1.0) < 0.02 else rate)
+    likely = [rate for rate in candidates if rate is not None and is_likely(rate)]
+    return (likely[0], True) if likely else (FALLBACK_RATE, False)
 
 
 def nearest_in_time(

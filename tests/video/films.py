@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from fractions import Fraction
 from pathlib import Path
 
@@ -39,6 +40,8 @@ def write(
     sound: bool = False,
     faststart: bool = True,
     pixels: str = "yuv420p",
+    aspect: Fraction | None = None,
+    codec: str = "libx264",
 ) -> None:
     """Write an mp4 (or what the suffix says) of numbered frames.
 
@@ -47,15 +50,19 @@ def write(
         pts: time stamps in 1/600 s; even ones without.
         rotation: degrees counterclockwise of the display matrix.
         faststart: the index goes to the front, so that a cut file can still be read.
+        aspect: width of a pixel over its height.
     """
     import av
 
     options = {"movflags": "+faststart"} if faststart and path.suffix == ".mp4" else {}
     with av.open(str(path), "w", options=options) as container:
-        stream = container.add_stream("libx264", rate=rate)
+        stream = container.add_stream(codec, rate=rate)
         stream.width, stream.height = size
         stream.pix_fmt = pixels
-        stream.options = {"crf": "12", "preset": "veryfast", "g": "10"}
+        stream.bit_rate = 4_000_000
+        stream.options = {"crf": "12", "preset": "veryfast", "g": "10"} if codec == "libx264" else {}
+        if aspect is not None:
+            stream.codec_context.sample_aspect_ratio = aspect
         if pts is not None:
             stream.codec_context.time_base = Fraction(1, 600)
         if rotation is not None:
@@ -74,3 +81,47 @@ def write(
             silence.sample_rate = 16000
             for packet in [*audio.encode(silence), *audio.encode()]:
                 container.mux(packet)
+
+
+def write_streams(path: Path, sizes: list[tuple[int, int]], count: int, shown: int | None, cover: bool = False) -> None:
+    """A file with several videos of numbered frames, the k-th beginning with number k.
+
+    Args:
+        sizes: width, height of each. shown: which one is marked as the one to show. cover: a picture comes first.
+    """
+    import av
+    from av.stream import Disposition
+
+    with av.open(str(path), "w") as container:
+        streams = []
+        if cover:
+            picture = container.add_stream("mjpeg", rate=1)
+            picture.width, picture.height, picture.pix_fmt = 640, 480, "yuvj420p"
+            picture.disposition = Disposition.attached_pic
+        for number, (width, height) in enumerate(sizes):
+            stream = container.add_stream("libx264", rate=30)
+            stream.width, stream.height, stream.pix_fmt = width, height, "yuv420p"
+            stream.options = {"crf": "12", "preset": "veryfast"}
+            stream.disposition = Disposition.default if number == shown else Disposition(0)
+            streams.append(stream)
+        if cover:
+            container.mux(picture.encode(av.VideoFrame.from_ndarray(numbered(63, 480, 640), format="rgb24")))
+            container.mux(picture.encode())
+        for number, stream in enumerate(streams):
+            for i in range(number, number + count):
+                pixels = numbered(i, stream.height, stream.width)
+                container.mux(stream.encode(av.VideoFrame.from_ndarray(pixels, format="rgb24")))
+            container.mux(stream.encode())
+
+
+def restamp(source: Path, target: Path, stamps: Callable[[int], int], unit: Fraction | None = None) -> None:
+    """Copy a video without B-frames, with the time stamps of its packets (0, 1, 2, ...) written anew."""
+    import av
+
+    with av.open(str(source)) as given, av.open(str(target), "w") as container:
+        stream = container.add_stream_from_template(given.streams.video[0])
+        for number, packet in enumerate(p for p in given.demux(video=0) if p.size):
+            packet.stream = stream
+            packet.time_base = unit or packet.time_base
+            packet.pts = packet.dts = stamps(number)
+            container.mux(packet)

@@ -3,12 +3,13 @@
 
 from __future__ import annotations
 
+from fractions import Fraction
 from pathlib import Path
 
 import cv2
 import numpy as np
 import pytest
-from films import number_of, numbered, write
+from films import number_of, numbered, restamp, write, write_streams
 
 from closeint_core.errors import CloseintError
 from closeint_core.progress import Progress
@@ -155,3 +156,188 @@ def test_image_folder_of_mixed_sizes_or_with_a_broken_image(tmp_path: Path) -> N
     (tmp_path / "2.png").write_bytes(b"no image")
     with pytest.raises(CloseintError, match=r"2\.png cannot be read"):
         list(open_source(tmp_path))
+
+
+def test_pictures_without_a_rate_say_so_until_they_are_given_one(tmp_path: Path) -> None:
+    for i in range(3):
+        cv2.imwrite(str(tmp_path / f"{i}.png"), numbered(i)[..., ::-1])
+        cv2.imwrite(str(tmp_path / f"{i}_mask.png"), numbered(60)[..., ::-1])
+    source = open_source(tmp_path)
+    assert [number_of(rgb) for _, rgb in source] == [0, 1, 2]
+    assert [word in message for word, message in zip(("0_mask.png", "--fps"), source.warnings, strict=True)] == [
+        True
+    ] * 2
+    assert open_source(tmp_path, fps=12.0).warnings == source.warnings[:1]
+
+
+@pytest.mark.parametrize("fps", [0.0, -24.0, float("nan"), float("inf"), 1e6])
+def test_an_impossible_rate_is_refused(tmp_path: Path, fps: float) -> None:
+    cv2.imwrite(str(tmp_path / "1.png"), numbered(1))
+    with pytest.raises(CloseintError, match="frame rate") as caught:
+        open_source(tmp_path, fps=fps)
+    assert caught.value.fix
+
+
+def test_a_rate_that_is_given_changes_the_clock_and_no_frame(tmp_path: Path) -> None:
+    pts = [sum([40 if 10 <= i < 15 else 20 for i in range(30)][:k]) for k in range(30)]
+    write(tmp_path / "uneven.mp4", 30, pts=pts)
+    own, given = open_source(tmp_path / "uneven.mp4"), open_source(tmp_path / "uneven.mp4", (4, 20), fps=240.0)
+    assert (own.fps, given.fps) == (30.0, 240.0)
+    assert [(i, number_of(f)) for i, f in given] == [(i, number_of(f)) for i, f in own][4:20]
+
+
+@pytest.mark.parametrize(
+    ("stored", "aspect", "shown"),
+    [
+        ((96, 96), Fraction(4, 3), (128, 96)),
+        ((144, 96), Fraction(8, 9), (128, 96)),
+        ((128, 96), Fraction(1), (128, 96)),
+        ((128, 96), Fraction(200, 201), (128, 96)),
+    ],
+)
+def test_frames_have_square_pixels(
+    tmp_path: Path, stored: tuple[int, int], aspect: Fraction, shown: tuple[int, int]
+) -> None:
+    write(tmp_path / "a.mp4", 3, size=stored, aspect=aspect)
+    source = open_source(tmp_path / "a.mp4")
+    assert source.image_size == shown
+    assert source.pixel_aspect == pytest.approx(float(aspect) if stored != shown else 1.0)
+    assert source.warnings == []
+    for index, rgb in source:
+        assert np.abs(rgb.astype(int) - numbered(index, shown[1], shown[0])).mean() < 8
+
+
+def test_square_pixels_of_a_rotated_recording(tmp_path: Path) -> None:
+    write(tmp_path / "a.mp4", 2, size=(96, 96), aspect=Fraction(4, 3), rotation=90)
+    source = open_source(tmp_path / "a.mp4")
+    assert source.image_size == (96, 128)
+    upright = np.rot90(numbered(1))
+    assert np.abs(list(source)[1][1].astype(int) - upright).mean() < 8
+
+
+def test_an_impossible_pixel_aspect_is_not_believed(tmp_path: Path) -> None:
+    write(tmp_path / "a.mp4", 2, aspect=Fraction(1, 100))
+    source = open_source(tmp_path / "a.mp4")
+    assert source.image_size == (128, 96)
+    assert "square" in source.warnings[0]
+
+
+@pytest.mark.parametrize(
+    ("sizes", "shown", "best"),
+    [([(64, 48), (128, 96)], 1, 1), ([(128, 96), (64, 48)], 1, 1), ([(64, 48), (128, 96), (96, 96)], None, 1)],
+)
+def test_the_stream_that_the_container_marks_else_the_largest(
+    tmp_path: Path, sizes: list[tuple[int, int]], shown: int | None, best: int
+) -> None:
+    path = tmp_path / ("a.mp4" if shown is not None else "a.mkv")
+    write_streams(path, sizes, 5, shown)
+    source = open_source(path)
+    assert source.image_size == sizes[best]
+    assert [number_of(rgb) for _, rgb in source] == list(range(best, best + 5))
+    assert f"{sizes[best][0]} x {sizes[best][1]} is read" in source.warnings[0]
+
+
+def test_a_cover_is_no_video(tmp_path: Path) -> None:
+    write_streams(tmp_path / "covered.mp4", [(128, 96)], 5, 0, cover=True)
+    source = open_source(tmp_path / "covered.mp4")
+    assert source.warnings == []
+    assert [number_of(rgb) for _, rgb in source] == list(range(5))
+
+
+@pytest.mark.parametrize(
+    ("suffix", "codec"), [("h264", "libx264"), ("m2v", "mpeg2video"), ("mpg", "mpeg2video"), ("avi", "libx264")]
+)
+def test_frames_are_counted_where_the_file_does_not_say(tmp_path: Path, suffix: str, codec: str) -> None:
+    path = tmp_path / f"a.{suffix}"
+    write(path, 60, rate=25, codec=codec)
+    source = open_source(path)
+    assert (source.fps, len(source), source.warnings) == (25.0, 60, [])
+    assert numbers(path) == [(i, i) for i in range(60)]
+    assert numbers(path, (45, 50)) == [(i, i) for i in range(45, 50)]
+    with pytest.raises(CloseintError, match="which has 60"):
+        open_source(path, (60, None))
+
+
+def test_a_raw_stream_without_a_rate_says_so(tmp_path: Path) -> None:
+    write(tmp_path / "a.mjpeg", 8, codec="mjpeg", pixels="yuvj420p")
+    source = open_source(tmp_path / "a.mjpeg")
+    assert (source.fps, len(source)) == (30.0, 8)
+    assert "--fps" in source.warnings[0]
+    assert open_source(tmp_path / "a.mjpeg", fps=25.0).warnings == []
+
+
+STAMPS = {
+    "all at once": lambda i: 0,
+    "in pairs": lambda i: i // 2 * 2000,
+    "a hundred thousand a second": lambda i: i,
+    "a jump of hours": lambda i: i * 3000 + (90_000 * 36_000 if i > 20 else 0),
+}
+
+
+@pytest.mark.parametrize("kind", STAMPS)
+def test_every_frame_is_kept_where_time_stamps_make_no_sense(tmp_path: Path, kind: str) -> None:
+    write(tmp_path / "a.mp4", 40, codec="mpeg4")
+    restamp(tmp_path / "a.mp4", tmp_path / "wrong.mkv", STAMPS[kind], Fraction(1, 90_000))
+    source = open_source(tmp_path / "wrong.mkv")
+    assert numbers(tmp_path / "wrong.mkv") == [(i, i) for i in range(40)]
+    assert numbers(tmp_path / "wrong.mkv", (30, 33)) == [(30, 30), (31, 31), (32, 32)]
+    assert 8 <= source.fps <= 250
+    given = open_source(tmp_path / "wrong.mkv", fps=24.0)
+    assert (given.fps, given.warnings) == (24.0, [])
+
+
+def test_an_unlikely_rate_is_named(tmp_path: Path) -> None:
+    write(tmp_path / "fast.mp4", 20, rate=480)
+    source = open_source(tmp_path / "fast.mp4")
+    assert (source.fps, len(source)) == (480.0, 20)
+    assert "480 frames per second, which is unlikely" in source.warnings[0]
+    assert "--fps" in source.warnings[0]
+    assert open_source(tmp_path / "fast.mp4", fps=24.0).warnings == []
+
+
+def test_names_for_files(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("HOME", str(tmp_path))
+    monkeypatch.setenv("USERPROFILE", str(tmp_path))
+    for name in ("-x.mp4", "a b.mp4", "concat:a|b.mp4", "frame%03d.mp4"):
+        write(tmp_path / "plain.mp4", 2)
+        (tmp_path / "plain.mp4").rename(tmp_path / name)
+        for given in (name, f"./{name}", f"~/{name}", str(tmp_path / name)):
+            assert len(list(open_source(given))) == 2
+    assert len(list(open_source(f"file://{tmp_path.as_posix()}/a%20b.mp4"))) == 2
+    with pytest.raises(CloseintError, match="not on this computer"):
+        open_source("https://example.org/a.mp4")
+
+
+def test_the_cases_that_failed(shared: Path) -> None:
+    cases = shared / "cases"
+    expected = {
+        "anamorphic_sar4x3.mp4": (30.0, (640, 480), 16),
+        "square_640x480.mp4": (30.0, (640, 480), 16),
+        "two_video_streams.mp4": (30.0, (256, 192), 30),
+        "raw.h264": (30.0, (128, 96), 30),
+        "absurd_rate.mp4": (30.0, (640, 480), 16),
+        "slowmo_flow_240.mp4": (240.0, (640, 480), 71),
+        "folder_jpg_and_png": (30.0, (128, 96), 5),
+        "folder_with_masks": (30.0, (128, 96), 5),
+    }
+    for name, facts in expected.items():
+        source = open_source(cases / name)
+        assert (source.fps, source.image_size, len(source)) == facts, name
+        assert [i for i, _ in source] == list(range(facts[2])), name
+    warning = open_source(cases / "absurd_rate.mp4").warnings[0]
+    assert all(word in warning for word in ("480 frames per second", "all 16 frames are kept", "--fps"))
+    anamorphic, square = (
+        np.stack([rgb.astype(int) for _, rgb in open_source(cases / name)])
+        for name in ("anamorphic_sar4x3.mp4", "square_640x480.mp4")
+    )
+    assert np.abs(anamorphic - square).mean() < 3
+
+
+def test_a_phone_held_upright(shared: Path) -> None:
+    source = open_source(shared / "real" / "clips" / "handshake_phone_rotflag.mp4", (70, 72))
+    assert (source.fps, source.image_size, source.warnings) == (30.0, (480, 848), [])
+    assert len(list(source)) == 2
+    other = cv2.VideoCapture(str(source.path))  # turns by the flag too
+    for (_, rgb), _ in zip(open_source(source.path, (0, 10)), range(10), strict=True):
+        assert np.abs(rgb.astype(int) - other.read()[1][..., ::-1]).mean() < 4
