@@ -3,7 +3,9 @@
 
 from __future__ import annotations
 
+import itertools
 import json
+import os
 import sys
 import threading
 from collections.abc import Callable
@@ -15,6 +17,7 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, TextColumn, TimeRemainingColumn
 from rich.progress import Progress as Bars
 from rich.table import Table
+from typer.core import TyperGroup
 
 from closeint_core import __version__
 from closeint_core.errors import Cancelled, CloseintError
@@ -22,8 +25,31 @@ from closeint_core.evaluation.command import bench, evaluate
 from closeint_core.progress import Progress
 from closeint_core.training.command import train
 
+_UsageError: type[Exception] = typer.BadParameter.__bases__[0]
+"""Of click, which typer brings along in some versions and needs in others."""
+
+
+class _Commands(TyperGroup):
+    """Says what to do about a file whose name begins with a dash: it is taken for an option."""
+
+    def invoke(self, ctx: Any) -> Any:
+        """Run the command that is named."""
+        try:
+            return super().invoke(ctx)
+        except _UsageError:
+            before = itertools.takewhile(lambda argument: argument != "--", sys.argv[1:])
+            name = next((text for text in before if text.startswith("-") and os.path.exists(text)), None)
+            if name is None:
+                raise
+            raise CloseintError(
+                f"The name {name} begins with a dash, so it is taken for an option.",
+                f"Write ./{name}, or -- before all that are no options.",
+            ) from None
+
+
 app = typer.Typer(
     name="closeint",
+    cls=_Commands,
     help="Two people in close interaction: from an ordinary video to rigged, skinned characters.",
     no_args_is_help=True,
     add_completion=False,
@@ -132,6 +158,10 @@ def reconstruct(
     body: Annotated[str, typer.Option(help="default, smpl-neutral, smpl-male, smpl-female, or a file.")] = "default",
     device: Annotated[str, typer.Option(help="auto, cpu or cuda.")] = "auto",
     frames: Annotated[str | None, typer.Option(metavar="A:B", help="Only frames A to B (without B).")] = None,
+    fps: Annotated[
+        float | None,
+        typer.Option(metavar="RATE", help="True frames per second, of a folder of images (else 30) or of slow motion."),
+    ] = None,
     data: Data = None,
     as_json: Json = False,
 ) -> None:
@@ -147,6 +177,7 @@ def reconstruct(
         focal=focal,
         body=body,
         frames=_parse_frames(frames),
+        fps=fps,
         device=device,
         data=str(data) if data else None,
         model=model,
@@ -264,7 +295,7 @@ def preview(
     output: Annotated[
         Path, typer.Option("--output", "-o", metavar="DIR", help="Folder of preview.mp4 and preview.png.")
     ],
-    footage: Annotated[Path | None, typer.Option(help="The video, if it is not where the clip says.")] = None,
+    footage: Annotated[str | None, typer.Option(help="The video, if it is not where the clip says.")] = None,
 ) -> None:
     """Draw a clip over its footage and from the side: a video and a sheet of four frames."""
     from closeint_core.clip import InteractionClip
@@ -273,7 +304,7 @@ def preview(
 
     clip = InteractionClip.load(path)
     require_writable(output)
-    source = footage or (Path(clip.video) if clip.video else None)
+    source = footage or clip.video or None
     with TerminalProgress() as progress:
         write_preview(clip, output / "preview.mp4", output / "preview.png", source, progress)
 

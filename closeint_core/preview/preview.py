@@ -15,6 +15,7 @@ from closeint_core.body.skinning import clip_vertices
 from closeint_core.clip import InteractionClip
 from closeint_core.errors import CloseintError
 from closeint_core.files import atomic_path
+from closeint_core.inputs import input_path
 from closeint_core.preview.rasterizer import Camera, render
 from closeint_core.progress import Progress
 from closeint_core.video.source import open_source
@@ -139,7 +140,8 @@ def write_preview(
     """
     progress = progress or Progress()
     body = load_body(clip.body)
-    if footage is not None and not Path(footage).exists():
+    footage = input_path(footage) if footage is not None else None
+    if footage is not None and not footage.exists():
         progress.warn(f"The footage {footage} is not there any more; the preview is drawn on grey.")
         footage = None
     # Four frames inside the clip: the very first and last rarely show the contact.

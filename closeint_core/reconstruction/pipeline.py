@@ -19,6 +19,7 @@ from closeint_core.clip import InteractionClip
 from closeint_core.denoiser.network import Denoiser
 from closeint_core.errors import CloseintError
 from closeint_core.evaluation.quality import clip_quality
+from closeint_core.inputs import input_name
 from closeint_core.perception.observations import Observations
 from closeint_core.perception.pair import PeopleAt
 from closeint_core.physics.contact import clip_contacts
@@ -44,6 +45,7 @@ class Settings:
         focal: focal length in pixels; None assumes an ordinary lens.
         body: ``default``, ``smpl-neutral``, ``smpl-male``, ``smpl-female`` or the path of a body file.
         frames: first and last (exclusive) frame of the source; None is open.
+        fps: true frame rate of the source, where it says another (slow motion) or none (images); None: as it says.
         device: ``auto``, ``cpu`` or ``cuda``: where the pose networks run.
         data: folder of licensed models, besides the usual places.
         quality: ``draft``, ``standard`` or ``high``: how long the fit runs.
@@ -56,6 +58,7 @@ class Settings:
     focal: float | None = None
     body: str = "default"
     frames: tuple[int | None, int | None] | None = None
+    fps: float | None = None
     device: str = "auto"
     data: str | None = None
     quality: str = "standard"
@@ -88,10 +91,12 @@ def reconstruct(
 
     # Before minutes of work, not after: a missing model or a senseless focal length is refused here.
     _prepare(settings)
-    frames = open_source(source, settings.frames)
+    frames = open_source(source, settings.frames, fps=settings.fps)
     intrinsics(frames.image_size, settings.focal)
     observations = perceive(frames, people=settings.people or "auto", device=settings.device, progress=progress)
-    return reconstruct_observed(observations, settings, progress, video=str(source), started=started)
+    clip = reconstruct_observed(observations, settings, progress, video=input_name(source), started=started)
+    clip.metadata["footage"] = frames.described()
+    return clip
 
 
 def check_settings(settings: Settings) -> None:
@@ -119,7 +124,7 @@ def reconstruct_observed(
     """The same from what was seen of the people; needs neither a video nor the pose networks.
 
     Args:
-        settings: of ``people``, ``frames`` nothing is left to choose; ``model`` is ``default`` or ``fit``.
+        settings: of ``people``, ``frames``, ``fps`` nothing is left to choose; ``model`` is ``default`` or ``fit``.
         video: where the observations came from, for the clip. started: ``time.monotonic`` of the beginning.
 
     Raises:

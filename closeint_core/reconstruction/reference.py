@@ -32,6 +32,7 @@ from closeint_core.denoiser.sampler import Sampler
 from closeint_core.denoiser.state import STATE
 from closeint_core.errors import CloseintError
 from closeint_core.evaluation.quality import clip_quality
+from closeint_core.inputs import input_name
 from closeint_core.models.reference_files import require_reference_files
 from closeint_core.perception.observations import Observations
 from closeint_core.physics.ground import Ground, foot_contacts
@@ -78,7 +79,7 @@ def reconstruct_reference(source: str | Path, settings: Settings, progress: Prog
     data = load_body(files["smpl"])
     device = torch_device(settings.device)
     model = load_denoiser(files["closeint"])
-    frames = open_source(source, settings.frames)
+    frames = open_source(source, settings.frames, fps=settings.fps)
     focal = settings.focal if settings.focal is not None else float(np.hypot(*frames.image_size))
     camera = torch.as_tensor(intrinsics(frames.image_size, focal))
     hmr2 = load_hmr2(files["hmr2"], mean_params=files.get("mean"))
@@ -92,12 +93,13 @@ def reconstruct_reference(source: str | Path, settings: Settings, progress: Prog
     body = TorchBody(data)
     motion.floor, feet = floor_and_feet(body, motion, observations.fps)
     solution = Solution(motion, camera, observations.keypoints2d, feet)
-    clip = build_clip(solution, observations, data, str(source))
+    clip = build_clip(solution, observations, data, input_name(source))
     progress.update("measuring", 0, 1)
     clip.metadata = {
         "closeint": closeint_core.__version__,
         "model": "reference",
         "settings": {**asdict(settings), "focal_px": focal},
+        "footage": frames.described(),
         "checkpoints": {key: path.name for key, path in files.items()},
         "body_sha256": _body_hash(data),
         "seconds": round(time.monotonic() - started, 1),

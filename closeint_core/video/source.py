@@ -7,6 +7,7 @@ import math
 import os
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import cv2
 import numpy as np
@@ -49,6 +50,10 @@ class FrameSource:
     def __iter__(self) -> Iterator[tuple[int, np.ndarray]]:
         """Yield (index in the source, rgb uint8 (H, W, 3))."""
         raise NotImplementedError
+
+    def described(self) -> dict[str, Any]:
+        """What those who show the footage beside a clip need to know of it."""
+        return {"pixel_aspect": self.pixel_aspect}
 
     def _warn(self, message: str) -> None:
         if message not in self.warnings:

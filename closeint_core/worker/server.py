@@ -14,6 +14,7 @@ from typing import Any
 import closeint_core
 from closeint_core.errors import CloseintError
 from closeint_core.files import require_writable
+from closeint_core.inputs import input_path
 from closeint_core.progress import Progress
 from closeint_core.worker.service import Handler
 
@@ -33,12 +34,12 @@ def reconstruct(request: Request, progress: Progress) -> dict[str, Any]:
 
     Request: ``input``, ``output``; optional ``people`` ([i, j], or {"frame", "boxes"} as ``detect`` gives them),
     ``focal`` (pixels) or ``focal_mm`` with ``sensor_mm`` (along the picture's longer side), ``frames`` ([A, B], B
-    excluded, either null), ``body``, ``device``, ``data``, ``quality``, ``refine``, ``model``.
+    excluded, either null), ``fps``, ``body``, ``device``, ``data``, ``quality``, ``refine``, ``model``.
     Result: ``path``, ``people``, ``frames``, ``fps``, ``seconds``, ``quality``, ``warnings``.
     """
     from closeint_core.reconstruction.pipeline import reconstruct as run
 
-    source, output = _path(request, "input"), _path(request, "output")
+    source, output = _input(request), _path(request, "output")
     require_writable(output.parent)
     settings = _settings(request, source)
     try:
@@ -94,7 +95,7 @@ def detect(request: Request, progress: Progress) -> dict[str, Any]:
     """
     from closeint_core.worker.detect import detect_people
 
-    source, output = _path(request, "input"), _path(request, "output")
+    source, output = _input(request), _path(request, "output")
     require_writable(output.parent)
     try:
         return detect_people(source, output, request.get("frame"), request.get("device") or "auto", progress)
@@ -120,6 +121,11 @@ def _path(request: Request, name: str) -> Path:
     return Path(value)
 
 
+def _input(request: Request) -> Path:
+    _path(request, "input")
+    return input_path(request["input"])
+
+
 def _settings(request: Request, source: Path | None) -> Any:
     """``Settings`` of a request.
 
@@ -141,6 +147,8 @@ def _settings(request: Request, source: Path | None) -> Any:
             values["people"] = PeopleAt(int(people["frame"]), boxes)  # type: ignore[arg-type]
         elif people is not None:
             values["people"] = tuple(int(number) for number in people)
+        if "fps" in values:
+            values["fps"] = float(values["fps"])
         if source is not None and request.get("focal_mm"):
             values["focal"] = _focal_in_pixels(source, float(request["focal_mm"]), float(request["sensor_mm"]))
     except (TypeError, ValueError, KeyError, AttributeError) as error:

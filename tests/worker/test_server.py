@@ -75,12 +75,13 @@ def test_reconstruct_the_picked_people_in_their_order(
     output = tmp_path / "clips" / "a.closeint.npz"
     people = {"frame": detected["frame"], "boxes": boxes[::-1]}
     stages: list[str] = []
-    job = client.submit("reconstruct", input=str(SAMPLE), output=str(output), people=people, refine=False,
-                        focal_mm=36.0, sensor_mm=36.0, **FEW)  # fmt: skip
+    job = client.submit("reconstruct", input=SAMPLE.as_uri(), output=str(output), people=people, refine=False,
+                        focal_mm=36.0, sensor_mm=36.0, fps=48.0, **FEW)  # fmt: skip
     result = client.wait(job, lambda j: stages.append(j.stage))
     assert result["path"] == str(output)
     clip = InteractionClip.load(output)
     assert (clip.people, clip.frames, clip.frame_start) == (2, 6, 30)
+    assert (clip.fps, clip.video) == (48.0, str(SAMPLE))
     # the second picked is the left one
     assert np.nanmean(clip.keypoints2d[0, ..., 0]) > np.nanmean(clip.keypoints2d[1, ..., 0])
     np.testing.assert_allclose(clip.camera_K[0, 0, 0], max(clip.image_size))
@@ -93,6 +94,9 @@ def test_reconstruct_the_picked_people_in_their_order(
     [
         ({"input": "/none/video.mp4"}, r"There is no /none/video\.mp4"),
         ({"input": None}, "needs a path 'input'"),
+        ({"input": "s3://bucket/video.mp4"}, "not on this computer"),
+        ({"fps": -24}, "frame rate"),
+        ({"fps": "fast"}, "cannot be used"),
         ({"frames": ["x", 3]}, "cannot be used"),
         ({"frames": [500, 600]}, "lie outside"),
         ({"people": [0, 9]}, "There is no person 9"),
