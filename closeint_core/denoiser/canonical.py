@@ -81,6 +81,6 @@ def pair_frames(motion: PairMotion, up: Tensor) -> PairFrames:
 
 
 def _level(vectors: Tensor, up: Tensor) -> tuple[Tensor, Tensor]:
-    """Unit horizontal parts (..., 3), and (..., 1) whether there is next to none."""
+    """Unit horizontal parts (..., 3), and (..., 1) whether the vector is so steep that it has hardly any."""
     level = vectors - (vectors * up).sum(dim=-1, keepdim=True) * up
     return normalize(level, dim=-1), level.norm(dim=-1, keepdim=True) < 1e-4

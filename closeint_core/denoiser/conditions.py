@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What the denoiser is told about the pictures, and how keypoints become a condition."""
+"""The inputs of the denoiser that come from the pictures, and how keypoints become a condition."""
 
 from __future__ import annotations
 
@@ -88,10 +88,10 @@ class JointEmbedding(nn.Module):
 class KeypointEncoder(nn.Module):
     """Halpe-26 keypoints and landmarks of both people, their crops and cameras, to one vector a person-frame.
 
-    Each person's vector is made of the own keypoints and the other's, both in the own crop, of both people's landmarks
-    and initial poses, of where the crop is and how the other's lies to it; transformer layers over time then fill in
-    what single frames do not show. Frames in which a person is not seen at all hold a learned vector in place of
-    theirs.
+    A person's vector is computed from both people's keypoints, in the coordinates of this person's crop; from both
+    people's landmarks and initial poses; and from the place of this person's crop and of the partner's crop relative
+    to it. Transformer layers over time then fill in what single frames do not show. A frame in which a person is not
+    seen at all holds a learned vector instead.
     """
 
     def __init__(self, dim: int = 256, heads: int = 8, depth: int = 2) -> None:

@@ -32,7 +32,7 @@ STEP_SCALE = (1.0, 0.3, 0.1)
 
 
 class GuidedMotion:
-    """A motion (B, T, 2, 157) with what energies ask for, each computed once."""
+    """A motion (B, T, 2, 157) and the quantities that energies need of it, each computed once."""
 
     def __init__(self, numbers: Tensor, crops: Crops, body: TorchBody) -> None:
         self.state = PairState.of(numbers)
@@ -69,7 +69,7 @@ def _halpe(body: TorchBody) -> torch.nn.Module:
 
 
 class Energy(Protocol):
-    """What guidance asks of an energy."""
+    """The interface of an energy."""
 
     weight: float
 
@@ -120,7 +120,7 @@ class PenetrationEnergy:
 
 
 class ContactEnergy:
-    """Draws joints together that should touch: squared gap in cm beyond a reach, averaged over time.
+    """Joints that should touch come together: squared gap in cm beyond a reach, averaged over time.
 
     Args:
         joints: (K, 2) int64, a joint of the first person and one of the second.
@@ -138,7 +138,7 @@ class ContactEnergy:
 
 
 class GroundEnergy:
-    """Feet not under the floor, and planted ones on it and still. In cm, averaged over time.
+    """Feet stay over the floor; planted feet stay on it and do not move. In cm, averaged over time.
 
     Args:
         normal: (3,) or (B, 3), upwards, camera axes; offset: () or (B,): normal . x + offset is the height.
@@ -163,7 +163,7 @@ class GroundEnergy:
 
 
 class LimitEnergy:
-    """Joints not beyond what joints can do: squared excess in degrees, summed over joints and averaged over time."""
+    """Joints stay within their limits: squared excess in degrees, summed over joints, averaged over time."""
 
     def __init__(self, weight: float = 1.0) -> None:
         self.weight = weight
@@ -224,7 +224,7 @@ class Guide(Protocol):
     """Changes the estimate between two steps of the sampler."""
 
     def clean(self, numbers: Tensor, crops: Crops, step: DDIMStep) -> Tensor:
-        """The clean motion (B, T, 2, 157) that goes on, from the network's."""
+        """The clean motion (B, T, 2, 157) with which the sampler goes on, made from the network's."""
         ...
 
     def noisy(self, numbers: Tensor, crops: Crops, step: DDIMStep) -> Tensor:

@@ -101,7 +101,7 @@ class FusedWeights(NamedTuple):
 
 
 class Prepared(NamedTuple):
-    """What of the condition does not change from step to step.
+    """The parts of the condition that do not change from step to step.
 
     Attributes:
         embedding: (B, 2, T, D), feature_embed of the condition, extras left out.
@@ -173,7 +173,7 @@ class Denoiser(nn.Module):
         )
 
     def prepare(self, conditions: Conditions) -> Prepared:
-        """Everything that the sampling loop need not repeat.
+        """Compute once what every step of the sampling loop uses.
 
         Raises:
             CloseintError: the conditions lack what this flavour of the network needs.

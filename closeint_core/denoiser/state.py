@@ -57,7 +57,7 @@ class PairState:
 
 
 def mean_state(init_pose6d: Tensor) -> Tensor:
-    """(..., 157), what the network's residual is added to, from the initial pose (..., 144) in rows."""
+    """(..., 157), the mean to which the network's residual is added, from the initial pose (..., 144) in rows."""
     # Made on the device: numbers copied from the host cannot be part of a CUDA graph.
     rest = [init_pose6d.new_full((1,), value) for value in (0.0,) * BETAS + MEAN_CAMERA]
     return torch.cat([init_pose6d, torch.cat(rest).expand(*init_pose6d.shape[:-1], -1)], dim=-1)

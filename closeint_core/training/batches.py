@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What training sees of a step: windows of two people, how a camera saw them, and the truth."""
+"""The data of a training step: windows of two people, how a camera saw them, and the truth."""
 
 from __future__ import annotations
 
@@ -18,9 +18,9 @@ class TrainingBatch:
     """B windows of T frames, two people, camera axes (x right, y down, z forward), metres.
 
     Attributes:
-        conditions: what the network is told.
+        conditions: the inputs of the network.
         target: (B, T, 2, 157) the clean state, see ``denoiser.state``.
-        keypoints: (B, T, 2, 26, 2) true pixels of the Halpe-26 keypoints, with the focal length the network is told.
+        keypoints: (B, T, 2, 26, 2) true pixels of the Halpe-26 keypoints, with the focal length given to the network.
         up: (B, 3) upwards.
         contacts: (B, T, 24, 24) bool, part i of the first touches part j of the second.
         fps: (B,) frames per second.

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Cameras as people hold and mount them, for what is made up to be seen by."""
+"""Cameras that see synthetic interactions, placed as people hold and mount cameras."""
 
 from __future__ import annotations
 
@@ -17,7 +17,8 @@ _SIZES = ((1920, 1080), (1280, 720), (1080, 1920), (720, 1280), (640, 480), (960
 
 @lru_cache(maxsize=16)
 def _known(device: torch.device) -> tuple[Tensor, Tensor]:
-    """Sizes of images and the direction up, copied to a device once: a copy waits for all that is under way."""
+    """Sizes of images and the direction up, copied to a device once:
+    a copy waits for all kernels that were started before it."""
     return torch.tensor(_SIZES, device=device), torch.tensor([0.0, 0.0, 1.0], device=device)
 
 

@@ -78,7 +78,7 @@ def load_state(path: Path, config: TrainingConfig, stage: str) -> RunState | Non
 
 
 def _over(defaults: dict[str, Any], values: dict[str, Any]) -> dict[str, Any]:
-    """The values, and defaults for what they lack."""
+    """The values, with defaults where they lack one."""
     merged = dict(defaults)
     for key, value in values.items():
         both = isinstance(value, dict) and isinstance(defaults.get(key), dict)

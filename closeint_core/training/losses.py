@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What a predicted pair of motions is judged by.
+"""The losses of a predicted motion of two people.
 
 The terms of CloseInt (rotations, shape, keypoints, vertices, joints) with a real velocity, and terms of the pair:
-distances across the two people, contacts held, nobody inside the other. Every term is in units of what is tolerable, so
-that weights of one are the natural choice.
+distances between joints of different people, contacts, penetration. Every term is divided by an error that is
+tolerable, so that a weight of one is the natural choice.
 """
 
 from __future__ import annotations
@@ -168,7 +168,7 @@ def _distances(a: Tensor, b: Tensor) -> Tensor:
 def _linear_radii(tools: Tools, betas: int) -> Callable[[Tensor], Tensor]:
     """Radii (..., S) of the spheres as a linear function of shapes (..., B), fitted to exact ones.
 
-    An exact radius is a distance to the whole skin, too much to ask for in every step.
+    An exact radius is a distance to the whole skin, which would take too long in every step.
     """
     device = tools.body.template.device
     shapes = torch.randn(160, betas, generator=torch.Generator().manual_seed(0)).to(device)

@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """How cameras and detectors would see known people: keypoints and landmarks with the errors of real perception.
 
-Errors come in bursts, not frame by frame: what a detector gets wrong it keeps getting wrong for a while. Where
-people touch, the wrong joint is often a confident one, the partner's.
+Errors come in bursts, not frame by frame: a detector that is wrong stays wrong for a while. Where people touch, the
+wrong joint is often the partner's, with high confidence.
 """
 
 from __future__ import annotations
@@ -95,7 +95,7 @@ def _landmark_tree() -> tuple[Tensor, Tensor]:
 
 @dataclass(frozen=True)
 class DetectorErrors:
-    """What goes wrong, and how often. Lengths in metres at the person's distance.
+    """Errors of a detector, and how often they occur. Lengths in metres at the person's distance.
 
     Attributes:
         noise: (26,) or (N, 1, 1, 26) standard deviation of a seen keypoint. hidden: factor for a hidden one. heavy:
@@ -161,7 +161,7 @@ class SimulatedObservations:
 
 
 class _Tables(NamedTuple):
-    """What every call needs on its device, copied there once: a copy waits for all that is under way."""
+    """Constant tables, copied to a device once: a copy waits for all kernels that were started before it."""
 
     flip: Tensor
     limbs: Tensor
@@ -204,8 +204,8 @@ def observe(
 ) -> SimulatedObservations:
     """Simulated perception of N pairs, the same for the same arguments on the same kind of device.
 
-    Random numbers are drawn on the device: those of a large batch take longer to make and move on the CPU than all
-    the rest.
+    Random numbers are drawn on the device: drawing and copying those of a large batch on the CPU would take longer
+    than everything else.
 
     Args:
         made: the pairs. body: theirs, on the same device. errors: None for those of the project's own perception.

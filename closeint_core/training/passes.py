@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """One step's forward and backward pass: as PyTorch runs it, or recorded once and replayed as a CUDA graph.
 
-A step of the denoiser is a few thousand small kernels. Told one by one, a GPU waits for the host most of the time; as
-a graph they are told at once.
+A step of the denoiser is a few thousand small kernels. If the host starts them one by one, the GPU waits most of the
+time; as a graph they are started at once.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ class Passes:
         self._objective, self._parameters = objective, parameters
 
     def __call__(self, inputs: tuple[Any, ...]) -> Result:
-        """The loss and its terms, the gradients being made."""
+        """The loss and its terms; the gradients are in the parameters."""
         for parameter in self._parameters:
             parameter.grad = None
         loss, terms = self._objective(*inputs)
@@ -44,7 +44,7 @@ class RecordedPasses:
     All gradients lie in one piece of memory, so that processes exchange them at once.
 
     Args:
-        objective: the bare one, which must not ask the device for anything nor draw random numbers.
+        objective: the unwrapped one. It must neither wait for the device nor draw random numbers.
         world: processes that train together.
     """
 
@@ -61,7 +61,7 @@ class RecordedPasses:
         self._result: Result
 
     def __call__(self, inputs: tuple[Any, ...]) -> Result:
-        """The loss and its terms, valid until the next call, the gradients being made."""
+        """The loss and its terms, valid until the next call; the gradients are in the parameters."""
         if self._graph is None:
             self._record(inputs)
         else:

@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """Plans interactions ahead while others are solved and learned from.
 
-Planning is Python and small tensors on the CPU. Beside a GPU it is done in processes: threads would take turns with the
-one that tells the GPU what to do, and the GPU would wait.
+Planning is Python and small tensors on the CPU. Beside a GPU it is done in processes: threads would share the
+interpreter with the one that starts the GPU's kernels, and the GPU would wait.
 """
 
 from __future__ import annotations

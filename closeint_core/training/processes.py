@@ -35,7 +35,7 @@ class Processes:
         return self.rank == 0
 
     def agreed(self, value: bool) -> bool:
-        """What the first process says; all must ask at the same time."""
+        """The value of the first process; all processes must call this at the same time."""
         if self.world == 1:
             return value
         # A tensor of the CPU goes through gloo, beside the GPU's queue: asking in every step costs no waiting for it.
@@ -51,7 +51,7 @@ class Processes:
         return values
 
     def wait(self) -> None:
-        """Until all have come here."""
+        """Wait until all processes have come here."""
         if self.world > 1:
             self.agreed(True)
 
@@ -60,9 +60,9 @@ class Processes:
 def processes(device: str = "auto") -> Iterator[Processes]:
     """Join the group that ``torchrun`` started, if it did.
 
-    Whoever trains in it keeps nothing of it past the end: what a wrapped network (``DistributedDataParallel``) holds of
-    the group must go first. It waits for the group's threads without letting go of the interpreter, for which they may
-    be waiting.
+    A caller must drop everything that refers to the group, such as a network wrapped in ``DistributedDataParallel``,
+    before the group ends: destroying it waits for the group's threads while it holds the interpreter's lock, and
+    these threads may wait for that lock.
 
     Args:
         device: ``auto``, ``cpu`` or ``cuda``.

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """What changes from step to step: learning rate, averaging, timesteps, random numbers. Functions of the step alone.
 
-Nothing here has a state, so that a run that was cut goes on as if it had not been.
+Nothing here has a state, so that a run that was interrupted continues as if it had not been.
 """
 
 from __future__ import annotations
@@ -43,7 +43,7 @@ def seed_everything(seed: int, rank: int, step: int, purpose: str = "step") -> N
 
 
 def draw_timesteps(config: DiffusionConfig, diffusion_steps: int, count: int, device: torch.device) -> Tensor:
-    """Timesteps (count,) int64, uniform but for a share at those that sampling visits."""
+    """Timesteps (count,) int64: a share of them at the timesteps that sampling visits, the others uniform."""
     uniform = torch.randint(diffusion_steps, (count,), device=device)
     visited = visited_timesteps(config.sampled_steps, diffusion_steps, device)
     chosen = visited[torch.randint(config.sampled_steps, (count,), device=device)]
@@ -52,11 +52,11 @@ def draw_timesteps(config: DiffusionConfig, diffusion_steps: int, count: int, de
 
 @dataclass(frozen=True)
 class OwnStart:
-    """Windows that learn from what the network made of nothing, the first ones of a batch.
+    """The first windows of a batch: they start from zeros, or from the network's own earlier answer, instead of noise.
 
     Attributes:
-        passes: (N,) int64, how often the network has already looked: not yet, once, or twice.
-        between: (N,) int64, the timestep of its second look.
+        passes: (N,) int64, how many answers the network has already given: 0, 1 or 2.
+        between: (N,) int64, the timestep of its second answer.
     """
 
     passes: Tensor
@@ -67,14 +67,14 @@ class OwnStart:
 
 
 def visited_timesteps(sampled_steps: int, diffusion_steps: int, device: torch.device) -> Tensor:
-    """(S,) int64, rising: those at which sampling looks."""
+    """(S,) int64, rising: the timesteps at which sampling runs the network."""
     return torch.arange(sampled_steps, device=device) * diffusion_steps // sampled_steps
 
 
 def draw_own(config: DiffusionConfig, diffusion_steps: int, timesteps: Tensor) -> tuple[OwnStart | None, Tensor]:
-    """Which windows start from nothing, None if none do, and the timesteps (B,) with theirs.
+    """The windows that start from zeros (None if there are none), and the timesteps (B,) of all windows.
 
-    Sampling from nothing begins at the last timestep visited; what it has come to is looked at again at any other.
+    Sampling from zeros begins at the last timestep visited; an earlier answer is denoised at any other timestep.
     """
     count = round(config.own * len(timesteps))
     if not count:

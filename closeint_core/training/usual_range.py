@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The range in which made-up poses stay: what people do at ease, mostly narrower than what joints can do.
+"""The range of joint angles of synthetic poses: those of people at ease, mostly narrower than the joints' limits.
 
-``physics.joint_limits`` has what they can do.
+``physics.joint_limits`` has the limits.
 """
 
 from __future__ import annotations

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""How well a network does on the held-out side: measures, and pictures for a person to look at."""
+"""Validation of a network on held-out kinds: measures, and pictures for a person to look at."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ def judge_denoiser(model: Denoiser, body: TorchBody, batches: list[TrainingBatch
     Measures, all in mm, over person-frames that have a truth: ``mpjpe`` (LSP joints, hips' middle in one place),
     ``pa_mpjpe``, ``absolute_mpjpe`` (where they are), ``interaction`` (frames with both people), ``acceleration`` (mm a
     frame^2), ``hidden_mpjpe`` (people of whom nothing is seen in that frame) and ``initial_mpjpe`` (the initial pose on
-    the true shape: what there was to begin with). ``mean_mpjpe``, ``mean_interaction`` and ``mean_hidden_mpjpe`` are of
+    the true shape, before the network). ``mean_mpjpe``, ``mean_interaction`` and ``mean_hidden_mpjpe`` are of
     what is sampled from zeros in five steps, near the mean of all draws, which is how the product uses a denoiser.
     """
     sampler = Sampler(model, precision="float32", graphs=False)

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Poses that no kind of interaction has: what is cut out of the pool, loosened and paired anew.
+"""Augmentation of the windows: poses that no kind of interaction has, and people of different windows as pairs.
 
 Interactions alone teach a network that people shake hands; a leg in the air it would then take for an error. So some
 windows have their joints turned by slow random rotations, within the joints' limits, and some bring together two
@@ -27,7 +27,7 @@ _NEAREST, _FARTHEST = 0.35, 2.5  # metres between two people who have nothing to
 
 
 def loosened(made: Interactions, draw: torch.Generator, chosen: Tensor, strength: float = 1.0) -> Interactions:
-    """Windows (N) with their joints turned where ``chosen`` (N,) says so; contacts are then unknown, hence none.
+    """Windows (N) with randomly turned joints where ``chosen`` (N,) is true. They lose their contacts, now unknown.
 
     Args:
         draw: on the CPU. strength: factor on the spread; each window draws its own between 0 and twice this.
@@ -58,8 +58,8 @@ def loosened(made: Interactions, draw: torch.Generator, chosen: Tensor, strength
 
 
 def repaired(made: Interactions, body: TorchBody, draw: torch.Generator, chosen: Tensor) -> Interactions:
-    """Windows (N) in which, where ``chosen`` (N,), the second person is another window's, somewhere near and facing
-    anywhere."""
+    """Windows (N) in which, where ``chosen`` (N,) is true, the second person is taken from another window and put at a
+    random place nearby, facing a random direction."""
     device = made.poses.device
     pairs = len(made)
     partner = torch.randperm(pairs, generator=draw).to(device)
