@@ -10,6 +10,7 @@ from __future__ import annotations
 import argparse
 import contextlib
 import json
+import os
 import signal
 import sys
 import time
@@ -21,6 +22,7 @@ import bpy
 
 from closeint_core.clip import SUFFIX
 from closeint_core.errors import Cancelled, CloseintError
+from closeint_core.files import check_output
 from closeint_core.reconstruction.choices import MODELS
 from closeint_core.worker.client import Job
 
@@ -168,6 +170,7 @@ def _one(
     clip = options.clip.absolute() if options.clip else _beside(path, options, outputs, SUFFIX)
     if not path.exists():
         raise CloseintError(f"There is no file or folder {path}.", "Check the path.")
+    _check_outputs({"clip": clip, **outputs}, [path], options.per_person)
     job = session.submit("reconstruct", input=str(path.absolute()), output=str(clip), **parameters)
     shown = Terminal()
 
@@ -193,7 +196,9 @@ def _import(options: argparse.Namespace) -> int:
 
     def one(path: Path, report: dict[str, Any]) -> None:
         report["clip"] = str(path)
-        _write(path, _outputs(path, options), options, options.footage_file, report)
+        outputs = _outputs(path, options)
+        _check_outputs(outputs, [path, options.footage_file or None], options.per_person)
+        _write(path, outputs, options, options.footage_file, report)
 
     return _each(options.inputs, options, one)
 
@@ -307,6 +312,21 @@ def _outputs(path: Path, options: argparse.Namespace) -> dict[str, Path]:
         or _beside(path, options, named, EXPORTERS[kind].suffix if kind in EXPORTERS else f".{kind}")
         for kind in given
     }
+
+
+def _check_outputs(outputs: dict[str, Path], inputs: list[Any], per_person: bool) -> None:
+    """See, before any work, that every file may be written.
+
+    Raises:
+        CloseintError: one may not, or two are the same.
+    """
+    for kind, path in outputs.items():
+        check_output(path, kind, inputs)
+        if per_person and kind in EXPORTERS:
+            for person in (1, 2):
+                check_output(path.with_name(f"{path.stem}_p{person}{path.suffix}"), kind, inputs)
+    if len({os.path.realpath(path) for path in outputs.values()}) < len(outputs):
+        raise CloseintError("Two of the outputs have the same name.", "Give each a name of its own.")
 
 
 def _beside(path: Path, options: argparse.Namespace, named: dict[str, Path], suffix: str) -> Path:

@@ -12,6 +12,7 @@ import bpy
 
 from closeint_core.errors import CloseintError
 from closeint_core.files import atomic_path
+from closeint_core.provenance import put_mark
 
 from .export_copies import ExportOptions, characters_of, scene_of_copies
 from .glb import tidy_glb
@@ -171,3 +172,4 @@ def _export(path: Path, kind: str, context: Any, people: Sequence[Any], extras: 
                 window.scene = shown
         if temporary.stat().st_size == 0:
             raise CloseintError(f"Blender's exporter wrote nothing to {path}.")
+        put_mark(temporary, kind)

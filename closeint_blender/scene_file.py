@@ -11,6 +11,7 @@ import bpy
 
 from closeint_core.errors import CloseintError
 from closeint_core.files import atomic_path
+from closeint_core.provenance import put_mark
 
 from .importer.build import import_clip
 from .importer.camera_model import frame_rate
@@ -56,6 +57,7 @@ def save_scene(blend: Path) -> None:
             bpy.ops.wm.save_as_mainfile(filepath=str(temporary), check_existing=False, compress=True)
         except RuntimeError as error:
             raise CloseintError(f"Blender cannot write {blend}: {str(error).strip()}") from error
+        put_mark(temporary, "blend")
 
 
 def _add_light(scene: Any, collection: Any) -> None:

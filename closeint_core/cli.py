@@ -166,7 +166,9 @@ def reconstruct(
     as_json: Json = False,
 ) -> None:
     """Reconstruct the people of a video into a clip file."""
-    from closeint_core.files import require_writable
+    from closeint_core.files import check_output
+
+    check_output(output, "clip", [source])
     from closeint_core.reconstruction.pipeline import Settings
     from closeint_core.reconstruction.pipeline import reconstruct as run
 
@@ -182,7 +184,6 @@ def reconstruct(
         data=str(data) if data else None,
         model=model,
     )
-    require_writable(output.parent)
     with TerminalProgress() as progress:
         clip = run(source, settings, progress)
     clip.save(output)
@@ -211,10 +212,12 @@ def metrics(
     from closeint_core.evaluation.compare import compare_clips
     from closeint_core.evaluation.plot import plot_measures, require_picture
     from closeint_core.evaluation.quality import clip_quality, measure_clip
+    from closeint_core.files import check_output
 
-    clip = InteractionClip.load(path)
     if plot is not None:
         require_picture(plot)
+        check_output(plot, "picture", [path, truth])
+    clip = InteractionClip.load(path)
     body = load_body(clip.body, data)
     measures = measure_clip(clip, body)
     result = clip_quality(clip, body, measures)
@@ -252,12 +255,13 @@ def refine(
 ) -> None:
     """Take people out of each other, close their contacts and plant their feet, with little else changed."""
     from closeint_core.clip import InteractionClip
-    from closeint_core.files import require_writable
+    from closeint_core.files import check_output
+
+    check_output(output, "clip", [path])
     from closeint_core.physics.refinement import RefineOptions
     from closeint_core.physics.refinement import refine as refine_clip
 
     clip = InteractionClip.load(path)
-    require_writable(output.parent)
     with TerminalProgress() as progress:
         result = refine_clip(clip, RefineOptions(shape=shape), progress, data)
     result.save(output)
@@ -299,12 +303,13 @@ def preview(
 ) -> None:
     """Draw a clip over its footage and from the side: a video and a sheet of four frames."""
     from closeint_core.clip import InteractionClip
-    from closeint_core.files import require_writable
+    from closeint_core.files import check_output
     from closeint_core.preview.preview import write_preview
 
     clip = InteractionClip.load(path)
-    require_writable(output)
     source = footage or clip.video or None
+    for name, kind in (("preview.mp4", "video"), ("preview.png", "picture")):
+        check_output(output / name, kind, [path, source])
     with TerminalProgress() as progress:
         write_preview(clip, output / "preview.mp4", output / "preview.png", source, progress)
 
@@ -317,9 +322,10 @@ def export(
 ) -> None:
     """Write a clip in the files of other tools."""
     from closeint_core.clip import InteractionClip
-    from closeint_core.exchange.export import export_clip
+    from closeint_core.exchange.export import check_export, export_clip
 
     clip = InteractionClip.load(path)
+    check_export(clip, output, kind, [path])
     with TerminalProgress() as progress:
         written = export_clip(clip, output, kind, progress)
     for item in written:
@@ -335,7 +341,9 @@ def import_(
 ) -> None:
     """Make a clip of AMASS-style npz files (one a person) or of the reference's per-frame pickles."""
     from closeint_core.exchange.load import import_files
+    from closeint_core.files import check_output
 
+    check_output(output, "clip", paths)
     import_files(list(paths), body=body, fps=fps).save(output)
     print(output)
 
@@ -347,7 +355,9 @@ def draw(
 ) -> None:
     """Make up an interaction of two people, less than a second long, from the bundled prior."""
     from closeint_core.denoiser.drawing import drawn_clip
+    from closeint_core.files import check_output
 
+    check_output(output, "clip")
     drawn_clip(seed).save(output)
     print(output)
 

@@ -12,6 +12,7 @@ Preferences > Get Extensions > Repositories) and a page to drag the zip from.
 from __future__ import annotations
 
 import argparse
+import json
 import os
 import re
 import shutil
@@ -21,6 +22,10 @@ import tempfile
 from pathlib import Path
 
 from blender_runtimes import ROOT, BlenderRuntime, find_runtimes
+
+sys.path.insert(0, str(ROOT))
+from closeint_core.errors import CloseintError
+from closeint_core.files import check_output, require_writable
 
 _IGNORED = shutil.ignore_patterns("__pycache__", "*.pyc", ".*_cache", ".DS_Store")
 
@@ -84,6 +89,7 @@ def build_extension(out: Path, runtime: BlenderRuntime | None = None) -> Path:
         BuildError: there is no Blender, or its tool refuses the extension.
     """
     runtime = runtime or _newest_runtime()
+    check_output(out / f"closeint-{_version()}.zip", "extension")
     out.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(prefix=".closeint-extension-", dir=out) as name:
         staged, packed = Path(name) / "closeint", Path(name) / "packed"
@@ -95,7 +101,7 @@ def build_extension(out: Path, runtime: BlenderRuntime | None = None) -> Path:
         if made is None:
             raise BuildError("Blender's tool wrote no zip.")
         _run(runtime.extension_command(["validate", str(made)]), "Blender's tool finds the extension invalid")
-        target = out / made.name
+        target = check_output(out / made.name, "extension")
         os.replace(made, target)
     return target
 
@@ -114,14 +120,51 @@ def build_repository(archive: Path, folder: Path, runtime: BlenderRuntime | None
         BuildError: there is no Blender, or its tool fails.
     """
     runtime = runtime or _newest_runtime()
+    require_repository(folder)
     folder.mkdir(parents=True, exist_ok=True)
-    shutil.copy2(archive, folder / archive.name)
+    copy = folder / archive.name
+    if not (copy.exists() and os.path.samefile(copy, archive)):
+        shutil.copy2(archive, check_output(copy, "extension", [archive]))
     generate = ["server-generate", f"--repo-dir={folder}", "--html"]
     _run(runtime.extension_command(generate), "Blender's tool cannot make the repository")
     index = folder / "index.json"
     if not index.is_file():
         raise BuildError("Blender's tool wrote no index.json.")
     return index
+
+
+def require_repository(folder: Path) -> None:
+    """See that a folder may become, or is, an extension repository.
+
+    Raises:
+        CloseintError: it is a file, or has an index of something else.
+    """
+    if folder.exists() and not folder.is_dir():
+        raise CloseintError(f"{folder} is a file, not a folder.", "Choose another folder as --repository.")
+    index, page = folder / "index.json", folder / "index.html"
+    try:
+        found = json.loads(index.read_text(encoding="utf-8")) if index.exists() else None
+    except (OSError, ValueError):
+        found = None
+    ours = isinstance(found, dict) and {"version", "blocklist", "data"} <= found.keys()
+    if not ours and (index.exists() or page.exists()):
+        raise CloseintError(
+            f"The folder {folder} has an index of something else, which would be lost.",
+            "Choose another folder as --repository.",
+        )
+    require_writable(folder)
+
+
+def _version() -> str:
+    """The extension's version.
+
+    Raises:
+        BuildError: its manifest names none.
+    """
+    version = re.search(r'^version = "(.+)"$', (ROOT / "blender_manifest.toml").read_text("utf-8"), re.MULTILINE)
+    if version is None:
+        raise BuildError("blender_manifest.toml names no version.")
+    return version[1]
 
 
 def _newest_runtime() -> BlenderRuntime:
@@ -151,9 +194,11 @@ def main() -> int:
     parser.add_argument("--repository", type=Path, metavar="DIR", help="also make a static extension repository there")
     arguments = parser.parse_args()
     try:
+        if arguments.repository:
+            require_repository(arguments.repository)
         path = build_extension(arguments.out)
         index = build_repository(path, arguments.repository) if arguments.repository else None
-    except BuildError as error:
+    except (BuildError, CloseintError) as error:
         print(f"build_extension: {error}", file=sys.stderr)
         return 2
     print(path)

@@ -18,8 +18,14 @@ from pathlib import Path
 import environments
 from environments import ROOT, SetupError, say
 
+sys.path.insert(0, str(ROOT))
+from closeint_core.errors import CloseintError
+from closeint_core.files import check_output
+
 SAMPLE = ROOT / "closeint_core" / "samples" / "greeting.mp4"
 TRUTH = ROOT / "closeint_core" / "samples" / "greeting.closeint.npz"
+RESULTS = {"clip.closeint.npz": "clip", "scene.blend": "blend", "preview.mp4": "video", "preview.png": "picture"}
+"""The files that are written, and their kinds."""
 
 _LABELS = {
     "people": "people",
@@ -51,6 +57,12 @@ def main() -> int:
     if not video.exists():
         print(f"Error: there is no video at {video}.", file=sys.stderr)
         return 2
+    try:
+        for name, kind in RESULTS.items():
+            check_output(out / name, kind, [video])
+    except CloseintError as error:
+        print(f"Error: {error}", file=sys.stderr)
+        return error.exit_code
     try:
         worker = environments.ensure_worker()
         blender = environments.blender_command()
@@ -89,7 +101,7 @@ def main() -> int:
         if figures.get(key) is not None:
             print(f"  {label:38} {figures[key]}")
     print()
-    for name in ("clip.closeint.npz", "scene.blend", "preview.mp4", "preview.png"):
+    for name in RESULTS:
         print(f"  {out / name}")
     say(f"done in {time.monotonic() - started:.0f} s")
     return 0

@@ -6,6 +6,7 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -20,6 +21,23 @@ SAMPLE = Path(__file__).resolve().parents[1] / "closeint_core" / "samples" / "gr
 def closeint(*arguments: object) -> subprocess.CompletedProcess[str]:
     command = [sys.executable, "-m", "closeint_core", *map(str, arguments)]
     return subprocess.run(command, capture_output=True, text=True, check=False)
+
+
+@pytest.fixture
+def typed(capsys: pytest.CaptureFixture[str]) -> Callable[..., subprocess.CompletedProcess[str]]:
+    """As ``closeint``, in this process, since loading torch takes seconds."""
+    from closeint_core.cli import app, run
+
+    def call(*arguments: object) -> subprocess.CompletedProcess[str]:
+        capsys.readouterr()
+        try:
+            status = run(lambda: app([str(item) for item in arguments]))
+        except SystemExit as end:
+            status = int(end.code or 0)
+        said = capsys.readouterr()
+        return subprocess.CompletedProcess(list(arguments), status, said.out, said.err)
+
+    return call
 
 
 def complains(done: subprocess.CompletedProcess[str], *words: str, status: int = 2) -> None:
@@ -161,3 +179,89 @@ def test_the_sample_from_pixels_to_clip_and_preview(tmp_path):
     assert (tmp_path / "preview.mp4").stat().st_size > 5_000
     left = sorted(path.name for path in tmp_path.iterdir())
     assert left == ["clip.closeint.npz", "preview.mp4", "preview.png"]
+
+
+@pytest.fixture
+def clip_path(tmp_path: Path) -> Path:
+    return random_clip(frames=3).save(tmp_path / "a.closeint.npz")
+
+
+@pytest.fixture
+def film(tmp_path: Path) -> Path:
+    path = tmp_path / "Wedding.mp4"
+    path.write_bytes(SAMPLE.read_bytes())
+    return path
+
+
+def test_the_input_is_never_written_over(tmp_path, clip_path, film, typed):
+    """By every command, before any work: whatever the names, the files stay as they are."""
+    (tmp_path / "link.npz").symlink_to(film)
+    frames = tmp_path / "frames"
+    frames.mkdir()
+    picture = frames / "0001.png"
+    picture.write_bytes(b"a frame")
+    before = {path: path.read_bytes() for path in (film, clip_path, picture)}
+    said = "is the input itself"
+    complains(typed("reconstruct", film, "-o", film), said)
+    complains(typed("reconstruct", film, "-o", tmp_path / "link.npz"), said)
+    complains(typed("reconstruct", frames, "-o", picture), "not a clip that closeint wrote")
+    complains(typed("refine", clip_path, "-o", clip_path), said)
+    complains(typed("import", clip_path, "-o", clip_path), said)
+    complains(typed("metrics", clip_path, "--plot", picture), "not a picture that closeint wrote")
+    complains(typed("preview", clip_path, "-o", frames, "--footage", frames), "would become a picture of the input")
+    (tmp_path / "b.npz").write_bytes(clip_path.read_bytes())
+    complains(typed("export", tmp_path / "b.npz", "-o", tmp_path / "b", "--format", "joints"), said)
+    assert {path: path.read_bytes() for path in before} == before
+
+
+def test_nothing_of_somebody_else_is_written_over(tmp_path, clip_path, film, typed):
+    mine = tmp_path / "thesis.docx"
+    mine.write_bytes(b"a year's work")
+    said = "closeint wrote"
+    folder = tmp_path / "results"
+    folder.mkdir()
+    for name in ("preview.mp4", "eval.html", "bench.json", "x_0.npz", "x_1.npz", "x.npz", "plot.png", "0_0.obj"):
+        (folder / name).write_bytes(b"mine")
+    before = {path: path.read_bytes() for path in [mine, *folder.iterdir()]}
+    complains(typed("reconstruct", film, "-o", mine), said)
+    complains(typed("refine", clip_path, "-o", mine), said)
+    complains(typed("import", clip_path, "-o", mine), said)
+    complains(typed("draw", "-o", mine), said)
+    complains(typed("preview", clip_path, "-o", folder), "preview.mp4", said)
+    complains(typed("metrics", clip_path, "--plot", folder / "plot.png"), said)
+    for kind in ("amass", "joints"):
+        complains(typed("export", clip_path, "-o", folder / "x", "--format", kind), said)
+    for kind in ("closeint-pkl", "obj"):
+        complains(typed("export", clip_path, "-o", folder, "--format", kind), "closeint did not write")
+    complains(typed("bench", "--out", folder, "--count", "1"), "closeint did not write")
+    complains(typed("train", "--config", "prior", "-o", folder, "--restart"), "closeint did not write")
+    complains(typed("eval", "--data", tmp_path, "--checkpoint", clip_path, "--out", folder), "eval.html", said)
+    assert {path: path.read_bytes() for path in before} == before
+    assert {path.name for path in tmp_path.iterdir()} == {"thesis.docx", "results", "a.closeint.npz", "Wedding.mp4"}
+
+
+def test_a_folder_as_output_and_a_bad_input_leave_nothing(tmp_path, clip_path, typed):
+    (tmp_path / "folder").mkdir()
+    for command in (["refine", clip_path], ["draw"], ["reconstruct", SAMPLE], ["import", clip_path]):
+        complains(typed(*command, "-o", tmp_path / "folder"), "is a folder")
+    missing = tmp_path / "missing"
+    for command in (["refine"], ["import"], ["reconstruct"], ["preview"], ["export", "--format", "obj"]):
+        complains(typed(command[0], missing, *command[1:], "-o", tmp_path / "new" / "deep" / "a.npz"), "missing")
+    complains(typed("metrics", missing, "--plot", tmp_path / "new" / "a.png"), "missing")
+    checkpoint = ["--checkpoint", missing]
+    complains(typed("eval", "--data", missing, *checkpoint, "--out", tmp_path / "new"), "missing", status=3)
+    complains(typed("bench", "--rendered", missing, "--out", tmp_path / "new"), "missing")
+    assert {path.name for path in tmp_path.iterdir()} == {"folder", "a.closeint.npz"}
+    assert not list((tmp_path / "folder").iterdir())
+
+
+def test_what_an_earlier_run_wrote_is_replaced(tmp_path, clip_path, typed):
+    random_clip(frames=1).save(clip_path)
+    for _ in range(2):
+        for kind in ("amass", "joints", "closeint-pkl", "obj"):
+            done = typed("export", clip_path, "-o", tmp_path / kind, "--format", kind)
+            assert done.returncode == 0, done.stderr
+        done = typed("metrics", clip_path, "--plot", tmp_path / "a.jpg")
+        assert done.returncode == 0, done.stderr
+        done = typed("preview", clip_path, "-o", tmp_path)
+        assert done.returncode == 0, done.stderr

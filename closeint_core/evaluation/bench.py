@@ -29,10 +29,11 @@ from closeint_core.evaluation.bench_cases import HIDDEN_WINDOW, Case, case_name,
 from closeint_core.evaluation.bench_methods import LEARNED, Answers, Question, check_methods
 from closeint_core.evaluation.bench_metrics import score
 from closeint_core.evaluation.bench_summary import Record, as_text, summarise
-from closeint_core.files import atomic_path, require_writable
+from closeint_core.files import atomic_path, check_folder, mark_folder
 from closeint_core.perception import store
 from closeint_core.perception.observations import Observations
 from closeint_core.progress import Progress
+from closeint_core.provenance import is_ours
 from closeint_core.reconstruction.camera import intrinsics
 from closeint_core.reconstruction.learned import WEIGHTS
 
@@ -108,10 +109,11 @@ def run_bench(options: BenchOptions, out: Path, progress: Progress | None = None
     """
     progress = progress or Progress()
     check_methods(options.methods, options.checkpoint)
-    require_writable(out)
+    check_folder(out, "bench", signs=("bench.json",) if is_ours(out / "bench.json", "json") else ())
     records = out / "records"
-    records.mkdir(exist_ok=True)
     jobs = make_jobs(options, records)
+    mark_folder(out, "bench")
+    records.mkdir(exist_ok=True)
     waiting = [job for job in jobs if job.unanswered()]
     total = sum(len(job.methods) for job in jobs)
     done = len(jobs) - len(waiting)

@@ -69,11 +69,12 @@ def evaluate(
     from closeint_core.evaluation.annotated import METRICS, EvalOptions
     from closeint_core.evaluation.annotated import evaluate as run
     from closeint_core.evaluation.eval_report import write_report
-    from closeint_core.files import require_writable
+    from closeint_core.files import check_output
 
     if device not in ("auto", "cpu", "cuda"):
         raise CloseintError(f"--device {device!r} is not auto, cpu or cuda.", "Choose one of them.")
-    require_writable(out)
+    for file, kind in (("eval.json", "json"), ("eval.html", "page")):
+        check_output(out / file, kind, [data, checkpoint])
     with TerminalProgress() as progress:
         found = run(EvalOptions(data, checkpoint, protocol, name, body, device), progress)
     numbers, page = write_report(found, out)

@@ -17,6 +17,7 @@ from closeint_core.evaluation.annotated import METRICS, Evaluation, WindowResult
 from closeint_core.files import atomic_path
 from closeint_core.preview.preview import person_colours
 from closeint_core.preview.rasterizer import Camera, render
+from closeint_core.provenance import GENERATOR
 
 WORST = 6
 _PICTURE_HEIGHT = 300
@@ -117,7 +118,7 @@ def as_html(found: Evaluation) -> str:
             for window in worst_windows(found.windows, WORST // 2, metric)
         ),
     ]
-    head = f'<meta charset="utf-8"><title>closeint eval: {html.escape(name)}</title><style>{_STYLE}</style>'
+    head = f'<meta charset="utf-8">{GENERATOR}<title>closeint eval: {html.escape(name)}</title><style>{_STYLE}</style>'
     return f"<!doctype html><html><head>{head}</head><body>{''.join(parts)}</body></html>\n"
 
 

@@ -13,6 +13,7 @@ from closeint_core.clip import InteractionClip
 from closeint_core.errors import CloseintError
 from closeint_core.evaluation.quality import ClipMeasures, touching_parts
 from closeint_core.files import atomic_path
+from closeint_core.provenance import put_mark
 
 _ENDINGS = (".png", ".jpg", ".jpeg")
 _WIDTH, _LEFT, _RIGHT, _TOP = 1600, 330, 40, 96
@@ -107,6 +108,7 @@ def plot_measures(clip: InteractionClip, measures: ClipMeasures, path: Path, tit
 
     with atomic_path(path) as temporary:
         temporary.write_bytes(cv2.imencode(path.suffix.lower(), canvas)[1].tobytes())
+        put_mark(temporary, "picture")
 
 
 def _feet(canvas: np.ndarray, x: np.ndarray, up: Callable[[np.ndarray], np.ndarray], values: np.ndarray) -> None:

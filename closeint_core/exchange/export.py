@@ -5,7 +5,7 @@ from __future__ import annotations
 
 import io
 import pickle
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any
 
@@ -16,10 +16,13 @@ from closeint_core.body.skinning import clip_vertices
 from closeint_core.clip import InteractionClip
 from closeint_core.errors import CloseintError
 from closeint_core.exchange.rotation import compose
-from closeint_core.files import atomic_path
+from closeint_core.files import atomic_folder, atomic_path, check_folder, check_output
 from closeint_core.progress import Progress
+from closeint_core.provenance import put_mark
 
 FORMATS = ("amass", "closeint-pkl", "joints", "obj")
+_FOLDERS = {"closeint-pkl": ("params/*/0000.pkl", "camparams/*/camparams.txt"), "obj": ("[0-9]*_[0-9]*.obj",)}
+"""Formats that are a folder: what lies in it."""
 _GENDERS = {"smpl-male": "male", "smpl-female": "female"}
 
 
@@ -43,12 +46,43 @@ def export_clip(clip: InteractionClip, path: str | Path, kind: str, progress: Pr
     }
     if kind not in writers:
         raise CloseintError(f"The export format {kind!r} is unknown.", f"Choose one of {', '.join(FORMATS)}.")
-    return writers[kind](clip.validate(), Path(path), progress or Progress())
+    path, progress = Path(path), progress or Progress()
+    if kind not in _FOLDERS:
+        return writers[kind](clip.validate(), path, progress)
+    with atomic_folder(path, kind, _FOLDERS[kind]) as folder:
+        writers[kind](clip.validate(), folder, progress)
+    return [path]
+
+
+def check_export(clip: InteractionClip, path: str | Path, kind: str, inputs: Iterable[str | Path] = ()) -> None:
+    """See, before any work, that ``export_clip`` may write where it is asked to.
+
+    Raises:
+        CloseintError: something is there that closeint did not write, an input, or no file can be.
+    """
+    if kind not in FORMATS:
+        raise CloseintError(f"The export format {kind!r} is unknown.", f"Choose one of {', '.join(FORMATS)}.")
+    if Path(path).name in ("", ".."):
+        raise CloseintError(f"{str(path)!r} is no name of a file.", "Give the name of what to write.")
+    if kind in _FOLDERS:
+        check_folder(path, kind, own=_FOLDERS[kind])
+    for file in _files(clip, Path(path), kind):
+        check_output(file, "npz", inputs)
+
+
+def _files(clip: InteractionClip, path: Path, kind: str) -> list[Path]:
+    """The files of a format that is no folder."""
+    stem = path.with_suffix("") if path.suffix == ".npz" else path
+    if kind == "amass":
+        return [stem.with_name(f"{stem.name}_{person}.npz") for person in range(clip.people)]
+    return [stem.with_name(f"{stem.name}.npz")] if kind == "joints" else []
 
 
 def _save_npz(path: Path, arrays: dict[str, Any]) -> Path:
-    with atomic_path(path) as temporary, open(temporary, "wb") as file:
-        np.savez_compressed(file, **arrays)
+    with atomic_path(path) as temporary:
+        with open(temporary, "wb") as file:
+            np.savez_compressed(file, **arrays)
+        put_mark(temporary, "npz")
     return path
 
 

@@ -18,6 +18,7 @@ from closeint_core.files import atomic_path
 from closeint_core.inputs import input_path
 from closeint_core.preview.rasterizer import Camera, render
 from closeint_core.progress import Progress
+from closeint_core.provenance import put_mark
 from closeint_core.video.source import open_source
 from closeint_core.video.writer import VideoWriter
 
@@ -164,3 +165,4 @@ def write_preview(
                 raise CloseintError(
                     f"Cannot write the picture {sheet_path}.", "Free some space or choose another folder."
                 )
+            put_mark(temporary, "picture")

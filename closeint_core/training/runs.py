@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import shutil
 import time
 from dataclasses import replace
@@ -14,15 +15,17 @@ from closeint_core.body.data import load_body
 from closeint_core.body.torch_body import TorchBody
 from closeint_core.denoiser.prior import InteractionPrior
 from closeint_core.errors import Cancelled, CloseintError
-from closeint_core.files import require_writable
+from closeint_core.files import check_folder, mark_folder
 from closeint_core.training.config import TrainingConfig
 from closeint_core.training.logs import Say
 from closeint_core.training.processes import Processes, processes
 from closeint_core.training.recorded_source import RecordedSource, published_layout
 from closeint_core.training.schedule import seed_everything
-from closeint_core.training.stages import CodesStage, DenoiserStage, PriorStage, Stage
+from closeint_core.training.stages import DTYPES, CodesStage, DenoiserStage, PriorStage, Stage
 from closeint_core.training.synthetic_source import SyntheticSource
 from closeint_core.training.trainer import Interrupt, Trainer
+
+STAGES = (DenoiserStage.name, PriorStage.name, CodesStage.name)
 
 
 def train(config: TrainingConfig, say: Say, restart: bool = False) -> bool:
@@ -53,9 +56,9 @@ def _train(config: TrainingConfig, say: Say, restart: bool) -> bool:
         quiet: Say = say if group.first else lambda _: None
         folder = Path(config.output)
         if group.first:
+            check_folder(folder, "training", signs=[f"{name}_checkpoint.pt" for name in STAGES])
             if restart:
                 clear(folder)
-            require_writable(folder)
         group.wait()
         if config.batch % group.world:
             raise CloseintError(
@@ -71,6 +74,8 @@ def _train_stages(config: TrainingConfig, group: Processes, interrupt: Interrupt
         torch.set_num_threads(1)  # plans are made of small tensors, by several threads; more fight for the cores
     seed_everything(config.seed, 0, 0, "weights")
     first = first_stage(config, training_body(config).to(group.device), group, say)
+    if group.first:
+        mark_folder(Path(config.output), "training")
     trainer = Trainer(config, first, group, interrupt, say, deadline)
     done = trainer.run()
     if done and isinstance(first, PriorStage) and config.codes.steps:
@@ -146,8 +151,12 @@ def held_out_source(config: TrainingConfig, body: TorchBody) -> SyntheticSource:
 
 def clear(folder: Path) -> None:
     """Take away the files of a run, and no others."""
-    for pattern in ("*_checkpoint.pt", "*.jsonl", "denoiser_*.safetensors", "prior_*.safetensors"):
-        for path in folder.glob(pattern):
-            path.unlink()
+    for stage in STAGES:
+        weights = [f"{stage}_{dtype}.safetensors" for dtype in DTYPES]
+        for pattern in (f"{stage}_checkpoint.pt", f"{stage}.jsonl", *weights, f"pictures/{stage}_*_*.png"):
+            for path in folder.glob(pattern):
+                path.unlink()
+        shutil.rmtree(folder / "tensorboard" / stage, ignore_errors=True)
     for part in ("pictures", "tensorboard"):
-        shutil.rmtree(folder / part, ignore_errors=True)
+        with contextlib.suppress(OSError):  # there is none, or somebody keeps something in it
+            (folder / part).rmdir()

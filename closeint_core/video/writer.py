@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 
 from closeint_core.errors import CloseintError
+from closeint_core.provenance import MARK
 
 
 class VideoWriter:
@@ -21,7 +22,7 @@ class VideoWriter:
     under its name when the ``with`` block ends without an error; otherwise nothing is left behind.
 
     Args:
-        path: the mp4 to write; its folder must exist.
+        path: the mp4 to write; its folder is made.
         fps: frames per second.
         crf: quality, 0 (lossless) to 51; 23 is x264's usual.
 
@@ -43,8 +44,10 @@ class VideoWriter:
 
         try:
             # FFmpeg opens its file with the first packet; find out now
+            self.path.parent.mkdir(parents=True, exist_ok=True)
             self._temporary.touch()
             self._container = av.open(str(self._temporary), "w", options={"movflags": "+faststart"})
+            self._container.metadata["comment"] = MARK.decode()
         except OSError as error:
             raise CloseintError(
                 f"The video {self.path} cannot be written: {error.strerror}.", "Choose a folder that can be written to."

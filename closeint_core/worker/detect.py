@@ -15,6 +15,7 @@ from closeint_core.files import atomic_path
 from closeint_core.perception.movenet import Detections, MoveNet
 from closeint_core.perception.tracking import body_size, keep_distinct
 from closeint_core.progress import Progress
+from closeint_core.provenance import put_mark
 from closeint_core.video.source import FrameSource, open_source
 
 COLOURS = ((255, 159, 28), (46, 196, 255), (120, 220, 90), (240, 90, 160), (250, 230, 70), (170, 120, 255))
@@ -151,3 +152,4 @@ def _write_picture(path: Path, rgb: np.ndarray, boxes: np.ndarray) -> None:
         raise CloseintError(f"The picture {path} cannot be made.")
     with atomic_path(path) as temporary:
         temporary.write_bytes(data.tobytes())
+        put_mark(temporary, "picture")

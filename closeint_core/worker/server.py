@@ -13,7 +13,7 @@ from typing import Any
 
 import closeint_core
 from closeint_core.errors import CloseintError
-from closeint_core.files import require_writable
+from closeint_core.files import check_output
 from closeint_core.inputs import input_path
 from closeint_core.progress import Progress
 from closeint_core.worker.service import Handler
@@ -40,7 +40,7 @@ def reconstruct(request: Request, progress: Progress) -> dict[str, Any]:
     from closeint_core.reconstruction.pipeline import reconstruct as run
 
     source, output = _input(request), _path(request, "output")
-    require_writable(output.parent)
+    check_output(output, "clip", [source])
     settings = _settings(request, source)
     try:
         clip = run(source, settings, progress)
@@ -72,7 +72,7 @@ def refine(request: Request, progress: Progress) -> dict[str, Any]:
     except ImportError as error:
         raise CloseintError("This version of the worker cannot refine.", "Press Repair.", exit_code=3) from error
     output = _path(request, "output")
-    require_writable(output.parent)
+    check_output(output, "clip", [_path(request, "clip"), _path(request, "corrections")])
     clip = InteractionClip.load(_path(request, "clip"))
     pins = corrections.Corrections.load(_path(request, "corrections"))
     settings = corrections.RefineSettings.from_json({"data": request.get("data"), **(request.get("settings") or {})})
@@ -96,7 +96,7 @@ def detect(request: Request, progress: Progress) -> dict[str, Any]:
     from closeint_core.worker.detect import detect_people
 
     source, output = _input(request), _path(request, "output")
-    require_writable(output.parent)
+    check_output(output, "picture", [source])
     try:
         return detect_people(source, output, request.get("frame"), request.get("device") or "auto", progress)
     except (CloseintError, OSError) as error:
