@@ -23,6 +23,7 @@ import bpy
 from closeint_core.clip import SUFFIX
 from closeint_core.errors import Cancelled, CloseintError
 from closeint_core.files import check_output
+from closeint_core.inputs import input_path
 from closeint_core.reconstruction.choices import MODELS
 from closeint_core.worker.client import Job
 
@@ -62,10 +63,16 @@ def _parser() -> argparse.ArgumentParser:
 
     add = commands.add_parser("reconstruct", help="videos to clips, scenes and files for other programs")
     add.set_defaults(run=_reconstruct)
-    add.add_argument("inputs", nargs="+", type=Path, metavar="INPUT", help="video, folder of images, or of videos")
+    add.add_argument("inputs", nargs="+", metavar="INPUT", help="video, folder of images, or of videos")
     _add_outputs(add)
     add.add_argument("--clip", type=Path, help="clip file to write (one input)")
     add.add_argument("--frames", metavar="A:B", help="only frames A to B (without B), counted from 0")
+    add.add_argument(
+        "--source-fps",
+        type=_rate,
+        metavar="RATE",
+        help="true frames per second of the video, of slow motion or of images (else 30); --fps is the scene's",
+    )
     add.add_argument("--people", metavar="I,J", help="numbers of the two people, by first appearance; default: auto")
     add.add_argument("--focal", type=float, metavar="PX", help="focal length in pixels, if known")
     add.add_argument(
@@ -113,7 +120,9 @@ def _add_outputs(parser: argparse.ArgumentParser) -> None:
         help="clip: the scene takes the clip's rate (default); scene: the scene keeps its rate, the motion its speed; "
         "frames: a frame is a frame",
     )
-    parser.add_argument("--fps", type=_rate, help="frame rate of the scene; without --timing, --timing scene")
+    parser.add_argument(
+        "--scene-fps", "--fps", dest="fps", type=_rate, help="frame rate of the scene; without --timing, --timing scene"
+    )
     for name, what in (
         ("meshes", "armatures only"),
         ("camera", "no camera, and no footage"),
@@ -164,8 +173,9 @@ def _reconstruct(options: argparse.Namespace) -> int:
 
 
 def _one(
-    path: Path, options: argparse.Namespace, parameters: dict[str, Any], report: dict[str, Any], stop: list[bool]
+    given: str | Path, options: argparse.Namespace, parameters: dict[str, Any], report: dict[str, Any], stop: list[bool]
 ) -> None:
+    path = input_path(given)
     outputs = _outputs(path, options)
     clip = options.clip.absolute() if options.clip else _beside(path, options, outputs, SUFFIX)
     if not path.exists():
@@ -196,9 +206,10 @@ def _import(options: argparse.Namespace) -> int:
 
     def one(path: Path, report: dict[str, Any]) -> None:
         report["clip"] = str(path)
+        footage = str(input_path(options.footage_file)) if options.footage_file else ""
         outputs = _outputs(path, options)
-        _check_outputs(outputs, [path, options.footage_file or None], options.per_person)
-        _write(path, outputs, options, options.footage_file, report)
+        _check_outputs(outputs, [path, footage or None], options.per_person)
+        _write(path, outputs, options, footage, report)
 
     return _each(options.inputs, options, one)
 
@@ -238,7 +249,7 @@ def _install(_options: argparse.Namespace) -> int:
 # -- their parts -------------------------------------------------------------------------------------------------
 
 
-def _each(inputs: list[Path], options: argparse.Namespace, work: Any) -> int:
+def _each(inputs: Sequence[str | Path], options: argparse.Namespace, work: Any) -> int:
     """Do all inputs, whatever happens to one; a JSON line for each."""
     status = 0
     for path in inputs:
@@ -269,9 +280,14 @@ def _each(inputs: list[Path], options: argparse.Namespace, work: Any) -> int:
     return status
 
 
-def _videos(inputs: list[Path]) -> Iterator[Path]:
+def _videos(inputs: list[str]) -> Iterator[str | Path]:
     """The inputs, with the videos of a folder of videos in its place."""
-    for path in inputs:
+    for given in inputs:
+        try:
+            path = input_path(given)
+        except CloseintError:
+            yield given  # refused in its turn, and the others done
+            continue
         videos = sorted(p for p in path.iterdir() if p.suffix.lower() in VIDEO_SUFFIXES) if path.is_dir() else []
         yield from videos or [path]
 
@@ -284,6 +300,7 @@ def _parameters(options: argparse.Namespace) -> dict[str, Any]:
         "refine": options.refine,
         "device": options.device,
         "focal": options.focal,
+        "fps": options.source_fps,
         "frames": None,
         "people": None,
     }

@@ -83,6 +83,15 @@ class CLOSEINT_PG_scene(bpy.types.PropertyGroup):
     last_frame: IntProperty(  # type: ignore[valid-type]
         name="Last", description="Last frame of the video, this one included", default=250, min=1
     )
+    fps: FloatProperty(  # type: ignore[valid-type]
+        name="Frame Rate",
+        description="True frames per second of the video, where it says another (slow motion) or none (images, which "
+        "have 30 then); 0: as it says",
+        default=0.0,
+        min=0.0,
+        max=1000.0,
+        precision=3,
+    )
     people: EnumProperty(  # type: ignore[valid-type]
         name="People",
         description="Which two people of the video to reconstruct",

@@ -23,7 +23,7 @@ from .contact_colours import set_colours, touch_colours
 from .evidence import write_series
 from .evidence_rules import imported_series
 from .floor import make_floor
-from .footage import Footage, find_footage
+from .footage import Footage, find_footage, stored_pixel_aspect
 from .motion import write_motion
 from .options import ImportedPerson, ImportOptions, ImportResult
 from .pair import PAIR, new_identity
@@ -219,7 +219,8 @@ def add_footage(camera: Any, clip: InteractionClip, path: Path, options: ImportO
     footage, warning = find_footage(video, path, clip.frame_start)
     warnings = [warning] if warning else []
     if footage:
-        problem = add_background(camera, footage, options.start_frame, clip.frames, clip.image_size, step)
+        aspect = stored_pixel_aspect(clip.metadata)
+        problem = add_background(camera, footage, options.start_frame, clip.frames, clip.image_size, step, aspect)
         warnings += [problem] if problem else []
     return warnings
 

@@ -59,13 +59,20 @@ def animate_camera(ob: Any, values: BlenderCamera, frames: np.ndarray) -> None:
 
 
 def add_background(
-    camera: Any, footage: Footage, start_frame: int, length: int, image_size: np.ndarray, step: float = 1.0
+    camera: Any,
+    footage: Footage,
+    start_frame: int,
+    length: int,
+    image_size: np.ndarray,
+    step: float = 1.0,
+    pixel_aspect: float = 1.0,
 ) -> str | None:
     """Show the footage behind the camera, in step with the clip; returns a warning or None.
 
     Args:
         camera: the object. footage: what to show. start_frame: scene frame of the clip's first frame.
         length: frames of the clip. image_size: (2,) of the clip. step: scene frames per clip frame.
+        pixel_aspect: width over height of the stored pixels of the video that the clip was made from.
     """
     unreadable = f"Blender cannot read the footage {footage.path}, so the camera has no background."
     try:
@@ -100,17 +107,28 @@ def add_background(
         path = f"background_images[{number}].image_user.frame_offset"
         offset_curve = Channels(path, offsets[:, None], "Footage", is_array=False)
         extend_action(camera.data, f"{camera.name} Footage", [offset_curve], frames, "CONSTANT")
-    return _size_warning(size, (int(image_size[0]), int(image_size[1])), footage)
+    expected = (int(image_size[0]), int(image_size[1]))
+    displayed = (round(size[0] * pixel_aspect), size[1])
+    if not _same_shape(size, expected) and _same_shape(displayed, expected):
+        # Blender does not read the aspect from a video; a copy with square pixels needs none.
+        image.display_aspect = (pixel_aspect, 1.0)
+        size = displayed
+    return _size_warning(size, expected, footage)
 
 
 def _size_warning(size: tuple[int, ...], expected: tuple[int, int], footage: Footage) -> str | None:
     width, height = size
     if (width, height) == (expected[1], expected[0]) and width != height:
         return f"This Blender shows {footage.path.name} without its rotation; turn the background image by 90 degrees."
-    # A smaller copy of the same picture is fine.
-    if abs(width * expected[1] - height * expected[0]) > 0.02 * width * expected[1]:
+    if not _same_shape(size, expected):
         return (
             f"The footage is {width} x {height} pixels, but the clip was made from {expected[0]} x {expected[1]}; "
             "the background does not match the camera."
         )
     return None
+
+
+def _same_shape(size: tuple[int, ...], expected: tuple[int, int]) -> bool:
+    """Whether pictures differ in scale only: a smaller copy of the same picture is fine."""
+    width, height = size
+    return abs(width * expected[1] - height * expected[0]) <= 0.02 * width * expected[1]

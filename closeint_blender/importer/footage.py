@@ -4,11 +4,14 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
-IMAGE_SUFFIXES = frozenset({".jpg", ".jpeg", ".png", ".bmp", ".tif", ".tiff", ".webp"})
-"""And the natural order of names: what the reconstruction counts frames by (closeint_core.video.source)."""
+from closeint_core.errors import CloseintError
+from closeint_core.inputs import input_path
+from closeint_core.video.image_series import image_series
 
 
 @dataclass(frozen=True)
@@ -42,7 +45,10 @@ def find_footage(video: str, clip_path: Path, frame_start: int) -> tuple[Footage
     """
     if not video:
         return None, None
-    given = Path(video).expanduser()
+    try:
+        given = input_path(video)
+    except CloseintError as error:
+        return None, f"{error} So the camera has no background."
     candidates = [given, clip_path.parent / given, clip_path.parent / given.name]
     path = next((c for c in candidates if c.exists()), None)
     if path is None:
@@ -51,10 +57,10 @@ def find_footage(video: str, clip_path: Path, frame_start: int) -> tuple[Footage
     if path.is_file():
         # Blender counts a video's frames from 1, as it counts the image user's own.
         return Footage(path, False, frame_start), None
-    files = (p for p in path.iterdir() if p.suffix.lower() in IMAGE_SUFFIXES and not p.name.startswith("."))
-    images = sorted(files, key=_natural_key)
-    if not images:
-        return None, f"The footage folder {path} holds no images, so the camera has no background."
+    try:
+        images = image_series(path).files
+    except CloseintError as error:
+        return None, f"{error.message[:-1]}, so the camera has no background."
     first = _number(images[0])
     if first is None:
         return None, f"The images in {path} are not numbered, so Blender cannot show them as footage."
@@ -65,12 +71,14 @@ def find_footage(video: str, clip_path: Path, frame_start: int) -> tuple[Footage
     return Footage(images[0], True, first - 1 + frame_start), warning
 
 
+def stored_pixel_aspect(metadata: Mapping[str, Any]) -> float:
+    """Width over height of the stored pixels of a clip's video, as its metadata say; 1 if they do not."""
+    footage = metadata.get("footage")
+    aspect = footage.get("pixel_aspect") if isinstance(footage, dict) else None
+    return float(aspect) if isinstance(aspect, (int, float)) and 0.1 < aspect < 10.0 else 1.0
+
+
 _DIGITS = re.compile(r"\d+")
-
-
-def _natural_key(path: Path) -> list[int | str]:
-    # Digits and other text alternate, so a number is never compared with text.
-    return [int(part) if part.isdigit() else part.lower() for part in re.split(r"(\d+)", path.name)]
 
 
 def _number(path: Path) -> int | None:

@@ -14,8 +14,9 @@ from closeint_core.worker.client import Job
 
 from .. import session
 from ..properties import scene_settings
+from ..video_paths import video_path
 from .jobs import JobOperator
-from .reconstruct import absolute, scene_frames
+from .reconstruct import scene_frames
 
 
 class CLOSEINT_OT_find_people(JobOperator, bpy.types.Operator):
@@ -38,7 +39,7 @@ class CLOSEINT_OT_find_people(JobOperator, bpy.types.Operator):
 
     def submit(self, context: Any) -> Job:
         settings = scene_settings(context)
-        video = absolute(settings.video)
+        video = video_path(settings.video)
         if not video.exists():
             raise CloseintError(f"There is no video {video}.", "Choose it again.")
         frame = settings.pick_frame - 1 if settings.pick_frame > 0 else None

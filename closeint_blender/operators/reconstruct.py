@@ -22,6 +22,7 @@ from ..import_settings import values_of
 from ..importer.pair import require_pair
 from ..panels import CATEGORY
 from ..properties import scene_settings
+from ..video_paths import video_path
 from .jobs import JobOperator
 
 VIDEO_SUFFIXES = (".mp4", ".mov", ".m4v", ".avi", ".mkv", ".webm", ".mpg", ".mpeg", ".mts", ".wmv", ".ogv")
@@ -41,6 +42,12 @@ class CLOSEINT_OT_reconstruct(JobOperator, bpy.types.Operator):
     )
     frames: StringProperty(  # type: ignore[valid-type]
         name="Frames", description="A:B, counted from 0, without B, as in the command; empty: the scene's setting"
+    )
+    fps: FloatProperty(  # type: ignore[valid-type]
+        name="Frame Rate",
+        description="True frames per second of the video; 0: the scene's setting",
+        default=0.0,
+        min=0.0,
     )
     people: IntVectorProperty(  # type: ignore[valid-type]
         name="People", description="Numbers of the two people, as in the command; -1: the scene's setting",
@@ -97,7 +104,7 @@ class CLOSEINT_OT_reconstruct(JobOperator, bpy.types.Operator):
 
     def submit(self, context: Any) -> Job:
         settings = scene_settings(context)
-        video = absolute(self.video or settings.video)
+        video = video_path(self.video or settings.video)
         if not str(video) or str(video) == ".":
             raise CloseintError("No video is chosen.", "Choose one with the folder button.")
         if not video.exists():
@@ -112,6 +119,8 @@ class CLOSEINT_OT_reconstruct(JobOperator, bpy.types.Operator):
             "frames": _frames_of(self.frames) if self.frames else scene_frames(context),
             "people": list(self.people) if min(self.people) >= 0 else _people_of(settings, video),
         }
+        if rate := self.fps or settings.fps:
+            parameters["fps"] = float(rate)
         if self.device != "preferences":
             parameters["device"] = self.device
         if self.focal > 0:
@@ -183,7 +192,11 @@ class CLOSEINT_OT_choose_video(bpy.types.Operator, ImportHelper):
         return super().invoke(context, event)
 
     def execute(self, context):  # type: ignore[no-untyped-def]
-        path = Path(bpy.path.abspath(self.filepath))
+        try:
+            path = video_path(self.filepath)
+        except CloseintError as error:
+            self.report({"ERROR"}, str(error))
+            return {"CANCELLED"}
         if not path.exists():
             self.report({"ERROR"}, f"There is no video {path}.")
             return {"CANCELLED"}

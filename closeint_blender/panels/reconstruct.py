@@ -6,10 +6,13 @@ from pathlib import Path
 import bpy
 import bpy.utils.previews
 
+from closeint_core.errors import CloseintError
+
 from .. import session
 from ..import_settings import draw_included, draw_places, draw_time
 from ..importer.pair import find_pair
 from ..operators.jobs import time_text
+from ..video_paths import video_path
 from . import CATEGORY
 from .lines import message, paragraph, progress
 
@@ -64,6 +67,7 @@ class CLOSEINT_PT_reconstruct(_Panel, bpy.types.Panel):
             pair = column.column(align=True)
             pair.prop(settings, "first_frame")
             pair.prop(settings, "last_frame")
+        column.prop(settings, "fps")
         column.prop(settings, "model")
         column.prop(settings, "body")
         column.prop(settings, "quality")
@@ -102,8 +106,7 @@ class CLOSEINT_PT_people(_Panel, bpy.types.Panel):
         row.prop(settings, "pick_frame")
         row.operator("closeint.find_people", text="", icon="VIEWZOOM")
         found = session.state.detection
-        video = Path(bpy.path.abspath(settings.video)) if settings.video else None
-        if found is None or video is None or Path(found.video) != video:
+        if found is None or not _is_of(found, settings.video):
             layout.operator("closeint.find_people", icon="VIEWZOOM")
             return
         icon = _thumbnail(found.picture)
@@ -205,6 +208,14 @@ class CLOSEINT_PT_results(_Panel, bpy.types.Panel):
             side.active = False
             side.label(text=f"{entry.made[5:]}, {time_text(entry.seconds)}")
             row.operator("closeint.forget_result", text="", icon="X").clip = entry.clip
+
+
+def _is_of(found: session.Detection, video: str) -> bool:
+    """Whether the people were found in the video that the user names."""
+    try:
+        return bool(video) and Path(found.video) == video_path(video)
+    except CloseintError:
+        return False
 
 
 def _thumbnail(path: str) -> int:

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from closeint_blender.importer.footage import find_footage
+from closeint_blender.importer.footage import find_footage, stored_pixel_aspect
 
 
 def touch(*paths: Path) -> None:
@@ -47,6 +47,39 @@ def test_image_folder_counts_from_its_first_number(tmp_path: Path) -> None:
     assert footage.offset == 64
 
 
+def test_the_background_is_the_series_that_was_read(tmp_path: Path) -> None:
+    touch(*(tmp_path / "images" / f"{n:03d}{rest}" for n in range(5) for rest in (".jpg", ".png", "_mask.png")))
+    footage, warning = find_footage(str(tmp_path / "images"), tmp_path / "a.closeint.npz", 0)
+    assert warning is None
+    assert footage is not None
+    assert footage.path.name == "000.jpg"
+
+
+def test_a_url_of_footage(tmp_path: Path) -> None:
+    touch(tmp_path / "a shot.mp4")
+    url = (tmp_path / "a shot.mp4").as_uri()
+    footage, warning = find_footage(url, tmp_path / "a.closeint.npz", 0)
+    assert (footage and footage.path, warning) == (tmp_path / "a shot.mp4", None)
+    footage, warning = find_footage("https://example.org/a.mp4", tmp_path / "a.closeint.npz", 0)
+    assert footage is None
+    assert warning is not None
+    assert "not on this computer" in warning
+
+
+@pytest.mark.parametrize(
+    ("metadata", "aspect"),
+    [
+        ({}, 1.0),
+        ({"footage": {"pixel_aspect": 4 / 3}}, 4 / 3),
+        ({"footage": {"pixel_aspect": "wide"}}, 1.0),
+        ({"footage": {"pixel_aspect": float("nan")}}, 1.0),
+        ({"footage": [1]}, 1.0),
+    ],
+)
+def test_pixel_aspect_of_the_metadata(metadata: dict[str, object], aspect: float) -> None:
+    assert stored_pixel_aspect(metadata) == aspect
+
+
 def test_natural_order(tmp_path: Path) -> None:
     touch(*(tmp_path / "images" / f"{n}.png" for n in range(2, 12)))
     footage, warning = find_footage(str(tmp_path / "images"), tmp_path / "a.closeint.npz", 0)
@@ -61,6 +94,7 @@ def test_natural_order(tmp_path: Path) -> None:
         ([], "no images", False),
         (["left.png", "right.png"], "not numbered", False),
         (["1.png", "3.png"], "one by one", True),
+        (["left1.png", "left2.png", "right1.png", "right2.png"], "2 series", False),
         (["a1.png", "b2.png"], "one by one", True),
     ],
 )

@@ -84,7 +84,7 @@ def place(newest_runtime: BlenderRuntime, tmp_path: Path) -> Place:
 def test_video_to_files(runtime: BlenderRuntime, tmp_path: Path) -> None:
     place = make(tmp_path, runtime)
     ran = place.run("reconstruct", "good.mp4", "--blend", "out/scene.blend", "--glb", "--fbx", "other/x.fbx",
-                    "--frames", "1:", "--people", "0,2", "--no-refine")  # fmt: skip
+                    "--frames", "1:", "--people", "0,2", "--no-refine", "--source-fps", "240")  # fmt: skip
     assert ran.status == 0, ran.said
     (report,) = ran.reports
     assert report["ok"]
@@ -105,6 +105,7 @@ def test_video_to_files(runtime: BlenderRuntime, tmp_path: Path) -> None:
     assert request["frames"] == [1, None]
     assert request["people"] == [0, 2]
     assert request["refine"] is False
+    assert request["fps"] == 240
 
 
 def test_folder_of_videos(place: Place) -> None:
@@ -132,6 +133,8 @@ def test_folder_of_videos(place: Place) -> None:
         (["reconstruct", "good.mp4", "--people", "x"], 2, "is not I,J"),
         (["reconstruct", "good.mp4", "--model", "magic"], 2, "invalid choice: 'magic'"),
         (["import", "result.npz", "--blend", "--fps", "0"], 2, "'0' is not a rate from 1 to 1000"),
+        (["reconstruct", "good.mp4", "--source-fps", "0"], 2, "'0' is not a rate from 1 to 1000"),
+        (["reconstruct", "s3://bucket/a.mp4"], 2, "s3://bucket/a.mp4 is not on this computer"),
         (["import", "good.mp4", "--blend"], 2, "not a readable clip"),
         (["import", "result.npz"], 2, "Nothing to write"),
         (["install"], 2, "online access is off"),
@@ -163,6 +166,7 @@ def test_import_options(place: Place) -> None:
     assert ran.status == 0, ran.said
     (request,) = place.requests()
     assert request["model"] == "reference"
+    assert request["fps"] is None
     glb = (place.folder / "good.glb").read_bytes()
     content = json.loads(glb[20 : 20 + int.from_bytes(glb[12:16], "little")])
     assert "meshes" not in content

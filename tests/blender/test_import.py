@@ -279,18 +279,26 @@ def test_footage(runtime: BlenderRuntime, tmp_path: Path) -> None:
     write_images(tmp_path / "images", range(62, 82))
     write_video(tmp_path / "shot.mp4", 30)
     (tmp_path / "text.mp4").write_text("not a video")
-    cases = {"images": 4, "shot.mp4": 7, "gone.mp4": 0, "text.mp4": 0}
+    (tmp_path / "wide.mp4").write_bytes((tmp_path / "shot.mp4").read_bytes())
+    cases = {"images": 4, "shot.mp4": 7, "gone.mp4": 0, "text.mp4": 0, "wide.mp4": 7}
     paths = []
     for number, (video, frame_start) in enumerate(cases.items()):
         clip = random_clip(7, frames=10, people=1, video=video, frame_start=frame_start, fps=25.0, size=(128, 72))
+        if video == "wide.mp4":
+            # of pixels 4/3 times as wide as high, which the video does not say to Blender
+            clip.image_size = np.array((171, 72))
+            clip.metadata = {"footage": {"pixel_aspect": 4 / 3}}
         paths.append(str(clip.save(tmp_path / f"{number}.closeint.npz")))
     run_inside(runtime, "measure_footage.py", [str(tmp_path / "report.json"), "5,10", *paths])
-    images, shot, gone, text = json.loads((tmp_path / "report.json").read_text())
+    images, shot, gone, text, wide = json.loads((tmp_path / "report.json").read_text())
     # Scene frames 5 and 10 are clip frames 0 and 5: images 66 and 71, video frames 7 and 12. Neighbours differ by more
     # than the tolerance.
     assert images["warnings"] == shot["warnings"] == []
     np.testing.assert_allclose(images["brightness"], [3 * 66 / 255, 3 * 71 / 255], atol=0.003)
     np.testing.assert_allclose(shot["brightness"], [95 / 255, 120 / 255], atol=2 / 255)
+    assert wide["warnings"] == []
+    assert wide["brightness"] == pytest.approx(shot["brightness"])
+    assert (shot["display_aspect"], wide["display_aspect"]) == ([1, 1], pytest.approx([4 / 3, 1]))
     for report, part in ((gone, "was not found"), (text, "cannot read")):
         assert len(report["warnings"]) == 1
         assert part in report["warnings"][0]

@@ -84,7 +84,7 @@ def test_reconstruction_is_imported_as_one_undo_step(runtime: BlenderRuntime) ->
     assert (clip, Path(video).name, people, frames) == ("good.closeint.npz", "good.mp4", 2, 5)
     request = next(r for r in requests if r["command"] == "reconstruct")
     assert request["frames"] == [2, 7]
-    assert request["focal"] == 900.0
+    assert (request["focal"], request["fps"]) == (900.0, 48.0)
     assert request["quality"] == "high"
     assert request["people"] is None
     assert Path(request["input"]).is_absolute()

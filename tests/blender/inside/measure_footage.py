@@ -67,6 +67,7 @@ def report_of(clip, frames):
     camera = bpy.data.objects[result.camera]
     report = {"warnings": result.warnings, "backgrounds": len(camera.data.background_images)}
     if camera.data.background_images:
+        report["display_aspect"] = list(camera.data.background_images[0].image.display_aspect)
         for ob in list(bpy.data.objects):
             ob.hide_render = True
         scene = bpy.context.scene

@@ -131,7 +131,7 @@ def main(folder, videos, out):
     # True: push undo steps, as a click in the panel does; the first push also starts the undo history.
     bpy.ops.object.select_all("EXEC_DEFAULT", True, action="DESELECT")
     bpy.ops.ed.undo_push(message="start")
-    facts["done"] = sorted(ops.reconstruct("EXEC_DEFAULT", True, video=good, frames="2:7", focal=900.0))
+    facts["done"] = sorted(ops.reconstruct("EXEC_DEFAULT", True, video=good, frames="2:7", focal=900.0, fps=48.0))
     facts["people"] = people()
     facts["said"] = session.state.said["reconstruct"].text
     facts["history"] = [[Path(e.clip).name, e.video, e.people, e.frames] for e in session.history().entries]
