@@ -1,0 +1,109 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The layers that the architecture page draws: who imports whom, and that no modules import each other in a circle."""
+
+from __future__ import annotations
+
+import ast
+from collections import defaultdict
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parents[2]
+
+LAYERS = (
+    {"errors", "files", "foreign_files", "provenance", "inputs", "progress", "halpe", "clip", "corrections", "settings",
+     "camera", "sequences", "windows", "terminal", "streams", "models", "body", "video"},
+    {"mesh", "physics", "metrics", "perception", "rendering"},
+    {"solver", "denoiser", "eyes"},
+    {"reconstruction"},
+    {"exchange", "preview", "evaluation", "training", "doctor"},
+    {"cli", "worker"},
+)  # fmt: skip
+"""Packages and modules of closeint_core from the ground up; each imports what is below it or in its own row."""
+
+UPWARDS = {
+    ("reconstruction", "evaluation"),
+    ("training", "evaluation"),
+    ("evaluation", "cli"),
+    ("denoiser", "exchange"),
+}
+"""Imports that still run upwards, as the page says; this list may only become shorter."""
+
+CIRCLES = (
+    {"closeint_core.body.data", "closeint_core.body.smpl_files"},
+    {"closeint_core.cli", "closeint_core.evaluation.command"},
+    {"closeint_core.reconstruction.corrections", "closeint_core.reconstruction.pinned_report",
+     "closeint_core.reconstruction.pinned_solve"},
+    {"closeint_core.reconstruction.fit", "closeint_core.reconstruction.guide"},
+    {"closeint_core.reconstruction.learned", "closeint_core.reconstruction.pipeline",
+     "closeint_core.reconstruction.reference"},
+)  # fmt: skip
+"""Circles that are still there; no other may come."""
+
+
+def imports(package: str) -> dict[str, set[str]]:
+    """Which modules of a package each of its modules imports anywhere, by dotted names."""
+    modules = {}
+    for path in (ROOT / package).rglob("*.py"):
+        parts = path.relative_to(ROOT).with_suffix("").parts
+        modules[".".join(parts[:-1] if parts[-1] == "__init__" else parts)] = path
+    found: dict[str, set[str]] = defaultdict(set)
+    for name, path in modules.items():
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+            if isinstance(node, ast.ImportFrom):
+                base = node.module or ""
+                if node.level:
+                    own = name.split(".")
+                    above = own if path.name == "__init__.py" else own[:-1]
+                    base = ".".join([*above[: len(above) - node.level + 1], *filter(None, [base])])
+                for alias in node.names:
+                    full = f"{base}.{alias.name}"
+                    found[name] |= {full if full in modules else base} & modules.keys()
+            elif isinstance(node, ast.Import):
+                found[name] |= {alias.name for alias in node.names} & modules.keys()
+        found[name].discard(name)
+    return found
+
+
+def circles(graph: dict[str, set[str]]) -> list[set[str]]:
+    """Sets of two or more modules each of which reaches every other."""
+    reach: dict[str, set[str]] = {}
+    for start in graph:
+        seen: set[str] = set()
+        stack = [start]
+        while stack:
+            for other in graph.get(stack.pop(), set()) - seen:
+                seen.add(other)
+                stack.append(other)
+        reach[start] = seen
+    groups: list[set[str]] = []
+    for name, others in reach.items():
+        group = {other for other in others if name in reach.get(other, set())}
+        if len(group) > 1 and group not in groups:
+            groups.append(group)
+    return groups
+
+
+def test_every_layer_imports_what_is_below_it() -> None:
+    rank = {name: number for number, layer in enumerate(LAYERS) for name in layer}
+    wrong = []
+    for importer, others in imports("closeint_core").items():
+        if importer.count(".") == 0 or importer == "closeint_core.__main__":
+            continue
+        for other in others:
+            a, b = (name.split(".")[1] if "." in name else "" for name in (importer, other))
+            assert a in rank, f"{a} has no layer"
+            if b and rank[b] > rank[a] and (a, b) not in UPWARDS:
+                wrong.append(f"{importer} imports {other}")
+    assert not wrong
+
+
+def test_no_new_circles() -> None:
+    for package in ("closeint_core",):
+        new = [group for group in circles(imports(package)) if not any(group <= known for known in CIRCLES)]
+        assert not new
+
+
+def test_circles_are_found() -> None:
+    graph = {"a": {"b"}, "b": {"c"}, "c": {"a", "d"}, "d": {"e"}, "e": set()}
+    assert circles(graph) == [{"a", "b", "c"}]
+    assert circles({"a": {"b"}, "b": set()}) == []
