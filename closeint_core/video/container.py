@@ -15,6 +15,7 @@ import cv2
 import numpy as np
 
 from closeint_core.errors import CloseintError
+from closeint_core.video.pictures import require_possible
 from closeint_core.video.timing import RATE_FIX, assumed_rate, constant_rate, is_likely, stamps_fault
 
 _HEAD = 24
@@ -121,8 +122,13 @@ def decode(path: Path, timeline: Timeline, begin: float = 0.0) -> Iterator[tuple
             yield time, frame
 
 
-def upright(frame: Any, pixel_aspect: float) -> np.ndarray:
-    """RGB uint8 (H, W, 3) of a decoded frame as the recording camera meant it to be seen, with square pixels."""
+def upright(frame: Any, pixel_aspect: float, path: Path) -> np.ndarray:
+    """RGB uint8 (H, W, 3) of a decoded frame as the recording camera meant it to be seen, with square pixels.
+
+    Raises:
+        CloseintError: a frame of the video ``path`` is too large.
+    """
+    require_possible(frame.width, frame.height, path)
     rgb = frame.to_ndarray(format="rgb24")
     width = max(1, round(frame.width * pixel_aspect))
     if width != frame.width:
@@ -167,14 +173,21 @@ def best_stream(container: Any, path: Path) -> Any:
     """
     streams = _films(container)
     if not streams:
-        what = "a cover picture, but no video" if container.streams.video else "no video stream"
-        raise CloseintError(f"The file {path} has {what}.", "Give a file with pictures, not sound alone.")
-    return max(streams, key=lambda s: (_has(s, "default"), _area(s), s.frames or 0, -s.index))
+        if not container.streams.video:
+            raise CloseintError(f"The file {path} has no video stream.", "Give a file with pictures, not sound alone.")
+        if any(stream.codec_context is None for stream in container.streams.video):
+            raise CloseintError(f"The video in {path} is in a format that is not known.", "Convert it to H.264.")
+        raise CloseintError(f"The file {path} has a cover picture, but no video.", "Give a file with moving pictures.")
+    best = max(streams, key=lambda s: (_has(s, "default"), _area(s), s.frames or 0, -s.index))
+    require_possible(best.width or 0, best.height or 0, path)
+    return best
 
 
 def _films(container: Any) -> list[Any]:
+    """The video streams that move and whose codec is known."""
     stills = ("attached_pic", "timed_thumbnails", "still_image")
-    return [stream for stream in container.streams.video if not any(_has(stream, still) for still in stills)]
+    known = [stream for stream in container.streams.video if stream.codec_context is not None]
+    return [stream for stream in known if not any(_has(stream, still) for still in stills)]
 
 
 def _has(stream: Any, flag: str) -> bool:

@@ -47,7 +47,11 @@ def image_series(folder: Path) -> ImageSeries:
     Raises:
         CloseintError: there are no images, or several series and none is clearly the film.
     """
-    files = [f for f in folder.iterdir() if f.suffix.lower() in IMAGE_SUFFIXES and not f.name.startswith(".")]
+    files = [
+        f
+        for f in folder.iterdir()
+        if f.suffix.lower() in IMAGE_SUFFIXES and not f.name.startswith(".") and not f.is_dir()
+    ]
     if not files:
         raise CloseintError(
             f"The folder {folder} has no images.", f"It needs {', '.join(sorted(IMAGE_SUFFIXES))} files."

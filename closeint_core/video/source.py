@@ -17,6 +17,7 @@ from closeint_core.inputs import input_path
 from closeint_core.progress import Progress
 from closeint_core.video.container import decode, read_timeline, upright
 from closeint_core.video.image_series import image_series
+from closeint_core.video.pictures import read_picture
 from closeint_core.video.timing import FALLBACK_RATE, POSSIBLE_RATES, RATE_FIX, nearest_in_time
 
 FrameRange = tuple[int | None, int | None]
@@ -67,7 +68,7 @@ class ImageFolder(FrameSource):
         series = image_series(path)
         start, stop = _clip_range(frames, len(series.files), path)
         self._files = series.files[start:stop]
-        height, width = _read_image(self._files[0]).shape[:2]
+        height, width = read_picture(self._files[0]).shape[:2]
         super().__init__(path, fps or FALLBACK_RATE, (width, height), start, stop - start)
         if series.warning:
             self._warn(series.warning)
@@ -76,7 +77,7 @@ class ImageFolder(FrameSource):
 
     def __iter__(self) -> Iterator[tuple[int, np.ndarray]]:
         for index, file in enumerate(self._files, self.frame_start):
-            rgb = _read_image(file)
+            rgb = read_picture(file)
             if (rgb.shape[1], rgb.shape[0]) != self.image_size:
                 raise CloseintError(
                     f"The image {file.name} is {rgb.shape[1]} x {rgb.shape[0]}, the first in {self.path} is "
@@ -91,7 +92,7 @@ class VideoFile(FrameSource):
 
     def __init__(self, path: Path, frames: FrameRange | None, fps: float | None) -> None:
         self._timeline = line = read_timeline(path)
-        first = next((upright(frame, line.pixel_aspect) for _, frame in decode(path, line)), None)
+        first = next((upright(frame, line.pixel_aspect, path) for _, frame in decode(path, line)), None)
         if first is None:
             raise CloseintError(f"No frame of the video {path} can be decoded.", "Convert or copy it again.")
         start, stop = _clip_range(frames, line.count, path)
@@ -109,7 +110,7 @@ class VideoFile(FrameSource):
         stream = decode(self.path, line, time0 + self.frame_start / line.fps)
         given = 0
         for index, frame in nearest_in_time(stream, time0, line.fps, self.frame_start, self._stop):
-            rgb = upright(frame, line.pixel_aspect)
+            rgb = upright(frame, line.pixel_aspect, self.path)
             if (rgb.shape[1], rgb.shape[0]) != self.image_size:
                 # a stream may change its size on the way; the camera did not
                 rgb = cv2.resize(rgb, self.image_size, interpolation=cv2.INTER_AREA)
@@ -165,11 +166,3 @@ def _clip_range(frames: FrameRange | None, total: int, path: Path) -> tuple[int,
             f"Choose a range A:B with 0 <= A < B <= {total}.",
         )
     return start, min(stop, total)
-
-
-def _read_image(file: Path) -> np.ndarray:
-    """RGB uint8, upright (OpenCV applies the EXIF orientation)."""
-    bgr = cv2.imdecode(np.fromfile(file, np.uint8), cv2.IMREAD_COLOR) if file.stat().st_size else None
-    if bgr is None:
-        raise CloseintError(f"The image {file} cannot be read.", "Save it again, or take it out of the folder.")
-    return np.ascontiguousarray(bgr[..., ::-1])

@@ -3,10 +3,14 @@
 
 from __future__ import annotations
 
+import itertools
+import struct
 from fractions import Fraction
 from pathlib import Path
 
 import cv2
+import hypothesis
+import hypothesis.strategies as st
 import numpy as np
 import pytest
 from films import number_of, numbered, restamp, write, write_streams
@@ -341,3 +345,62 @@ def test_a_phone_held_upright(shared: Path) -> None:
     other = cv2.VideoCapture(str(source.path))  # turns by the flag too
     for (_, rgb), _ in zip(open_source(source.path, (0, 10)), range(10), strict=True):
         assert np.abs(rgb.astype(int) - other.read()[1][..., ::-1]).mean() < 4
+
+
+def test_a_cover_alone_and_an_unknown_codec(tmp_path: Path) -> None:
+    write(tmp_path / "a.mp4", 2)
+    (tmp_path / "odd.mp4").write_bytes((tmp_path / "a.mp4").read_bytes().replace(b"avc1", b"zzzz"))
+    with pytest.raises(CloseintError, match="format that is not known"):
+        open_source(tmp_path / "odd.mp4")
+    write_streams(tmp_path / "cover.mp4", [], 0, None, cover=True)
+    with pytest.raises(CloseintError, match="a cover picture, but no video"):
+        open_source(tmp_path / "cover.mp4")
+
+
+@pytest.mark.parametrize("suffix", [".png", ".jpg", ".bmp"])
+def test_a_picture_that_declares_an_enormous_size(tmp_path: Path, suffix: str) -> None:
+    data = bytearray(cv2.imencode(suffix, numbered(1))[1].tobytes())
+    place, kind = {".png": (16, ">II"), ".bmp": (18, "<ii"), ".jpg": (data.find(b"\xff\xc0") + 5, ">HH")}[suffix]
+    data[place : place + struct.calcsize(kind)] = struct.pack(kind, 30_000, 30_000)
+    (tmp_path / f"1{suffix}").write_bytes(data)
+    with pytest.raises(CloseintError, match="30000 x 30000, too large"):
+        open_source(tmp_path)
+
+
+def test_what_is_no_picture_in_a_folder(tmp_path: Path) -> None:
+    (tmp_path / "0.png").mkdir()
+    cv2.imwrite(str(tmp_path / "1.png"), numbered(1)[..., ::-1])
+    assert numbers(tmp_path) == [(0, 1)]
+    (tmp_path / "2.png").symlink_to(tmp_path / "gone.png")
+    with pytest.raises(CloseintError, match=r"2\.png cannot be read"):
+        numbers(tmp_path)
+
+
+@pytest.fixture(scope="module")
+def whole_films(tmp_path_factory: pytest.TempPathFactory) -> list[Path]:
+    folder = tmp_path_factory.mktemp("whole")
+    for suffix in ("mp4", "mkv", "avi", "h264", "mpg", "ts"):
+        write(folder / f"a.{suffix}", 10, codec={"avi": "mpeg4", "mpg": "mpeg2video"}.get(suffix, "libx264"))
+    return sorted(folder.iterdir())
+
+
+@hypothesis.settings(max_examples=150)
+@hypothesis.given(data=st.data())
+def test_damaged_films_give_frames_or_a_sentence(whole_films: list[Path], data: st.DataObject) -> None:
+    film = data.draw(st.sampled_from(whole_films))
+    content = bytearray(film.read_bytes())
+    changes = st.tuples(st.integers(0, len(content) - 1), st.binary(min_size=1, max_size=8), st.integers(0, 40))
+    for place, put, taken in data.draw(st.lists(changes, min_size=1, max_size=12)):
+        content[place : place + taken] = put
+    damaged = film.parent.parent / f"damaged{film.suffix}"
+    damaged.write_bytes(content)
+    problem = None
+    try:
+        source = open_source(damaged)
+        shapes = {rgb.shape[1::-1] for _, rgb in itertools.islice(source, 100)}
+    except CloseintError as error:
+        problem = error
+    if problem is None:
+        assert shapes == {source.image_size}
+    else:
+        assert (problem.exit_code, bool(problem.fix)) == (2, True)

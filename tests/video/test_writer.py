@@ -40,6 +40,7 @@ def test_an_error_leaves_the_old_file(tmp_path: Path) -> None:
     assert [f.name for f in tmp_path.iterdir()] == ["a.mp4"]
 
 
-def test_a_folder_that_is_not_there(tmp_path: Path) -> None:
+def test_a_folder_that_cannot_be(tmp_path: Path) -> None:
+    (tmp_path / "no").write_text("a file")
     with pytest.raises(CloseintError, match="cannot be written"), VideoWriter(tmp_path / "no" / "a.mp4", 30):
         pass
