@@ -13,6 +13,7 @@ _PARTS = (
     "preferences",
     "properties",
     "session",
+    "clip_paths",
     "operators.import_clip",
     "operators.export",
     "operators.jobs",

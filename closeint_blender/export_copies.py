@@ -17,6 +17,7 @@ import bpy
 import numpy as np
 from mathutils import Matrix
 
+from .importer.bones import metres_per_unit
 from .importer.fcurves import Channels, write_action
 from .importer.pair import PAIR, mesh_of
 from .importer.rig import continuous, matrix_to_quaternion
@@ -24,7 +25,7 @@ from .importer.rig import continuous, matrix_to_quaternion
 _TURNED = 1e-6
 """Radians; of bones that turn less in the whole clip no rotation is written."""
 _TRAVELLED = 2e-6
-"""Blender units; joints that stay so near to their place get no keys of location (the rounding of single precision)."""
+"""Metres; joints that stay so near to their place get no keys of location (the rounding of single precision)."""
 _SCALED = 1e-5
 """Deviation of a bone's scale from 1 below which it counts as not scaled."""
 
@@ -104,7 +105,7 @@ def scene_of_copies(
     source = context.scene
     frames = frames_of(armatures[0])
     first = int(frames[0]) if options.first is None else options.first
-    unit = source.unit_settings.scale_length if options.metres else 1.0
+    unit = metres_per_unit(source) if options.metres else 1.0
     made = _Made()
     poses = _poses_now()
     try:
@@ -152,7 +153,7 @@ def _like(scene: Any, source: Any, metres: bool) -> None:
         setattr(render, name, getattr(model, name))
     render.pixel_aspect_x, render.pixel_aspect_y = model.pixel_aspect_x, model.pixel_aspect_y
     scene.unit_settings.system = "METRIC"
-    scene.unit_settings.scale_length = 1.0 if metres else source.unit_settings.scale_length
+    scene.unit_settings.scale_length = 1.0 if metres else metres_per_unit(source)
 
 
 def _tidy_names(names: Sequence[str]) -> list[str]:
@@ -286,18 +287,23 @@ def _bake_armature(
         p = parents[i]
         local_rest = rest[i] if p < 0 else np.linalg.inv(rest[p]) @ rest[i]
         local = bones[:, i] if p < 0 else np.linalg.inv(bones[:, p]) @ bones[:, i]
-        channels += _bone_channels(ob.pose.bones[bone.name], np.linalg.inv(local_rest) @ local, bone.name)
+        still = _TRAVELLED / metres_per_unit(bpy.context.scene)
+        channels += _bone_channels(ob.pose.bones[bone.name], np.linalg.inv(local_rest) @ local, still)
     action = write_action(ob, name, channels, times)
     made.keep(action, name)
 
 
-def _bone_channels(pose_bone: Any, basis: np.ndarray, name: str) -> list[Channels]:
-    """The curves of one bone with motion (T, 4, 4) in its own frame; what does not move is set and gets none."""
+def _bone_channels(pose_bone: Any, basis: np.ndarray, still: float) -> list[Channels]:
+    """The curves of one bone with motion (T, 4, 4) in its own frame; what does not move is set and gets none.
+
+    ``still`` is the length, in the scene's unit, below which it does not travel.
+    """
+    name = pose_bone.name
     scale = np.linalg.norm(basis[:, :3, :3], axis=1)
     rotation = continuous(matrix_to_quaternion(basis[:, :3, :3] / np.maximum(scale[:, None], 1e-9)))
     found = []
     for path, values, rest, least in (
-        ("location", basis[:, :3, 3], 0.0, _TRAVELLED),
+        ("location", basis[:, :3, 3], 0.0, still),
         ("rotation_quaternion", rotation, (1.0, 0.0, 0.0, 0.0), _TURNED),
         ("scale", scale, 1.0, _SCALED),
     ):
@@ -305,7 +311,7 @@ def _bone_channels(pose_bone: Any, basis: np.ndarray, name: str) -> list[Channel
             continue
         setattr(pose_bone, path, values[0].tolist())
         if np.ptp(values, axis=0).max() > least or path == "rotation_quaternion":
-            found.append(Channels(f'pose.bones["{name}"].{path}', values, name))
+            found.append(Channels(f'pose.bones["{bpy.utils.escape_identifier(name)}"].{path}', values, name))
     return found
 
 

@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,6 +18,7 @@ from closeint_core.provenance import put_mark
 from .export_copies import ExportOptions, characters_of, scene_of_copies
 from .glb import tidy_glb
 from .importer.pair import PAIR
+from .scene_state import preserve_user_state
 
 
 def _known(operator: Any, options: dict[str, Any]) -> dict[str, Any]:
@@ -158,7 +160,11 @@ def _export(path: Path, kind: str, context: Any, people: Sequence[Any], extras: 
     exporter = EXPORTERS[kind]
     window = context.window
     shown = window.scene if window is not None else None
+    active = context.view_layer.objects.active
+    # What is being edited or sculpted is evaluated otherwise; a pose may stay.
+    editing = active is not None and active.mode not in ("OBJECT", "POSE")
     with (
+        preserve_user_state(context) if editing else contextlib.nullcontext(),
         atomic_path(path) as temporary,
         scene_of_copies(context, people, extras, path.stem, exporter.copies) as scene,
     ):

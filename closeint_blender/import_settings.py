@@ -19,16 +19,32 @@ class ImportSettings:
         name="Timing",
         description="What to do when the clip and the scene have different frame rates",
         items=(
-            ("CLIP", "Set Scene Rate", "The scene takes the clip's frame rate; every frame is a frame of the footage"),
+            (
+                "CLIP",
+                "Set Scene Rate",
+                "The scene takes the clip's frame rate, so that every frame is a frame of the footage. A scene that is "
+                "not set up keeps its rate, and the motion its speed",
+            ),
             ("SCENE", "Scale to Scene", "The scene keeps its rate and the motion its speed; keys lie between frames"),
             ("FRAMES", "Frame by Frame", "A frame of the clip is a frame of the scene, whatever the rates"),
         ),
         default="CLIP",
     )
-    set_scene: BoolProperty(  # type: ignore[valid-type]
+    set_scene: EnumProperty(  # type: ignore[valid-type]
         name="Set Up Scene",
-        description="Set the scene's frame range and resolution to the clip's, and its rate where Timing says so",
-        default=True,
+        description="Give the scene the clip's frame range, resolution and camera, and its rate where Timing says so",
+        items=(
+            ("NEVER", "Never", "The scene keeps its frame rate, range, resolution and camera", 0),
+            ("ALWAYS", "Always", "The scene takes the clip's frame rate, range, resolution and camera", 1),
+            (
+                "AUTO",
+                "If Untouched",
+                "Only a scene as Blender starts with: its own frame rate, range, size and camera, nothing animated. "
+                "A shot that is there keeps all of these",
+                2,
+            ),
+        ),
+        default="AUTO",
     )
     meshes: BoolProperty(  # type: ignore[valid-type]
         name="Meshes", description="Make the skinned meshes; without, only the armatures", default=True

@@ -136,7 +136,7 @@ def find_edits(pair: Pair) -> list[tuple[int, int, int]]:
         before = reference_of(recorded_action(ob), pair.count)
         if before is None:
             continue
-        now = read_motion(ob, frames, rest_matrices(ob, JOINT_NAMES), np.array(PARENTS))
+        now = read_motion(ob, frames, rest_matrices(ob), np.array(PARENTS))
         cosine = np.abs((before.rotations * now.rotations).sum(-1)) / np.maximum(
             np.linalg.norm(before.rotations, axis=-1), 1e-9
         )

@@ -13,6 +13,7 @@ from closeint_core.errors import CloseintError
 from closeint_core.files import atomic_path
 from closeint_core.provenance import put_mark
 
+from .clip_paths import anchor_clips
 from .importer.build import import_clip
 from .importer.camera_model import frame_rate
 from .importer.options import ImportOptions, ImportResult
@@ -31,7 +32,11 @@ def fill_scene(
         CloseintError: the clip or its body cannot be used.
     """
     # A path given to the command is relative to the current folder.
-    options = replace(options or ImportOptions(), footage_path=str(Path(footage).absolute()) if footage else "")
+    options = replace(
+        options or ImportOptions(),
+        footage_path=str(Path(footage).absolute()) if footage else "",
+        set_scene="ALWAYS",  # the file is the clip's own, even where a rate was asked for
+    )
     scene = bpy.context.scene
     if fps is not None:
         scene.render.fps, scene.render.fps_base = frame_rate(fps)
@@ -54,6 +59,7 @@ def save_scene(blend: Path) -> None:
             # Paths become relative only in a file that has a place.
             bpy.ops.wm.save_as_mainfile(filepath=str(temporary), check_existing=False)
             bpy.ops.file.make_paths_relative()
+            anchor_clips(str(temporary))
             bpy.ops.wm.save_as_mainfile(filepath=str(temporary), check_existing=False, compress=True)
         except RuntimeError as error:
             raise CloseintError(f"Blender cannot write {blend}: {str(error).strip()}") from error

@@ -14,8 +14,10 @@ from closeint_core.body.data import JOINT_NAMES, BodyData, load_body
 from closeint_core.clip import SUFFIX, InteractionClip
 from closeint_core.errors import CloseintError
 
+from ..clip_paths import stored_path
 from ..pair_tools import clip_depths
-from ..scene_state import preserve_user_state
+from ..scene_state import is_untouched, nothing_half_made, preserve_user_state
+from .bones import metres_per_unit
 from .camera import add_background, make_camera
 from .camera_model import BlenderCamera, blender_camera, frame_rate
 from .character import SHAPE_KEY_LIMIT, make_armature, make_mesh, rest_matrices
@@ -31,6 +33,16 @@ from .rig import BoneLayout, lay_out_bones, pose_channels
 
 _LONGEST_NAME = 40
 """Of Blender's 63 bytes, so that what is added to a clip's name still fits."""
+
+
+_LARGEST_IMAGE = 65536
+"""Pixels; Blender's limit of a side."""
+_LAST_FRAME = 1_048_574
+"""Blender's own."""
+_FARTHEST = 1e5
+"""Metres; beyond, single precision has no centimetres."""
+_LARGEST_BETA = 100.0
+"""Standard deviations; ten times what a shape key takes."""
 
 
 @dataclass(frozen=True)
@@ -65,25 +77,31 @@ def import_clip(context: Any, path: str | Path, options: ImportOptions | None = 
         CloseintError: the clip or its body cannot be used.
     """
     options = options or ImportOptions()
-    path = Path(bpy.path.abspath(str(path)))
+    path = Path(bpy.path.abspath(str(path))).absolute()
     clip = InteractionClip.load(path)
+    _require_possible(path, clip, options)
     body = load_body(clip.body)
     people = [prepare_person(clip, body, i) for i in range(clip.people)]
     camera = blender_camera(clip.camera_K, clip.camera_R, clip.camera_t, clip.image_size)
+    untouched = is_untouched(context.scene)
+    if not options.own_collection:
+        _require_own(context.collection)
 
-    with preserve_user_state(context):
+    with nothing_half_made(context.scene), preserve_user_state(context):
         if options.own_collection:
             collection = bpy.data.collections.new(clip_name(path))
             context.scene.collection.children.link(collection)
-            collection["closeint_clip"] = str(path)
+            collection["closeint_clip"] = stored_path(path)
         else:
             collection = context.collection or context.scene.collection
         name = collection.name if options.own_collection else clip_name(path)
         result = ImportResult(collection.name, warnings=body_warnings(clip, body))
         scene = context.scene
-        if options.set_scene and options.timing == "CLIP":
+        unit = 1.0 / metres_per_unit(scene)
+        set_up = options.set_scene == "ALWAYS" or (options.set_scene == "AUTO" and untouched)
+        if set_up and options.timing == "CLIP":
             scene.render.fps, scene.render.fps_base = frame_rate(clip.fps)
-        step = frame_step(scene, clip.fps, options)
+        step = frame_step(scene, clip.fps, options, set_up)
         frames = options.start_frame + step * np.arange(clip.frames)
         identity = new_identity()
         depths = clip_depths(clip)
@@ -95,19 +113,56 @@ def import_clip(context: Any, path: str | Path, options: ImportOptions | None = 
             mark(bpy.data.objects[made.armature], clip, path, identity, i, options.start_frame, step, person)
         if options.camera:
             result.warnings += camera.warnings
-            ob = make_camera(collection, f"{name} Camera", camera, frames)
+            ob = make_camera(collection, f"{name} Camera", camera, frames, unit)
             ob[PAIR] = identity
             result.camera = ob.name
-            scene.camera = ob
+            if set_up or scene.camera is None:
+                scene.camera = ob
             if options.footage:
                 result.warnings += add_footage(ob, clip, path, options, step)
         if options.floor:
-            floor = make_floor(collection, clip.transl)
+            floor = make_floor(collection, clip.transl, unit)
             floor[PAIR] = identity
             result.floor = floor.name
-        if options.set_scene:
+        if set_up:
             _set_scene(scene, clip, camera if options.camera else None, frames)
+        elif options.set_scene == "AUTO":
+            result.notes.append(_kept_note(scene, clip, result.camera, frames, options))
     return result
+
+
+def _require_possible(path: Path, clip: InteractionClip, options: ImportOptions) -> None:
+    """See that Blender can hold a clip.
+
+    Raises:
+        CloseintError: it cannot.
+    """
+    last = options.start_frame + clip.frames
+    far = max(float(np.abs(values).max(initial=0)) for values in (clip.transl, clip.camera_t))
+    problem = ""
+    if clip.image_size.max() > _LARGEST_IMAGE:
+        problem = f"pictures of {' x '.join(map(str, clip.image_size.tolist()))} pixels"
+    elif np.abs(clip.betas).max(initial=0) > _LARGEST_BETA:
+        problem = f"a shape coefficient of {np.abs(clip.betas).max():.3g}"
+    elif far > _FARTHEST:
+        problem = f"places {far:.3g} m away"
+    elif last > _LAST_FRAME:
+        problem = f"frames up to {last}"
+    if problem:
+        raise CloseintError(f"{path.name} has {problem}, which Blender cannot hold.", "Make the clip again.")
+
+
+def _require_own(collection: Any) -> None:
+    """See that something can be put into the active collection.
+
+    Raises:
+        CloseintError: it is another file's.
+    """
+    if collection is not None and (collection.library is not None or collection.override_library is not None):
+        raise CloseintError(
+            f"The active collection {collection.name} is linked from another file, so nothing can be put into it.",
+            "Choose another collection, or New Collection.",
+        )
 
 
 def clip_name(path: Path) -> str:
@@ -115,9 +170,27 @@ def clip_name(path: Path) -> str:
     return path.name.removesuffix(SUFFIX).removesuffix(".npz")[:_LONGEST_NAME] or "Clip"
 
 
-def frame_step(scene: Any, fps: float, options: ImportOptions) -> float:
-    """Scene frames per clip frame."""
-    if options.timing != "SCENE":
+def _kept_note(
+    scene: Any, clip: InteractionClip, camera: str | None, frames: np.ndarray, options: ImportOptions
+) -> str:
+    """What an existing shot kept, in a sentence."""
+    render = scene.render
+    rate = render.fps / render.fps_base
+    text = (
+        f"The scene keeps its {rate:.4g} fps, frames {scene.frame_start} to {scene.frame_end}, "
+        f"{render.resolution_x} x {render.resolution_y} pixels"
+    )
+    if scene.camera is not None and scene.camera.name != camera:
+        text += f" and camera {scene.camera.name}"
+    text += f"; the clip has {clip.fps:.4g} fps and lies at frames {frames[0]:.0f} to {frames[-1]:.0f}"
+    if options.timing != "FRAMES" and abs(rate / clip.fps - 1) > 1e-3:
+        text += ", at its own speed"
+    return f"{text}. Set Up Scene: Always changes that."
+
+
+def frame_step(scene: Any, fps: float, options: ImportOptions, set_up: bool) -> float:
+    """Scene frames per clip frame. A scene that is not set up has its own rate, and the motion keeps its speed."""
+    if options.timing == "FRAMES" or (options.timing == "CLIP" and set_up):
         return 1.0
     step = scene.render.fps / scene.render.fps_base / fps
     return 1.0 if abs(step - 1) < 1e-6 else float(step)
@@ -181,9 +254,7 @@ def _build_person(
         set_colours(mesh.data, touch_colours(body.dense_weights, clip.contacts[index].max(0)), make=True)
         armature["closeint_mesh"] = mesh
         mesh_name = mesh.name
-    channels = pose_channels(
-        clip.poses[index], clip.transl[index], person.root_joint, rest_matrices(armature, JOINT_NAMES)
-    )
+    channels = pose_channels(clip.poses[index], clip.transl[index], person.root_joint, rest_matrices(armature))
     action = write_motion(armature, name, channels, frames, options.nla)
     write_series(armature, imported_series(clip, index, depths), frames)
     return ImportedPerson(armature.name, mesh_name, action.name)
@@ -201,7 +272,7 @@ def mark(
 ) -> None:
     """Note on the armature what tools that act on the character later need to know."""
     armature[PAIR] = identity
-    armature["closeint_clip"] = str(path)
+    armature["closeint_clip"] = stored_path(path)
     armature["closeint_person"] = index
     armature["closeint_body"] = clip.body
     armature["closeint_betas"] = [float(b) for b in clip.betas[index]]

@@ -16,7 +16,7 @@ _FAR = 1000.0
 """Metres; Blender's own 100 m cuts off scenes seen through long lenses."""
 
 
-def make_camera(collection: Any, name: str, values: BlenderCamera, frames: np.ndarray) -> Any:
+def make_camera(collection: Any, name: str, values: BlenderCamera, frames: np.ndarray, unit: float = 1.0) -> Any:
     """A camera object; it is animated when there is more than one view.
 
     Args:
@@ -24,28 +24,30 @@ def make_camera(collection: Any, name: str, values: BlenderCamera, frames: np.nd
         name: of the object and its data.
         values: C views.
         frames: (T,) scene frames; C is 1 or T.
+        unit: Blender units a metre.
     """
     data = bpy.data.cameras.new(name)
     ob = bpy.data.objects.new(name, data)
     collection.objects.link(ob)
     data.sensor_fit = "HORIZONTAL"
     data.sensor_width = SENSOR_WIDTH
-    data.clip_start, data.clip_end = 0.01, _FAR
+    data.clip_start, data.clip_end = 0.01 * unit, _FAR * unit
+    data.display_size *= unit
     ob.rotation_mode = "QUATERNION"
-    animate_camera(ob, values, frames)
+    animate_camera(ob, values, frames, unit)
     return ob
 
 
-def animate_camera(ob: Any, values: BlenderCamera, frames: np.ndarray) -> None:
-    """Put a camera object where C views say, at scene frames (T,); C is 1 or T."""
+def animate_camera(ob: Any, values: BlenderCamera, frames: np.ndarray, unit: float = 1.0) -> None:
+    """Put a camera object where C views say, at scene frames (T,); C is 1 or T. ``unit``: Blender units a metre."""
     data, name = ob.data, ob.name
     data.lens = values.lens[0]
     data.shift_x, data.shift_y = values.shift[0]
-    ob.location = values.location[0]
+    ob.location = unit * values.location[0]
     ob.rotation_quaternion = values.rotation[0]
     if len(values.location) > 1:
         moving = [
-            Channels("location", values.location, "Transform"),
+            Channels("location", unit * values.location, "Transform"),
             Channels("rotation_quaternion", values.rotation, "Transform"),
         ]
         write_action(ob, name, moving, frames)

@@ -8,10 +8,12 @@ from typing import Any
 import bmesh
 import bpy
 import numpy as np
-from mathutils import Vector
+from mathutils import Matrix, Vector
 
 from closeint_core.body.data import BodyData
 
+from ..scene_state import edit_mode
+from .bones import UNIT, bone_names, metres_per_unit, number_bones, units_per_metre
 from .looks import face_regions, make_materials
 from .rig import BoneLayout, stand_up
 
@@ -32,25 +34,26 @@ def make_armature(
 ) -> Any:
     """An armature object whose bones are ``layout``'s; expects object mode and leaves it so.
 
-    The only way to make bones is edit mode, which is entered once.
+    The only way to make bones is edit mode, which is entered once. Lengths are those of the scene's unit.
     """
+    unit = 1.0 / metres_per_unit(context.scene)
     data = bpy.data.armatures.new(name)
     ob = bpy.data.objects.new(name, data)
     collection.objects.link(ob)
     ob.show_in_front = True
+    ob[UNIT] = unit
     data.display_type = "STICK"
-    context.view_layer.objects.active = ob
-    bpy.ops.object.mode_set(mode="EDIT")
-    bones: list[Any] = []
-    for i, bone_name in enumerate(names):
-        bone = data.edit_bones.new(bone_name)
-        bone.head = layout.heads[i]
-        bone.tail = layout.tails[i]
-        bone.align_roll(Vector(layout.z_axes[i]))
-        if i > 0:
-            bone.parent = bones[parents[i]]
-        bones.append(bone)
-    bpy.ops.object.mode_set(mode="OBJECT")
+    with edit_mode(context, ob):
+        bones: list[Any] = []
+        for i, bone_name in enumerate(names):
+            bone = data.edit_bones.new(bone_name)
+            bone.head = unit * layout.heads[i]
+            bone.tail = unit * layout.tails[i]
+            bone.align_roll(Vector(layout.z_axes[i]))
+            if i > 0:
+                bone.parent = bones[parents[i]]
+            bones.append(bone)
+    number_bones(ob)
     for bone in ob.pose.bones:
         bone.rotation_mode = "QUATERNION"
         bone.bone.color.palette = _BONE_COLOURS[person % len(_BONE_COLOURS)]
@@ -59,9 +62,11 @@ def make_armature(
     return ob
 
 
-def rest_matrices(armature: Any, names: tuple[str, ...]) -> np.ndarray:
-    """The bones' rest matrices (J, 4, 4) as Blender keeps them, rounding included."""
-    return np.array([armature.data.bones[name].matrix_local for name in names], np.float64)
+def rest_matrices(armature: Any) -> np.ndarray:
+    """The joints' rest matrices (J, 4, 4) as Blender keeps them, rounding included, in metres."""
+    rest = np.array([armature.data.bones[name].matrix_local for name in bone_names(armature)], np.float64)
+    rest[:, :3, 3] /= units_per_metre(armature)
+    return rest
 
 
 def make_mesh(
@@ -107,6 +112,9 @@ def make_mesh(
     for bone_name in names:
         ob.vertex_groups.new(name=bone_name)
     _add_shape_keys(ob, basis, stand_up(np.moveaxis(shapedirs, 2, 0)), keyed)
+
+    if units_per_metre(armature) != 1.0:
+        mesh.transform(Matrix.Scale(units_per_metre(armature), 4), shape_keys=True)
 
     ob.parent = armature
     modifier = ob.modifiers.new("Armature", "ARMATURE")

@@ -12,7 +12,7 @@ _MARGIN = 1.5
 """Metres between where the people go and the floor's edge."""
 
 
-def make_floor(collection: Any, transl: np.ndarray) -> Any:
+def make_floor(collection: Any, transl: np.ndarray, unit: float = 1.0) -> Any:
     """A plane at z = 0 under all the people, in a collection ``... Floor`` of its own so that it is hidden as one.
 
     It catches shadows over the footage in Cycles. Returns the object.
@@ -20,6 +20,7 @@ def make_floor(collection: Any, transl: np.ndarray) -> Any:
     Args:
         collection: where the floor's collection goes.
         transl: (P, T, 3) metres, where the people go.
+        unit: Blender units a metre.
     """
     name = f"{collection.name} Floor"
     home = bpy.data.collections.new(name)
@@ -28,7 +29,7 @@ def make_floor(collection: Any, transl: np.ndarray) -> Any:
     high = transl[..., :2].max((0, 1)) + _MARGIN
     corners = [(low[0], low[1], 0.0), (high[0], low[1], 0.0), (high[0], high[1], 0.0), (low[0], high[1], 0.0)]
     mesh = bpy.data.meshes.new(name)
-    mesh.from_pydata([tuple(float(x) for x in corner) for corner in corners], [], [(0, 1, 2, 3)])
+    mesh.from_pydata([tuple(unit * float(x) for x in corner) for corner in corners], [], [(0, 1, 2, 3)])
     material = bpy.data.materials.new(name)
     material.diffuse_color = (0.35, 0.35, 0.35, 1.0)
     mesh.materials.append(material)

@@ -14,6 +14,7 @@ import numpy as np
 
 from closeint_core.body.data import JOINT_NAMES
 
+from .bones import bone_names, units_per_metre
 from .fcurves import Channels, curves_of_action, write_action
 from .rig import PoseChannels, channels_of_matrices
 
@@ -21,8 +22,12 @@ REFERENCE = "closeint_reference"
 """Property of an action: its values as written, (T, J * 4 + 3) in one row."""
 
 TRACK = "closeint"
-_ROOT_PATH = f'pose.bones["{JOINT_NAMES[0]}"].location'
-_ROTATION_PATHS = [f'pose.bones["{name}"].rotation_quaternion' for name in JOINT_NAMES]
+
+
+def _paths(armature: Any) -> tuple[str, list[str]]:
+    """The data paths of the root's location and of each joint's rotation."""
+    names = [bpy.utils.escape_identifier(name) for name in bone_names(armature)]
+    return f'pose.bones["{names[0]}"].location', [f'pose.bones["{name}"].rotation_quaternion' for name in names]
 
 
 def write_motion(armature: Any, name: str, channels: PoseChannels, frames: np.ndarray, nla: bool = False) -> Any:
@@ -35,8 +40,10 @@ def write_motion(armature: Any, name: str, channels: PoseChannels, frames: np.nd
         frames: (T,) scene frames; may lie between whole ones.
         nla: put the action into a strip of a new track; earlier tracks of this kind are muted.
     """
-    curves = [Channels(_ROOT_PATH, channels.root_location, JOINT_NAMES[0])]
-    curves += [Channels(path, channels.rotations[:, j], JOINT_NAMES[j]) for j, path in enumerate(_ROTATION_PATHS)]
+    root, rotations = _paths(armature)
+    names = bone_names(armature)
+    curves = [Channels(root, units_per_metre(armature) * channels.root_location, names[0])]
+    curves += [Channels(path, channels.rotations[:, j], names[j]) for j, path in enumerate(rotations)]
     action = write_action(armature, name, curves, frames)
     flat = np.concatenate([channels.rotations.reshape(len(frames), -1), channels.root_location], axis=1)
     action[REFERENCE] = flat.astype(np.float32).reshape(-1)
@@ -94,7 +101,7 @@ def is_in_strip(armature: Any) -> bool:
 
 
 def read_motion(armature: Any, frames: np.ndarray, rest: np.ndarray, parents: np.ndarray) -> PoseChannels:
-    """Channel values of an armature at scene frames (T,), with everything the user has done to it.
+    """Channel values of an armature, metres, at scene frames (T,), with everything the user has done to it.
 
     From the curves where nothing else moves the bones; otherwise the scene is played once (and the frame restored).
     """
@@ -105,7 +112,7 @@ def read_motion(armature: Any, frames: np.ndarray, rest: np.ndarray, parents: np
 
 def _is_plain(armature: Any) -> bool:
     animation = armature.animation_data
-    for name in JOINT_NAMES:
+    for name in bone_names(armature):
         bone = armature.pose.bones[name]
         if bone.rotation_mode != "QUATERNION" or any(not c.mute for c in bone.constraints):
             return False
@@ -122,19 +129,20 @@ def _is_plain(armature: Any) -> bool:
 
 def _sample_curves(armature: Any, frames: np.ndarray) -> PoseChannels:
     count = len(frames)
-    root = np.tile(np.array(armature.pose.bones[JOINT_NAMES[0]].location, np.float32), (count, 1))
-    now = [list(armature.pose.bones[name].rotation_quaternion) for name in JOINT_NAMES]
+    names, (root_path, rotation_paths) = bone_names(armature), _paths(armature)
+    root = np.tile(np.array(armature.pose.bones[names[0]].location, np.float32), (count, 1))
+    now = [list(armature.pose.bones[name].rotation_quaternion) for name in names]
     rotations = np.tile(np.array(now, np.float32), (count, 1, 1))
-    index = {path: j for j, path in enumerate(_ROTATION_PATHS)}
+    index = {path: j for j, path in enumerate(rotation_paths)}
     for curve in curves_of_action(armature, action_of(armature)):
         if curve.mute:
             continue
-        if curve.data_path == _ROOT_PATH:
+        if curve.data_path == root_path:
             root[:, curve.array_index] = sample(curve, frames)
         elif curve.data_path in index:
             rotations[:, index[curve.data_path], curve.array_index] = sample(curve, frames)
     rotations /= np.maximum(np.linalg.norm(rotations, axis=-1, keepdims=True), 1e-6)
-    return PoseChannels(rotations, root)
+    return PoseChannels(rotations, root / np.float32(units_per_metre(armature)))
 
 
 def sample(curve: Any, frames: np.ndarray) -> np.ndarray:
@@ -149,7 +157,8 @@ def sample(curve: Any, frames: np.ndarray) -> np.ndarray:
 
 def keys_between(armature: Any, frames: np.ndarray) -> list[tuple[int, float]]:
     """(joint, scene frame) of the keys that lie on none of the frames (T,): somebody else has set them."""
-    joints = {path: j for j, path in enumerate(_ROTATION_PATHS)} | {_ROOT_PATH: 0}
+    root_path, rotation_paths = _paths(armature)
+    joints = {path: j for j, path in enumerate(rotation_paths)} | {root_path: 0}
     found: set[tuple[int, float]] = set()
     for curve in curves_of_action(armature, action_of(armature)):
         if curve.data_path not in joints or not len(curve.keyframe_points):
@@ -167,14 +176,16 @@ def keys_between(armature: Any, frames: np.ndarray) -> list[tuple[int, float]]:
 def _play(armature: Any, frames: np.ndarray, rest: np.ndarray, parents: np.ndarray) -> PoseChannels:
     scene = bpy.context.scene
     before = scene.frame_current, scene.frame_subframe
-    matrices = np.empty((len(frames), len(JOINT_NAMES), 4, 4))
+    names = bone_names(armature)
+    matrices = np.empty((len(frames), len(names), 4, 4))
     try:
         for t, frame in enumerate(frames):
             whole = int(np.floor(frame))
             scene.frame_set(whole, subframe=float(frame - whole))
-            matrices[t] = [armature.pose.bones[name].matrix for name in JOINT_NAMES]
+            matrices[t] = [armature.pose.bones[name].matrix for name in names]
     finally:
         scene.frame_set(before[0], subframe=before[1])
+    matrices[..., :3, 3] /= units_per_metre(armature)
     return channels_of_matrices(matrices, rest, parents)
 
 

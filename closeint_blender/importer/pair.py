@@ -15,11 +15,13 @@ from typing import Any
 import bpy
 import numpy as np
 
-from closeint_core.body.data import JOINT_NAMES, PARENTS
+from closeint_core.body.data import PARENTS
 from closeint_core.body.skinning import axis_angle_to_matrix
 from closeint_core.clip import InteractionClip
 from closeint_core.errors import CloseintError
 
+from ..clip_paths import find_clip
+from .bones import bone_names, find_bones, units_per_metre
 from .character import rest_matrices
 from .motion import action_of, is_in_strip, read_motion, recorded_action, reference_of, write_motion
 from .rig import (
@@ -46,8 +48,9 @@ class Pair:
 
     Attributes:
         identity: their common ``PAIR``. armatures: in the order of the clip's people.
-        clip: the clip file they were made of. start, step, count: scene frame of the first clip frame, scene frames
-            per clip frame, and clip frames. fps: of the clip.
+        clip: the clip file they were made of, as it is kept (``clip_paths``).
+        start, step, count: scene frame of the first clip frame, scene frames per clip frame, and clip frames.
+        fps: of the clip.
     """
 
     identity: str
@@ -80,12 +83,17 @@ class Pair:
         Raises:
             CloseintError: it is gone or damaged.
         """
-        path = Path(bpy.path.abspath(self.clip))
+        path = self.clip_path()
         if not path.is_file():
             raise CloseintError(
-                f"The clip file of these characters is gone: {path}.", "Put it back, or re-apply a clip to them."
+                f"The clip file of these characters is gone: {path}.",
+                "Put it back, there or beside the .blend, or re-apply a clip to them.",
             )
         return InteractionClip.load(path)
+
+    def clip_path(self) -> Path:
+        """Where the clip file is, or was."""
+        return find_clip(self.clip, bpy.data.objects.get(self.armatures[0]))
 
 
 def mesh_of(armature: Any) -> Any:
@@ -119,16 +127,32 @@ def find_pair(context: Any, wanted: Any = None) -> Pair | None:
     return pair_of(scene, identities.pop()) if len(identities) == 1 else None
 
 
-def require_pair(context: Any, wanted: Any = None) -> Pair:
+def require_pair(context: Any, wanted: Any = None, edit: bool = True) -> Pair:
     """``find_pair`` or an error.
 
+    Args:
+        edit: the characters will be changed.
+
     Raises:
-        CloseintError: no characters, or it is not clear which.
+        CloseintError: no characters, or it is not clear which, or they are another file's and cannot be changed.
     """
     pair = find_pair(context, wanted)
     if pair is None:
         raise CloseintError("No characters of a clip are chosen.", "Select one of the characters.")
+    if edit:
+        _require_own(pair)
     return pair
+
+
+def _require_own(pair: Pair) -> None:
+    for ob in (*pair.objects(), *(mesh for mesh in pair.meshes() if mesh is not None)):
+        library = ob.library or ob.data.library
+        if library is not None:
+            raise CloseintError(
+                f"{ob.name} is linked from {Path(library.filepath.replace(chr(92), '/')).name}, "
+                "so it cannot be changed here.",
+                "Work in that file, or make it local with its data (Object > Relations > Make Local).",
+            )
 
 
 def _selected(context: Any) -> list[Any]:
@@ -148,7 +172,7 @@ def pair_of(scene: Any, identity: str, near: Any = None) -> Pair | None:
     found: dict[int, Any] = {}
     places = set(near.users_collection) if near is not None else set()
     for ob in scene.objects:
-        if ob.type == "ARMATURE" and ob.get(PAIR) == identity and all(name in ob.pose.bones for name in JOINT_NAMES):
+        if ob.type == "ARMATURE" and ob.get(PAIR) == identity and find_bones(ob) is not None:
             person = int(ob.get("closeint_person", 0))
             if person not in found or (
                 places & set(ob.users_collection) and not places & set(found[person].users_collection)
@@ -199,7 +223,7 @@ def read_pair(pair: Pair, reference: bool = False, frames: np.ndarray | None = N
     frames = pair.frames() if frames is None else frames
     poses, transl = [], []
     for ob, (rotation, offset) in zip(people, pair_relations(people), strict=True):
-        rest = rest_matrices(ob, JOINT_NAMES)
+        rest = rest_matrices(ob)
         channels = reference_of(recorded_action(ob), pair.count) if reference else None
         if channels is None:
             channels = read_motion(ob, frames, rest, np.array(PARENTS))
@@ -217,8 +241,9 @@ def pose_now(pair: Pair) -> PairMotion:
     people = pair.objects()
     poses, transl = [], []
     for ob, (rotation, offset) in zip(people, pair_relations(people), strict=True):
-        rest = rest_matrices(ob, JOINT_NAMES)
-        matrices = np.array([[bone.matrix for bone in (ob.pose.bones[name] for name in JOINT_NAMES)]])
+        rest = rest_matrices(ob)
+        matrices = np.array([[ob.pose.bones[name].matrix for name in bone_names(ob)]], np.float64)
+        matrices[..., :3, 3] /= units_per_metre(ob)
         root = np.array(ob["closeint_root_joint"], np.float64)
         pose, place = clip_motion(channels_of_matrices(matrices, rest, PARENTS), root, rest)
         pose, place = move(pose, place, root, rotation, offset)
@@ -237,7 +262,7 @@ def write_pair(pair: Pair, motion: PairMotion) -> list[str]:
     frames = pair.frames()
     names = []
     for person, (ob, (rotation, offset)) in enumerate(zip(people, pair_relations(people), strict=True)):
-        rest = rest_matrices(ob, JOINT_NAMES)
+        rest = rest_matrices(ob)
         root = np.array(ob["closeint_root_joint"], np.float64)
         poses, transl = move(motion.poses[person], motion.transl[person], root, rotation.T, -rotation.T @ offset)
         names.append(replace_motion(ob, pose_channels(poses, transl, root, rest), frames))
@@ -268,7 +293,7 @@ def move(
 
 
 def pair_relations(people: list[Any]) -> list[tuple[np.ndarray, np.ndarray]]:
-    """Rotation (3, 3) and offset (3,) of each character's frame in the first one's.
+    """Rotation (3, 3) and offset (3,), metres, of each character's frame in the first one's.
 
     Raises:
         CloseintError: one is scaled against the other.
@@ -283,5 +308,5 @@ def pair_relations(people: list[Any]) -> list[tuple[np.ndarray, np.ndarray]]:
                 f"{ob.name} is scaled against {people[0].name}, so their motions do not fit together.",
                 "Clear the scale of the armature objects (Alt S), or scale both alike.",
             )
-        result.append((relation[:3, :3] / scale, relation[:3, 3]))
+        result.append((relation[:3, :3] / scale, relation[:3, 3] / units_per_metre(people[0])))
     return result

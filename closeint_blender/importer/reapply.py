@@ -14,12 +14,13 @@ import bpy
 import numpy as np
 from mathutils import Vector
 
-from closeint_core.body.data import JOINT_NAMES, BodyData, load_body
+from closeint_core.body.data import BodyData, load_body
 from closeint_core.clip import InteractionClip
 from closeint_core.errors import CloseintError
 
 from ..pair_tools import clip_depths
-from ..scene_state import preserve_user_state
+from ..scene_state import edit_mode, preserve_user_state
+from .bones import bone_names, units_per_metre
 from .build import PreparedPerson, body_warnings, mark, prepare_person
 from .camera import animate_camera
 from .camera_model import blender_camera
@@ -49,7 +50,7 @@ def reapply_clip(context: Any, pair: Pair, path: str | Path, swap: bool = False,
     Raises:
         CloseintError: the clip cannot be used, or does not fit the characters. Nothing has been changed then.
     """
-    path = Path(bpy.path.abspath(str(path)))
+    path = Path(bpy.path.abspath(str(path))).absolute()
     clip = InteractionClip.load(path)
     people = pair.objects()
     if clip.people != len(people):
@@ -84,7 +85,7 @@ def reapply_clip(context: Any, pair: Pair, path: str | Path, swap: bool = False,
         if camera:
             for ob in context.scene.objects:
                 if ob.type == "CAMERA" and ob.get(PAIR) == pair.identity:
-                    animate_camera(ob, view, frames)
+                    animate_camera(ob, view, frames, units_per_metre(people[0]))
                     result.camera = ob.name
     return result
 
@@ -109,9 +110,9 @@ def _reapply_person(
     if np.abs(old - person.betas).max(initial=0) > _SAME_SHAPE:
         _reshape_bones(context, armature, person)
         if mesh is not None:
-            result.warnings += _reshape_skin(mesh, body, old, person)
+            result.warnings += _reshape_skin(mesh, body, old, person, units_per_metre(armature))
     poses, transl = move(clip.poses[source], clip.transl[source], person.root_joint, rotation.T, -rotation.T @ offset)
-    channels = pose_channels(poses, transl, person.root_joint, rest_matrices(armature, JOINT_NAMES))
+    channels = pose_channels(poses, transl, person.root_joint, rest_matrices(armature))
     before = action_of(armature)
     if before is not None:
         before.use_fake_user = True  # the user may have worked on it
@@ -124,18 +125,16 @@ def _reapply_person(
 
 def _reshape_bones(context: Any, armature: Any, person: PreparedPerson) -> None:
     """Put the 24 bones where the new shape has its joints; bones the user has added keep their place."""
-    context.view_layer.objects.active = armature
-    bpy.ops.object.mode_set(mode="EDIT")
-    layout = person.layout
-    for i, name in enumerate(JOINT_NAMES):
-        bone = armature.data.edit_bones[name]
-        bone.use_connect = False
-        bone.head, bone.tail = layout.heads[i], layout.tails[i]
-        bone.align_roll(Vector(layout.z_axes[i]))
-    bpy.ops.object.mode_set(mode="OBJECT")
+    layout, unit, names = person.layout, units_per_metre(armature), bone_names(armature)
+    with edit_mode(context, armature):
+        for i, name in enumerate(names):
+            bone = armature.data.edit_bones[name]
+            bone.use_connect = False
+            bone.head, bone.tail = unit * layout.heads[i], unit * layout.tails[i]
+            bone.align_roll(Vector(layout.z_axes[i]))
 
 
-def _reshape_skin(mesh: Any, body: BodyData, old: np.ndarray, person: PreparedPerson) -> list[str]:
+def _reshape_skin(mesh: Any, body: BodyData, old: np.ndarray, person: PreparedPerson, unit: float) -> list[str]:
     """Set the shape keys, and lift the skin as the bones were; what the user has sculpted stays. Returns warnings."""
     keys = mesh.data.shape_keys
     names = [f"Shape{i:03d}" for i in range(len(person.betas))]
@@ -155,6 +154,6 @@ def _reshape_skin(mesh: Any, body: BodyData, old: np.ndarray, person: PreparedPe
     for key in keys.key_blocks:
         points = np.empty(count * 3, np.float32)
         key.points.foreach_get("co", points)
-        key.points.foreach_set("co", (points.reshape(-1, 3) + shift).reshape(-1))
+        key.points.foreach_set("co", (points.reshape(-1, 3) + unit * shift).reshape(-1))
     mesh.data.update()
     return []

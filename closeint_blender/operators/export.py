@@ -69,7 +69,7 @@ class CLOSEINT_OT_export(bpy.types.Operator, ExportHelper):
 
     def execute(self, context):  # type: ignore[no-untyped-def]
         try:
-            pair = require_pair(context)
+            pair = require_pair(context, edit=False)
             path = Path(bpy.path.abspath(str(self._path())))
             files = export_scene(path, self.kind, context, pair.objects(), self.per_person)
         except CloseintError as error:

@@ -49,6 +49,8 @@ class CLOSEINT_OT_import_clip(ImportSettings, bpy.types.Operator, ImportHelper):
             return {"CANCELLED"}
         for warning in result.warnings:
             self.report({"WARNING"}, warning)
+        for note in result.notes:
+            self.report({"INFO"}, note)
         count = len(result.people)
         self.report({"INFO"}, f"Imported {count} {'person' if count == 1 else 'people'} as {result.collection}")
         return {"FINISHED"}
@@ -107,7 +109,7 @@ class CLOSEINT_OT_reapply_clip(bpy.types.Operator, ImportHelper):
     def invoke(self, context, event):  # type: ignore[no-untyped-def]
         pair = find_pair(context)
         if pair is not None and not self.filepath:
-            self.filepath = pair.clip
+            self.filepath = str(pair.clip_path())
         return super().invoke(context, event)
 
     def execute(self, context):  # type: ignore[no-untyped-def]

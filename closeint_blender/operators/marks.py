@@ -8,6 +8,7 @@ from bpy.props import CollectionProperty, EnumProperty, IntProperty, StringPrope
 from closeint_core.body.data import JOINT_NAMES
 from closeint_core.errors import CloseintError
 
+from ..importer.bones import joint_of
 from ..importer.pair import require_pair
 from ..pair_tools import edited_times, marks_of, nearest_part
 
@@ -71,9 +72,9 @@ def chosen_bones(context, pair):  # type: ignore[no-untyped-def]
     if active in bones:
         bones.sort(key=lambda bone: bone != active)
     found = [
-        (people[bone.id_data.name], JOINT_NAMES.index(bone.name))
+        (people[bone.id_data.name], joint)
         for bone in bones
-        if bone.id_data.name in people and bone.name in JOINT_NAMES
+        if bone.id_data.name in people and (joint := joint_of(bone.id_data, bone.name)) is not None
     ]
     if not found:
         raise CloseintError("No bone of the characters is selected.", "Select one in Pose Mode.")

@@ -12,6 +12,7 @@ from closeint_core.errors import CloseintError
 from ..analysis.contacts import contact_error, find_touches
 from ..analysis.ground import foot_points, plan_ground
 from ..analysis.smoothing import range_weight, smooth_motion, smooth_pair
+from ..importer.bones import units_per_metre
 from ..importer.fcurves import Channels, curves_of, extend_action
 from ..importer.motion import sample
 from ..importer.pair import PAIR, PairMotion, move, read_pair, require_pair, write_pair
@@ -175,8 +176,9 @@ def report_contacts(operator, what, touches, plain, held):  # type: ignore[no-un
 def move_cameras(context, pair, rotation, offset):  # type: ignore[no-untyped-def]
     """Move the pair's cameras as the people were, in the first character's frame."""
     change = np.eye(4)
-    change[:3, :3], change[:3, 3] = rotation, offset
-    frame = np.array(bpy.data.objects[pair.armatures[0]].matrix_world)
+    first = bpy.data.objects[pair.armatures[0]]
+    change[:3, :3], change[:3, 3] = rotation, units_per_metre(first) * np.asarray(offset)
+    frame = np.array(first.matrix_world)
     whole = frame @ change @ np.linalg.inv(frame)
     for ob in context.scene.objects:
         if ob.type == "CAMERA" and ob.get(PAIR) == pair.identity:

@@ -11,6 +11,7 @@ from closeint_core.body.data import JOINT_NAMES
 from closeint_core.errors import CloseintError
 
 from ..analysis.points import pose_skeleton
+from ..importer.bones import find_bones
 from ..importer.contact_colours import ATTRIBUTE, DEEP, set_colours, touch_colours
 from ..importer.evidence import read_series
 from ..importer.pair import PAIR, Pair, mesh_of, pair_of, pose_now, require_pair
@@ -53,7 +54,8 @@ def part_weights(ob) -> np.ndarray:  # type: ignore[no-untyped-def]
     """(V, J) weights of a mesh's vertices by bone; read once a mesh."""
     key = (ob.data.name_full, len(ob.data.vertices))
     if key not in _weights:
-        place = {group.index: JOINT_NAMES.index(group.name) for group in ob.vertex_groups if group.name in JOINT_NAMES}
+        names = (find_bones(ob.parent) if ob.parent is not None else None) or JOINT_NAMES
+        place = {group.index: names.index(group.name) for group in ob.vertex_groups if group.name in names}
         weights = np.zeros((len(ob.data.vertices), len(JOINT_NAMES)), np.float32)
         for vertex in ob.data.vertices:
             for group in vertex.groups:

@@ -22,6 +22,7 @@ from ..import_settings import values_of
 from ..importer.pair import require_pair
 from ..panels import CATEGORY
 from ..properties import scene_settings
+from ..scene_state import is_untouched
 from ..video_paths import video_path
 from .jobs import JobOperator
 
@@ -147,8 +148,10 @@ class CLOSEINT_OT_reconstruct(JobOperator, bpy.types.Operator):
         if not self._import or context.scene is None or context.scene.name != self._scene:
             session.say(self.panel, "INFO", f"Saved {path}; import it from Results.")
         elif not self._target:
+            keeps = self._options["set_scene"] == "AUTO" and not is_untouched(context.scene)
             import_result(path, self._options, footage=str(job.parameters["input"]))
-            session.say(self.panel, "INFO", f"Imported {Path(path).name}.")
+            more = " The scene keeps its frame rate, range, size and camera (Import > Set Up Scene)." if keeps else ""
+            session.say(self.panel, "INFO", f"Imported {Path(path).name}.{more}")
         elif self._target in bpy.data.objects:
             bpy.ops.closeint.reapply_clip("EXEC_DEFAULT", True, filepath=path, character=self._target)
             session.say(self.panel, "INFO", f"Imported {Path(path).name} onto {self._target} and the partner.")

@@ -55,7 +55,7 @@ class CLOSEINT_OT_refine(JobOperator, bpy.types.Operator):
         clip = pair.load()
         if clip.frames != pair.count or clip.people != len(pair.armatures):
             raise CloseintError(
-                f"{Path(pair.clip).name} is another clip now than when the characters were made.",
+                f"{pair.clip_path().name} is another clip now than when the characters were made.",
                 "Apply it to the characters first.",
             )
         corrections = gather_corrections(pair, self.edits)
@@ -66,7 +66,7 @@ class CLOSEINT_OT_refine(JobOperator, bpy.types.Operator):
         motion = read_pair(pair, reference=True)
         clip = clip.copy(poses=motion.poses, transl=motion.transl, betas=motion.betas)
         self._character = pair.armatures[0]
-        output = free_refined_path(Path(bpy.path.abspath(pair.clip)))
+        output = free_refined_path(pair.clip_path())
         self._folder = Path(tempfile.mkdtemp(prefix="refine-", dir=session.user_folder()))
         try:
             corrections.validate(clip)

@@ -94,10 +94,10 @@ class CLOSEINT_OT_jump_to_worst(_Looking, bpy.types.Operator):
 
     def execute(self, context):  # type: ignore[no-untyped-def]
         try:
-            pair = require_pair(context)
+            pair = require_pair(context, edit=False)
             values = pair_series(pair, self.kind)
             if values is None and self.kind != "UNSEEN":
-                measure(pair)
+                measure(require_pair(context))
                 values = pair_series(pair, self.kind)
         except CloseintError as error:
             self.report({"ERROR"}, str(error))

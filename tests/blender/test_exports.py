@@ -34,6 +34,8 @@ BONES, SKIN = 1e-5, 1e-4
 CASES: dict[str, dict[str, Any]] = {
     # Late, at a rate that is no whole number, and moved by strips.
     "strips": {"start_frame": 101, "nla": True},
+    # A camera that moves, and the unit that people use for Unreal.
+    "centimetres": {"start_frame": 1, "unit": 0.01},
 }
 
 
@@ -130,6 +132,7 @@ def test_a_file_for_each_person(exports: Exported, person: int) -> None:
 def test_the_user_s_scene_stays(exports: Exported) -> None:
     before, after = exports.facts["export"]["before"], exports.facts["export"]["after"]
     assert before["active"][1] == "POSE"
+    assert exports.facts["export"]["editing"] == [True, "EDIT"]
     for what, value in before.items():
         assert after[what] == value, what
     wanted = ["x.fbx", "x.glb", "x.usdc", "x_p1.fbx", "x_p2.fbx"]
@@ -306,3 +309,17 @@ def test_usd_by_usd(exports: Exported) -> None:
             world = np.array(UsdGeom.Xformable(prim).ComputeLocalToWorldTransform(start + frame))
             skins.append(points @ world[:3, :3] + world[3, :3])
         check(exports.case, person, heads[person], skins)
+
+
+def test_a_scene_in_centimetres(newest_runtime: BlenderRuntime) -> None:
+    """The same from a scene whose unit is a centimetre, with a camera that moves."""
+    exports = exported(newest_runtime, "centimetres")
+    for reader in ("fbx", "fbx_native", "glb", "usd"):
+        if reader in exports.facts:
+            test_read_back(exports, reader, newest_runtime)
+    test_glb_as_a_player_shows_it(exports)
+    test_the_user_s_scene_stays(exports)
+    for person in (0, 1):
+        test_a_file_for_each_person(exports, person)
+    if "usd" in exports.facts:
+        test_usd_by_usd(exports)

@@ -87,7 +87,7 @@ def build(clip, options, unit):
     closeint_blender.register()
     scene = bpy.context.scene
     scene.unit_settings.scale_length = unit
-    result = import_clip(bpy.context, clip, ImportOptions(**options))
+    result = import_clip(bpy.context, clip, ImportOptions(set_scene="ALWAYS", **options))
     # The user is in the middle of something: posing, with a bone moved that is not keyed, between two frames.
     scene.frame_set(scene.frame_start + 2, subframe=0.5)
     one = bpy.data.objects[result.people[0].armature]
@@ -106,9 +106,16 @@ def export_all(folder):
     for kind in ("fbx", "usd") if "usd_export" in dir(bpy.ops.wm) else ("fbx",):
         export_scene(folder / f"x{EXPORTERS[kind].suffix}", kind)
     bpy.ops.closeint.export(filepath=str(folder / "x"), kind="glb")
+    after = facts_of_scene()
+    # Each person's file while a body is being edited.
+    bpy.ops.object.mode_set(mode="OBJECT")
+    body = next(ob for ob in bpy.data.objects if ob.type == "MESH")
+    bpy.context.view_layer.objects.active = body
+    bpy.ops.object.mode_set(mode="EDIT")
     bpy.ops.closeint.export(filepath=str(folder / "x.glb"), kind="fbx", per_person=True)
+    editing = [bpy.context.view_layer.objects.active == body, body.mode]
     files = sorted(path.name for path in folder.iterdir() if path.name.startswith(("x", ".")))
-    return {"files": files, "before": before, "after": facts_of_scene()}
+    return {"files": files, "before": before, "after": after, "editing": editing}
 
 
 def people_here():
@@ -176,7 +183,7 @@ def moving(ob):
     for curve in curves_here(ob):
         values = [key.co[1] for key in curve.keyframe_points]
         kind = curve.data_path.rpartition(".")[2]
-        if max(values) - min(values) > 1e-5 and not kind.startswith("rotation"):
+        if max(values) - min(values) > 1e-5 / min(ob.scale) and not kind.startswith("rotation"):
             found.add(curve.data_path)
     return found
 

@@ -42,6 +42,7 @@ def fresh():
 
 
 def load(folder, name="one", **options):
+    options = {"set_scene": "ALWAYS", **options}
     bpy.ops.closeint.import_clip(filepath=str(folder / f"{name}.closeint.npz"), **options)
     return find_pair(bpy.context)
 
@@ -110,7 +111,16 @@ def options_part(folder):
     home = bpy.data.collections.new("Mine")
     bpy.context.scene.collection.children.link(home)
     bpy.context.view_layer.active_layer_collection = bpy.context.view_layer.layer_collection.children["Mine"]
-    pair = load(folder, meshes=False, own_collection=False, nla=True, floor=True, camera=False, set_scene=False)
+    pair = load(
+        folder,
+        meshes=False,
+        own_collection=False,
+        nla=True,
+        floor=True,
+        camera=False,
+        set_scene="NEVER",
+        timing="FRAMES",
+    )
     scene = bpy.context.scene
     floor = next(ob for ob in scene.objects if ob.type == "MESH")
     facts["bare"] = {

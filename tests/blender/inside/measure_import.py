@@ -208,7 +208,7 @@ def main(clip, folder, frames):
     bpy.ops.ed.undo_push(message="before")
     names = counts()
     # True: push an undo step as a click in the menu does.
-    bpy.ops.closeint.import_clip("EXEC_DEFAULT", True, filepath=str(clip), camera=False, set_scene=False)
+    bpy.ops.closeint.import_clip("EXEC_DEFAULT", True, filepath=str(clip), camera=False, set_scene="NEVER")
     for step in (bpy.ops.ed.undo, bpy.ops.ed.redo, bpy.ops.ed.undo):
         facts["undo"].append(counts() == names)
         step()
@@ -223,7 +223,7 @@ def main(clip, folder, frames):
         except RuntimeError as error:
             facts["errors"].append([str(error), len(bpy.data.objects) - count])
     # The same clip again makes a second set beside the first.
-    bpy.ops.closeint.import_clip(filepath=str(clip), camera=False, set_scene=False)
+    bpy.ops.closeint.import_clip(filepath=str(clip), camera=False, set_scene="NEVER")
     facts["collections_after_second"] = sorted(c.name for c in scene.collection.children)
 
     blend = folder / "saved.blend"

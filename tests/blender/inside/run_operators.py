@@ -69,7 +69,7 @@ def import_options(folder, videos):
     scene.closeint.model = "reference"
     scene.render.fps, scene.render.fps_base = 50, 1.0
     scene.frame_start, scene.frame_end = 1, 250
-    chosen.start_frame, chosen.timing, chosen.set_scene = 101, "SCENE", False
+    chosen.start_frame, chosen.timing, chosen.set_scene = 101, "SCENE", "NEVER"
     chosen.meshes, chosen.camera, chosen.floor, chosen.nla, chosen.own_collection = False, False, True, True, False
     before, collections = set(names()), len(bpy.data.collections)
     facts["with_options"] = attempt(ops.reconstruct, video=good)
