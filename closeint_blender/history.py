@@ -45,7 +45,7 @@ class History:
             try:
                 rows = json.loads(self.path.read_text(encoding="utf-8"))
                 self._entries = [Entry(**row) for row in rows]
-            except (OSError, ValueError, TypeError):
+            except (OSError, ValueError, TypeError, RecursionError):
                 self._entries = []
         return self._entries
 

@@ -273,7 +273,7 @@ def report() -> dict[str, Any] | None:
         state.report_read = True
         try:
             state.report = json.loads((user_folder() / "doctor.json").read_text(encoding="utf-8"))
-        except (OSError, ValueError):
+        except (OSError, ValueError, RecursionError):
             state.report = None
     return state.report
 

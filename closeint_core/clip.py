@@ -10,8 +10,6 @@ from __future__ import annotations
 
 import json
 import os
-import zipfile
-import zlib
 from dataclasses import dataclass, field, fields, replace
 from pathlib import Path
 from typing import Any
@@ -20,6 +18,7 @@ import numpy as np
 
 from closeint_core.errors import CloseintError
 from closeint_core.files import atomic_path
+from closeint_core.foreign_files import Unreadable, parse_json, read_arrays, said
 
 FORMAT = "closeint-clip/1"
 SUFFIX = ".closeint.npz"
@@ -30,6 +29,12 @@ _DTYPES: dict[str, Any] = {
     "image_size": np.int64, "camera_K": np.float32, "camera_R": np.float32, "camera_t": np.float32,
     "keypoints2d": np.float32, "visible": np.bool_, "contacts": np.float32, "foot_contacts": np.float32,
 }  # fmt: skip
+_JOINTS, _BETAS = 24, 10
+"""Joints and shape coefficients of every body in ``BODIES``."""
+_FARTHEST = 1e6
+"""Metres, radians and shape coefficients beyond which there is no motion; arithmetic on them overflows."""
+_LARGEST_IMAGE = 100_000  # pixels a side
+_TURNED = 1e-2  # by which a matrix may miss a rotation; files of other tools hold few digits
 _KEYS = ("format", *_DTYPES, "body", "video", "metadata")
 _MUST_BE_FINITE = ("poses", "transl", "betas", "camera_K", "camera_R", "camera_t", "contacts", "foot_contacts")
 
@@ -96,10 +101,7 @@ class InteractionClip:
         """
         for name, dtype in _DTYPES.items():
             if name not in ("fps", "frame_start"):
-                try:
-                    setattr(self, name, np.ascontiguousarray(np.asarray(getattr(self, name)).astype(dtype)))
-                except (TypeError, ValueError) as error:
-                    raise _invalid(f"{name} does not convert to {np.dtype(dtype).name}") from error
+                setattr(self, name, _converted(name, getattr(self, name), dtype))
         if self.poses.ndim != 4 or self.poses.shape[3] != 3 or 0 in self.poses.shape:
             raise _invalid(
                 f"poses has shape {self.poses.shape}, not (people, frames, joints, 3) with at least one each"
@@ -121,17 +123,48 @@ class InteractionClip:
         for name in _MUST_BE_FINITE:
             if not np.isfinite(getattr(self, name)).all():
                 raise _invalid(f"{name} holds values that are not finite")
-        if self.body not in BODIES:
-            raise _invalid(f"the body {self.body!r} is unknown; known are {', '.join(BODIES)}")
-        if not (np.isfinite(self.fps) and self.fps > 0):
-            raise _invalid(f"fps is {self.fps}, not a positive number")
-        if (self.image_size <= 0).any():
-            raise _invalid(f"image_size is {self.image_size.tolist()}, not positive")
+        for name in ("poses", "transl", "betas", "camera_t"):
+            if (np.abs(getattr(self, name)) > _FARTHEST).any():
+                raise _invalid(f"{name} holds values above {_FARTHEST:.0e}, which no motion has")
+        if not isinstance(self.body, str) or self.body not in BODIES:
+            raise _invalid(f"the body {said(self.body)} is unknown; known are {', '.join(BODIES)}")
+        if (j, self.betas.shape[1]) != (_JOINTS, _BETAS):
+            raise _invalid(
+                f"it has {j} joints and {self.betas.shape[1]} shape coefficients; the body {self.body} has {_JOINTS} "
+                f"and {_BETAS}"
+            )
+        self._validate_numbers()
+        self._validate_camera()
         if not isinstance(self.metadata, dict):
             raise _invalid("metadata is not a JSON object")
-        self.fps = float(self.fps)
-        self.frame_start = int(self.frame_start)
         return self
+
+    def _validate_numbers(self) -> None:
+        for name in ("fps", "frame_start"):
+            value = getattr(self, name)
+            if isinstance(value, bool | str | bytes) or not isinstance(value, int | float | np.integer | np.floating):
+                raise _invalid(f"{name} is {said(value)}, not a number")
+        if not (np.isfinite(self.fps) and self.fps > 0):
+            raise _invalid(f"fps is {self.fps}, not a positive number")
+        if not np.isfinite(self.frame_start) or self.frame_start != int(self.frame_start):
+            raise _invalid(f"frame_start is {self.frame_start}, not a whole number")
+        if abs(self.frame_start) >= 1 << 53:
+            raise _invalid("frame_start is beyond any video")
+        self.fps, self.frame_start = float(self.fps), int(self.frame_start)
+
+    def _validate_camera(self) -> None:
+        """Raises CloseintError where the cameras could not have taken a picture."""
+        if (self.image_size <= 0).any() or (self.image_size > _LARGEST_IMAGE).any():
+            raise _invalid(f"image_size is {self.image_size.tolist()}, not positive (or beyond {_LARGEST_IMAGE})")
+        focal = np.stack([self.camera_K[:, 0, 0], self.camera_K[:, 1, 1]])
+        if (focal <= 0).any():
+            raise _invalid(f"camera_K has the focal length {focal.min():g}, not a positive one")
+        if np.abs(self.camera_K[:, 2] - [0.0, 0.0, 1.0]).max() > _TURNED:
+            raise _invalid("the last row of camera_K is not 0, 0, 1")
+        turned = self.camera_R.astype(np.float64)
+        off = np.abs(turned @ turned.swapaxes(1, 2) - np.eye(3)).max()
+        if off > _TURNED or (np.linalg.det(turned) < 0).any():
+            raise _invalid("camera_R is not a rotation")
 
     def save(self, path: str | os.PathLike[str]) -> Path:
         """Validate and write the clip, whole or not at all; returns the path.
@@ -142,7 +175,10 @@ class InteractionClip:
         self.validate()
         arrays: dict[str, Any] = {name: np.asarray(getattr(self, name), dtype) for name, dtype in _DTYPES.items()}
         arrays |= {"format": FORMAT, "body": self.body, "video": str(self.video)}
-        arrays["metadata"] = json.dumps(self.metadata, allow_nan=False, ensure_ascii=False)
+        try:
+            arrays["metadata"] = json.dumps(self.metadata, allow_nan=False, ensure_ascii=False)
+        except (TypeError, ValueError, RecursionError) as error:
+            raise _invalid(f"metadata holds what JSON does not ({error})") from None
         with atomic_path(path) as temporary, open(temporary, "wb") as file:
             np.savez_compressed(file, **arrays)
         return Path(path)
@@ -157,34 +193,28 @@ class InteractionClip:
         path = Path(path)
         if not path.is_file():
             raise CloseintError(f"There is no clip file at {path}.", "Check the path.")
-        try:
-            with np.load(path, allow_pickle=False) as archive:
-                if not hasattr(archive, "files"):
-                    raise CloseintError(f"{path} is a bare array, not a clip.", "Choose a *.closeint.npz file.")
-                found = str(archive["format"]) if "format" in archive.files else None
-                if found != FORMAT:
-                    what = f"says its format is {found!r}" if found else "names no format"
-                    raise CloseintError(
-                        f"{path} {what}; this version reads {FORMAT!r}.",
-                        "Export it again with this version.",
-                    )
-                missing = [key for key in _KEYS if key not in archive.files]
-                if missing:
-                    raise CloseintError(f"{path} lacks {', '.join(missing)}.", "Make the clip again.")
-                data = {key: archive[key] for key in _KEYS}
-            metadata = json.loads(str(data["metadata"]) or "{}")
-        except CloseintError:
-            raise
-        except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile, zlib.error) as error:
-            raise CloseintError(f"{path} is not a readable clip file ({error}).", "Make the clip again.") from error
+        data: dict[str, Any] = read_arrays(path, "a clip file (*.closeint.npz)", _KEYS)
+        found = _text(data, "format", path) if "format" in data else None
+        if found != FORMAT:
+            what = f"says its format is {said(found)}" if found else "names no format"
+            raise CloseintError(
+                f"{path} {what}; this version reads {FORMAT!r}.",
+                "Export it again with this version.",
+            )
+        missing = [key for key in _KEYS if key not in data]
+        if missing:
+            raise CloseintError(f"{path} lacks {', '.join(missing)}.", "Make the clip again.")
         del data["format"]
-        data |= {"body": str(data["body"]), "video": str(data["video"]), "metadata": metadata}
-        for name in ("fps", "frame_start"):
-            if data[name].shape != ():
-                raise _invalid(f"{name} has shape {data[name].shape}, not a single number", path)
-            data[name] = data[name].item()
         try:
+            data |= {key: _text(data, key, path) for key in ("body", "video", "metadata")}
+            data["metadata"] = parse_json(data["metadata"] or "{}", numbers_only=True)
+            for name in ("fps", "frame_start"):
+                if data[name].shape != ():
+                    raise _invalid(f"{name} has shape {data[name].shape}, not a single number")
+                data[name] = data[name].item()
             return cls(**{f.name: data[f.name] for f in fields(cls)}).validate()
+        except Unreadable as problem:
+            raise _invalid(f"metadata cannot be read: {problem}", path) from None
         except CloseintError as error:
             raise CloseintError(f"{path}: {error.message}", error.fix) from error
 
@@ -196,6 +226,27 @@ class InteractionClip:
         """Points (..., T, K, 3) of the world, in pixels (..., T, K, 2)."""
         image = np.einsum("tij,...tkj->...tki", self.camera_K, self.world_to_camera(points))
         return image[..., :2] / image[..., 2:]
+
+
+def _converted(name: str, value: Any, dtype: Any) -> np.ndarray:
+    """An array of a clip in its file's type; texts, objects and complex numbers are not taken for numbers."""
+    try:
+        array = np.asarray(value)
+    except ValueError:
+        array = np.zeros(0, object)
+    if array.dtype.kind not in "biuf":
+        raise _invalid(f"{name} does not convert to {np.dtype(dtype).name}")
+    with np.errstate(over="ignore", invalid="ignore"):
+        if dtype is np.int64 and not (np.abs(array.astype(np.float64)) < 1 << 53).all():
+            raise _invalid(f"{name} does not convert to {np.dtype(dtype).name}")
+        return array.astype(dtype, order="C")
+
+
+def _text(data: dict[str, Any], key: str, path: Path) -> str:
+    if data[key].shape != () or data[key].dtype.kind not in "US":
+        raise _invalid(f"{key} is not a text", path)
+    value = data[key].item()
+    return value.decode("utf-8", "replace") if isinstance(value, bytes) else str(value)
 
 
 def _invalid(problem: str, path: Path | None = None) -> CloseintError:

@@ -92,14 +92,17 @@ def read_text(path: str | os.PathLike[str], what: str, most: int = 100_000_000) 
         ) from None
 
 
-def parse_json(text: str | bytes) -> Any:
+def parse_json(text: str | bytes, numbers_only: bool = False) -> Any:
     """The value that a JSON text holds.
+
+    Args:
+        numbers_only: NaN and infinity, which Python writes but JSON does not have, become None.
 
     Raises:
         Unreadable: no JSON, nested too deeply, or with numbers that are none.
     """
     try:
-        return json.loads(text)
+        return json.loads(text, parse_constant=(lambda _: None) if numbers_only else None)
     except RecursionError:
         raise Unreadable("it is nested too deeply") from None
     except (ValueError, MemoryError) as error:
@@ -145,7 +148,7 @@ def read_arrays(
     except Unreadable as problem:
         raise CloseintError(f"{path} is not {what}: {problem}.", fix) from None
     except _UNREADABLE as error:
-        raise CloseintError(f"{path} is not {what} that can be read ({_reason(error)}).", fix) from None
+        raise CloseintError(f"{path} is not a readable npz file, and {what} is one ({_reason(error)}).", fix) from None
 
 
 def read_array(path: str | os.PathLike[str], what: str) -> np.ndarray:
@@ -172,7 +175,7 @@ def _check_file(path: Path, what: str) -> None:
         there = False
     if there:
         raise CloseintError(f"Cannot read {what} {path}: it is not a file.", "Check the path.")
-    raise CloseintError(f"Cannot read {what} {path}: there is no such file.", "Check the path.")
+    raise CloseintError(f"Cannot read {what} {path}: there is no file of this name.", "Check the path.")
 
 
 def _members(archive: zipfile.ZipFile, wanted: Collection[str] | None, most: int) -> dict[str, np.ndarray]:

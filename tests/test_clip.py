@@ -73,6 +73,27 @@ def test_the_file_is_as_documented(tmp_path):
         ({"fps": 0.0}, "fps"),
         ({"image_size": np.array([0, 5])}, "not positive"),
         ({"transl": "somewhere"}, "transl"),
+        ({"transl": np.full((2, 5, 3), "1.0")}, "transl does not convert"),
+        ({"transl": None}, "transl does not convert"),
+        ({"transl": [[1, 2], [3]]}, "transl does not convert"),
+        ({"transl": np.full((2, 5, 3), 1e30)}, "transl holds values above"),
+        ({"poses": np.zeros((2, 5, 52, 3)), "contacts": np.zeros((2, 5, 52))}, "52 joints and 10 shape coefficients"),
+        ({"betas": np.zeros((2, 16))}, "24 joints and 16 shape coefficients; the body .* has 24 and 10"),
+        ({"body": None}, "the body None is unknown"),
+        ({"fps": "25"}, "fps is '25', not a number"),
+        ({"fps": None}, "fps is None, not a number"),
+        ({"fps": float("nan")}, "fps is nan"),
+        ({"frame_start": 0.5}, "frame_start is 0.5, not a whole number"),
+        ({"frame_start": float("inf")}, "frame_start is inf"),
+        ({"frame_start": "x"}, "frame_start is 'x', not a number"),
+        ({"image_size": np.array([np.nan, 5])}, "image_size does not convert"),
+        ({"image_size": np.array([10**9, 5])}, "image_size is .* beyond 100000"),
+        ({"camera_K": np.diag([0.0, 800.0, 1.0])[None]}, "focal length 0, not a positive one"),
+        ({"camera_K": np.diag([800.0, -800.0, 1.0])[None]}, "focal length -800"),
+        ({"camera_K": np.diag([800.0, 800.0, 0.0])[None]}, "last row of camera_K"),
+        ({"camera_R": np.zeros((1, 3, 3))}, "camera_R is not a rotation"),
+        ({"camera_R": np.diag([1.0, 1.0, -1.0])[None]}, "camera_R is not a rotation"),
+        ({"metadata": ["x"]}, "metadata is not a JSON object"),
     ],
 )
 def test_an_invalid_clip_is_refused_by_name(change, says):
@@ -167,3 +188,24 @@ def test_reading_a_clip_needs_no_torch():
         "assert not {'torch', 'scipy', 'cv2'} & set(sys.modules), 'heavy import'"
     )
     subprocess.run([sys.executable, "-c", code], check=True)
+
+
+def test_metadata_that_json_has_not_is_refused_before_anything_is_written(tmp_path):
+    for value in (float("nan"), np.zeros(2), {1, 2}):
+        with pytest.raises(CloseintError, match="metadata holds what JSON does not"):
+            random_clip().copy(metadata={"x": value}).save(tmp_path / "a.closeint.npz")
+    assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize("text", ["[1]", "{", "[" * 100_000, "nonsense"])
+def test_metadata_that_is_no_object_is_refused(tmp_path, text):
+    path = tmp_path / "a.closeint.npz"
+    random_clip().save(path)
+    with np.load(path) as data:
+        arrays = dict(data)
+    np.savez(path, **{**arrays, "metadata": text})
+    with pytest.raises(CloseintError, match="metadata"):
+        InteractionClip.load(path)
+    np.savez(path, **{**arrays, "metadata": '{"a": NaN, "b": [Infinity]}'})  # as Python writes it
+    assert InteractionClip.load(path).metadata == {"a": None, "b": [None]}
+    InteractionClip.load(path).save(path)

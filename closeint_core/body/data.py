@@ -7,8 +7,6 @@ is that of SMPL (Loper et al., "SMPL: A Skinned Multi-Person Linear Model", SIGG
 
 from __future__ import annotations
 
-import zipfile
-import zlib
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -16,6 +14,7 @@ from pathlib import Path
 import numpy as np
 
 from closeint_core.errors import CloseintError
+from closeint_core.foreign_files import read_arrays, said
 from closeint_core.models import store
 
 JOINT_NAMES: tuple[str, ...] = (
@@ -37,8 +36,10 @@ SMPL_NAMES: tuple[str, ...] = ("smpl-neutral", "smpl-male", "smpl-female")
 SMPL_OWNER = "https://smpl.is.tue.mpg.de"
 
 
-_DAMAGED = (OSError, EOFError, ValueError, KeyError, IndexError, NotImplementedError, zipfile.BadZipFile, zlib.error)
-"""What numpy raises for a file that is not, or no longer, an npz."""
+_NUM_BETAS = 10
+_MOST_KEYPOINTS = 100  # rows of a regressor
+_DAMAGED = (ValueError, KeyError, IndexError, TypeError, OverflowError, MemoryError)
+"""What numpy raises for arrays that do not belong together."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -171,10 +172,10 @@ def load_body(spec: str | Path = "default", data_dir: Path | None = None) -> Bod
 def _format_of(path: Path) -> str | None:
     """The ``format`` text of an npz file; None if it has none or is not one."""
     try:
-        with np.load(path, allow_pickle=False) as archive:
-            return str(archive["format"]) if "format" in archive.files else None
-    except _DAMAGED:
+        found = read_arrays(path, "a body model", ("format",)).get("format")
+    except CloseintError:
         return None
+    return str(found) if found is not None and found.shape == () else None
 
 
 def read_default_body(path: Path) -> BodyData:
@@ -183,21 +184,42 @@ def read_default_body(path: Path) -> BodyData:
     Raises:
         CloseintError: missing (exit code 3), damaged, or of another format.
     """
+    if not path.is_file():
+        raise CloseintError(f"The bundled body model {path} is missing.", "Install closeint again.", exit_code=3)
     try:
-        with np.load(path, allow_pickle=False) as archive:
-            found = str(archive["format"])
-            if found != DEFAULT_BODY_NAME:
-                raise CloseintError(f"{path} is a {found!r} file, not a {DEFAULT_BODY_NAME!r} body.")
-            arrays = {key: archive[key] for key in archive.files}
-        return _unpack_default_body(arrays)
-    except FileNotFoundError:
-        raise CloseintError(
-            f"The bundled body model {path} is missing.", "Install closeint again.", exit_code=3
-        ) from None
+        arrays = read_arrays(path, "a body model")
+        found = str(arrays["format"]) if "format" in arrays and arrays["format"].shape == () else None
+        if found != DEFAULT_BODY_NAME:
+            raise CloseintError(
+                f"{path} is a {said(found)} file, not a {DEFAULT_BODY_NAME!r} body.", "Install closeint again."
+            )
+        with np.errstate(all="ignore"):
+            return _checked(_unpack_default_body(arrays))
+    except CloseintError as error:
+        raise CloseintError(f"The body model is damaged: {error.message}", "Install closeint again.") from None
     except _DAMAGED as error:
-        raise CloseintError(
-            f"The body model {path} is damaged ({error}).", "Install closeint again.", exit_code=3
-        ) from error
+        raise CloseintError(f"The body model {path} is damaged ({error}).", "Install closeint again.") from error
+
+
+def _checked(body: BodyData) -> BodyData:
+    """The same body; ValueError where its parts do not belong together."""
+    count = body.num_vertices
+    shapes = {
+        "template": (count, 3), "shapedirs": (count, 3, _NUM_BETAS), "joint_regressor": (len(PARENTS), count),
+        "skin_joints": (count, 4), "skin_weights": (count, 4), "faces": (len(body.faces), 3), "parts": (count,),
+        "halpe_regressor": (26, count), "lsp_regressor": (14, count),
+    }  # fmt: skip
+    for name, shape in shapes.items():
+        value = getattr(body, name)
+        if value.shape != shape or value.size == 0 or not np.isfinite(value).all():
+            raise ValueError(f"{name} is {value.shape} or not finite, and {shape} is needed")
+    for name, end in (("skin_joints", len(PARENTS)), ("faces", count), ("parts", len(PARENTS))):
+        value = getattr(body, name)
+        if value.min() < 0 or value.max() >= end:
+            raise ValueError(f"{name} names what is not there")
+    if body.uv is not None and body.uv.shape != (len(body.faces), 3, 2):
+        raise ValueError("uv does not belong to the faces")
+    return body
 
 
 def _unpack_default_body(arrays: dict[str, np.ndarray]) -> BodyData:
@@ -226,6 +248,8 @@ def _unpack_default_body(arrays: dict[str, np.ndarray]) -> BodyData:
 def _sparse_rows(arrays: dict[str, np.ndarray], name: str, columns: int) -> np.ndarray:
     """Dense f4 (K, columns) from the row, column and value lists of ``{name}_regressor``."""
     rows = arrays[f"{name}_regressor_rows"].astype(np.int64)
+    if rows.min() < 0 or rows.max() >= _MOST_KEYPOINTS:
+        raise ValueError(f"{name}_regressor has a row {rows.max()}")
     dense = np.zeros((int(rows.max()) + 1, columns), np.float32)
     dense[rows, arrays[f"{name}_regressor_columns"].astype(np.int64)] = arrays[f"{name}_regressor_values"]
     return dense

@@ -17,7 +17,9 @@ from typing import Any
 import numpy as np
 
 _MAX_OPCODES = 2_000_000  # the official files have a few thousand
-_MAX_DENSE = 100_000_000  # elements of a sparse matrix made dense; SMPL's joint regressor has 165,360
+_MAX_DENSE = 5_000_000  # elements of a sparse matrix made dense; SMPL's joint regressor has 165,360
+_MAX_MADE = 256 << 20  # bytes of all arrays that are made from parts; SMPL's have 6 MB
+_MAX_EXTENT = 1 << 40
 
 
 class Refused(pickle.UnpicklingError):
@@ -62,7 +64,8 @@ class _Dtype:
         text = spec.decode("latin-1") if isinstance(spec, bytes) else spec
         # A short plain code such as f8 or <u4: longer texts are a little language of numpy's own.
         if not isinstance(text, str) or len(text) > 4 or text.lstrip("<>=|")[:1] not in tuple("biufcSU"):
-            raise Unusable(f"it holds an array of type {str(text)[:40]!r}")
+            shown = repr(text[:40]) if isinstance(text, str) else "unknown to it"
+            raise Unusable(f"it holds an array of type {shown}")
         try:
             self.dtype = np.dtype(text)
         except TypeError:
@@ -73,9 +76,9 @@ class _Dtype:
         if not isinstance(state, tuple) or len(state) < 5 or any(part is not None for part in state[2:5]):
             raise Unusable("it holds an array of records")
         order = state[1].decode("latin-1") if isinstance(state[1], bytes) else state[1]
-        if order not in ("<", ">", "=", "|"):
+        if not isinstance(order, str) or order not in ("<", ">", "=", "|"):
             raise Unusable("a damaged pickle")
-        if self.dtype.kind in "SU" and isinstance(state[5], int) and 0 < state[5] < 1 << 20:
+        if self.dtype.kind in "SU" and len(state) > 5 and isinstance(state[5], int) and 0 < state[5] < 1 << 20:
             size = state[5] // (4 if self.dtype.kind == "U" else 1)
             self.dtype = np.dtype(f"{self.dtype.kind}{size}")
         self.dtype = self.dtype.newbyteorder(order)  # type: ignore[arg-type]
@@ -107,13 +110,17 @@ def _array_from(data: object, dtype: object, shape: object, order: Any = "C") ->
             raise Unusable("a damaged pickle") from None
     if not isinstance(data, bytes | bytearray | memoryview | pickle.PickleBuffer):
         raise Unusable("it holds an array of objects")
-    if not isinstance(shape, tuple) or not all(isinstance(n, int) and n >= 0 for n in shape) or len(shape) > 8:
+    if not isinstance(shape, tuple) or len(shape) > 8:
+        raise Unusable("a damaged pickle")
+    if not all(isinstance(n, int) and 0 <= n <= _MAX_EXTENT for n in shape) or order not in ("C", "F"):
         raise Unusable("a damaged pickle")
     count = 1
     for extent in shape:
         count *= extent
-    if count * dtype.dtype.itemsize != memoryview(data).nbytes or order not in ("C", "F"):
+    if count * dtype.dtype.itemsize != memoryview(data).nbytes:
         raise Unusable("an array's size does not fit its shape")
+    if dtype.dtype.itemsize == 0 or count == 0:
+        return np.zeros(tuple(min(n, 1) for n in shape) if count else shape, dtype.dtype)
     return np.frombuffer(memoryview(data), dtype.dtype).reshape(shape, order=order)
 
 
@@ -243,32 +250,102 @@ class _Unpickler(pickle.Unpickler):
         raise Refused("a persistent object")
 
 
-def _survey(data: bytes, max_parts: int) -> None:
-    """Walk the opcodes without executing one: refuse by name before anything is built.
+class _Stack:
+    """Follows a pickle's stack without building anything: which values may be keys of a dictionary.
 
-    Also bounds what a tiny file could make the unpickler allocate (its memo grows with the largest index written).
+    Python asks a key for its hash, which for tuples in tuples in tuples takes for ever, however small the file. Keys
+    here are texts and numbers; any other is refused.
     """
-    opcodes = 0
+
+    _PLAIN = frozenset(
+        ("int", "long", "int_or_bool", "bool", "str", "bytes", "bytes_or_str", "unicode", "float", "None")
+    )
+
+    def __init__(self) -> None:
+        self.values: list[bool | None] = []  # None is a mark
+        self.memo: dict[int, bool] = {}
+
+    def follow(self, name: str, argument: Any, opcode: pickletools.OpcodeInfo) -> None:
+        """One opcode.
+
+        Raises:
+            Unusable: a key that is neither a text nor a number, or a stack that does not fit.
+        """
+        values = self.values
+        if name in ("PUT", "BINPUT", "LONG_BINPUT", "MEMOIZE"):
+            index = len(self.memo) if name == "MEMOIZE" else int(argument)
+            # Pickles number what they keep one by one; the unpickler takes memory for the largest number.
+            if not 0 <= index <= len(self.memo) + 1 or not values or values[-1] is None:
+                raise Unusable("it is not a pickle, or a damaged one")
+            self.memo[index] = values[-1]
+        elif name in ("GET", "BINGET", "LONG_BINGET"):
+            if argument not in self.memo:
+                raise Unusable("it is not a pickle, or a damaged one")
+            values.append(self.memo[argument])
+        elif name == "DUP":
+            values.append(bool(values[-1]))
+        elif name == "MARK":
+            values.append(None)
+        elif name not in ("PROTO", "FRAME", "STOP"):
+            taken = self._take(opcode)
+            if name in ("SETITEM", "SETITEMS", "DICT"):
+                if name == "SETITEM":
+                    taken = taken[-2:]
+                if len(taken) % 2 or not all(taken[::2]):
+                    raise Unusable("it has a dictionary with keys that are neither texts nor numbers")
+            elif name in ("ADDITEMS", "FROZENSET") and not all(taken):
+                raise Unusable("it has a set of what is neither texts nor numbers")
+            if name in ("SETITEMS", "APPENDS", "ADDITEMS"):
+                values.pop()  # what was below the mark, which is put back
+            values.extend(kind.name in self._PLAIN for kind in opcode.stack_after)
+
+    def _take(self, opcode: pickletools.OpcodeInfo) -> list[bool]:
+        """What an opcode takes off, above the mark if it takes down to one."""
+        before = opcode.stack_before
+        taken: list[bool] = []
+        if pickletools.markobject in before or (before and before[-1] is pickletools.stackslice):
+            while (top := self.values.pop()) is not None:
+                taken.append(top)
+            if opcode.name == "OBJ" and taken:
+                return taken[::-1]
+        else:
+            for _ in before:
+                top = self.values.pop()
+                if top is None and opcode.name not in ("POP", "POP_MARK"):
+                    raise Unusable("it is not a pickle, or a damaged one")
+                taken.append(bool(top))
+        return taken[::-1]
+
+
+def _survey(data: bytes, max_parts: int) -> int:
+    """Walk the opcodes without executing one: refuse by name before anything is built. Returns their number.
+
+    Also bounds what a tiny file could make the unpickler allocate or do.
+    """
+    opcodes, stack = 0, _Stack()
     try:
         for opcode, argument, _ in pickletools.genops(io.BytesIO(data)):
             opcodes += 1
+            name = opcode.name
             if opcodes > max_parts:
                 raise Unusable("it has too many parts")
-            if opcode.name in ("GLOBAL", "INST"):
-                module, _, name = str(argument).partition(" ")
-                if (module, name) not in _ALLOWED:
-                    raise Refused(f"{module}.{name}"[:200])
-            elif opcode.name in ("EXT1", "EXT2", "EXT4"):
+            if name in ("GLOBAL", "INST"):
+                module, _, attribute = str(argument).partition(" ")
+                if (module, attribute) not in _ALLOWED:
+                    raise Refused(f"{module}.{attribute}"[:200])
+            elif name in ("EXT1", "EXT2", "EXT4"):
                 raise Refused("an extension code")
-            elif opcode.name in ("PERSID", "BINPERSID"):
+            elif name in ("PERSID", "BINPERSID"):
                 raise Refused("a persistent object")
-            elif opcode.name in ("PUT", "BINPUT", "LONG_BINPUT") and not 0 <= int(argument or 0) <= max_parts:
+            elif name in ("NEXT_BUFFER", "READONLY_BUFFER"):
                 raise Unusable("a damaged pickle")
+            stack.follow(name, argument, opcode)
     except (Refused, Unusable):
         raise
     except Exception as error:
         # genops raises whatever the malformed argument provokes (ValueError, UnicodeDecodeError, ...).
         raise Unusable("it is not a pickle, or a truncated one") from error
+    return opcodes
 
 
 def loads(data: bytes, *, max_parts: int = _MAX_OPCODES, deep: bool = False) -> Any:
@@ -281,10 +358,12 @@ def loads(data: bytes, *, max_parts: int = _MAX_OPCODES, deep: bool = False) -> 
         Refused: the pickle names another global.
         Unusable: damaged.
     """
-    _survey(data, max_parts)
+    opcodes = _survey(data, max_parts)
     try:
         value = _Unpickler(io.BytesIO(data), encoding="latin-1").load()
-        return _unwrap(value) if deep else _plain(value)
+        # What is made of a pickle is of its own size, unless lists that hold one another multiply.
+        unwrap = _Unwrapping(4 * opcodes + 1000)
+        return unwrap.everything(value) if deep else unwrap.plain(value)
     except (Refused, Unusable):
         raise
     except Exception as error:
@@ -292,79 +371,104 @@ def loads(data: bytes, *, max_parts: int = _MAX_OPCODES, deep: bool = False) -> 
         raise Unusable("a damaged pickle") from error
 
 
-def _plain(value: Any, depth: int = 0) -> Any:
-    """Stand-ins replaced by numpy arrays, in a value and (for dictionaries) one level below."""
-    if isinstance(value, _Array):
-        return value.value
-    if isinstance(value, _Chumpy):
-        return _plain(value.state.get("x"), depth + 1) if depth < 8 else None
-    if isinstance(value, _ChumpySelect):
-        return _select(value.state, depth)
-    if isinstance(value, _Sparse):
-        return _dense(value)
-    if isinstance(value, dict) and depth < 1:
-        return {str(key): _plain(entry, depth + 1) for key, entry in value.items()}
-    return value
+class _Unwrapping:
+    """Replaces stand-ins by numpy arrays.
 
+    Args:
+        most: values that may be visited.
+    """
 
-def _unwrap(value: Any, depth: int = 0) -> Any:
-    """Stand-ins replaced by numpy arrays everywhere in nested lists, tuples and dictionaries."""
-    if depth > 12:
-        raise Unusable("it is nested too deeply")
-    if isinstance(value, dict):
-        return {str(key): _unwrap(entry, depth + 1) for key, entry in value.items()}
-    if isinstance(value, list | tuple):
-        return [_unwrap(entry, depth + 1) for entry in value]
-    return _plain(value, 1)
+    def __init__(self, most: int) -> None:
+        self.left, self.bytes_left = most, _MAX_MADE
 
+    def _visit(self) -> None:
+        self.left -= 1
+        if self.left < 0:
+            raise Unusable("its parts hold one another too often")
 
-def _select(state: dict[str, Any], depth: int) -> np.ndarray:
-    if depth > 8:
-        raise Unusable("a damaged pickle")
-    source, indices = _plain(state.get("a"), depth + 1), _plain(state.get("idxs"), depth + 1)
-    shape = state.get("preferred_shape")
-    if not isinstance(source, np.ndarray) or not isinstance(indices, np.ndarray) or indices.dtype.kind not in "iu":
-        raise Unusable("a damaged pickle")
-    try:
-        chosen = source.ravel()[indices.ravel()]
-        return chosen.reshape(tuple(int(n) for n in shape)) if shape is not None else chosen
-    except (IndexError, ValueError, TypeError):
-        raise Unusable("a damaged pickle") from None
+    def _made(self, array: np.ndarray) -> np.ndarray:
+        self.bytes_left -= array.nbytes
+        if self.bytes_left < 0:
+            raise Unusable("its arrays are larger than it")
+        return array
 
+    def plain(self, value: Any, depth: int = 0) -> Any:
+        """In a value and (for dictionaries) one level below."""
+        self._visit()
+        if isinstance(value, _Array):
+            return value.value
+        if isinstance(value, _Chumpy):
+            return self.plain(value.state.get("x"), depth + 1) if depth < 8 else None
+        if isinstance(value, _ChumpySelect):
+            return self._made(self._select(value.state, depth))
+        if isinstance(value, _Sparse):
+            return self._made(self._dense(value))
+        if isinstance(value, dict) and depth < 1:
+            return {str(key): self.plain(entry, depth + 1) for key, entry in value.items()}
+        return value
 
-def _dense(matrix: _Sparse) -> np.ndarray:
-    state = matrix.state
-    shape = state.get("_shape", state.get("shape"))
-    if not isinstance(shape, tuple) or len(shape) != 2 or not all(isinstance(n, int) and n >= 0 for n in shape):
-        raise Unusable("a sparse matrix without a shape")
-    rows, columns = shape
-    if rows * columns > _MAX_DENSE:
-        raise Unusable(f"a sparse matrix of {rows} x {columns}")
+    def everything(self, value: Any, depth: int = 0) -> Any:
+        """Everywhere in nested lists, tuples and dictionaries."""
+        self._visit()
+        if depth > 12:
+            raise Unusable("it is nested too deeply")
+        if isinstance(value, dict):
+            return {str(key): self.everything(entry, depth + 1) for key, entry in value.items()}
+        if isinstance(value, list | tuple):
+            return [self.everything(entry, depth + 1) for entry in value]
+        return self.plain(value, 1)
 
-    def vector(*keys: str, kinds: str = "iu") -> np.ndarray:
-        for key in keys:
-            value = _plain(state.get(key), 1)
-            if isinstance(value, np.ndarray) and value.ndim == 1 and value.dtype.kind in kinds:
-                return value
-        raise Unusable(f"a sparse matrix without {keys[0]}")
+    def _select(self, state: dict[str, Any], depth: int) -> np.ndarray:
+        if depth > 8:
+            raise Unusable("a damaged pickle")
+        source, indices = self.plain(state.get("a"), depth + 1), self.plain(state.get("idxs"), depth + 1)
+        shape = state.get("preferred_shape")
+        if not isinstance(source, np.ndarray) or not isinstance(indices, np.ndarray) or indices.dtype.kind not in "iu":
+            raise Unusable("a damaged pickle")
+        try:
+            chosen = source.ravel()[indices.ravel()]
+            return chosen.reshape(tuple(int(n) for n in shape)) if shape is not None else chosen
+        except (IndexError, ValueError, TypeError):
+            raise Unusable("a damaged pickle") from None
 
-    data = vector("data", kinds="iufb")
-    if matrix.layout == "coo":
-        coords = state.get("coords")
-        if isinstance(coords, tuple) and len(coords) == 2:
-            state = {**state, "row": coords[0], "col": coords[1]}
-        major, minor = vector("row"), vector("col")
-    else:
-        pointers, inner = vector("indptr").astype(np.int64), vector("indices")
-        outer = columns if matrix.layout == "csc" else rows
-        if len(pointers) != outer + 1 or pointers[0] != 0 or pointers[-1] != len(data) or np.any(np.diff(pointers) < 0):
-            raise Unusable("a sparse matrix with damaged pointers")
-        lines = np.repeat(np.arange(outer), np.diff(pointers))
-        major, minor = (inner, lines) if matrix.layout == "csc" else (lines, inner)
-    if not len(major) == len(minor) == len(data):
-        raise Unusable("a sparse matrix with lists of different lengths")
-    if len(data) and (major.min() < 0 or minor.min() < 0 or major.max() >= rows or minor.max() >= columns):
-        raise Unusable("a sparse matrix with an index outside of it")
-    dense = np.zeros((rows, columns), np.float64)
-    np.add.at(dense, (major, minor), data)
-    return dense
+    def _dense(self, matrix: _Sparse) -> np.ndarray:
+        state = matrix.state
+        shape = state.get("_shape", state.get("shape"))
+        if not isinstance(shape, tuple) or len(shape) != 2 or not all(isinstance(n, int) and n >= 0 for n in shape):
+            raise Unusable("a sparse matrix without a shape")
+        rows, columns = shape
+        if rows * columns > _MAX_DENSE:
+            raise Unusable(f"a sparse matrix of {rows} x {columns}")
+
+        def vector(*keys: str, kinds: str = "iu") -> np.ndarray:
+            for key in keys:
+                value = self.plain(state.get(key), 1)
+                if isinstance(value, np.ndarray) and value.ndim == 1 and value.dtype.kind in kinds:
+                    return value
+            raise Unusable(f"a sparse matrix without {keys[0]}")
+
+        data = vector("data", kinds="iufb")
+        if matrix.layout == "coo":
+            coords = state.get("coords")
+            if isinstance(coords, tuple) and len(coords) == 2:
+                state = {**state, "row": coords[0], "col": coords[1]}
+            major, minor = vector("row"), vector("col")
+        else:
+            pointers, inner = vector("indptr").astype(np.int64), vector("indices")
+            outer = columns if matrix.layout == "csc" else rows
+            if (
+                len(pointers) != outer + 1
+                or pointers[0] != 0
+                or pointers[-1] != len(data)
+                or np.any(np.diff(pointers) < 0)
+            ):
+                raise Unusable("a sparse matrix with damaged pointers")
+            lines = np.repeat(np.arange(outer), np.diff(pointers))
+            major, minor = (inner, lines) if matrix.layout == "csc" else (lines, inner)
+        if not len(major) == len(minor) == len(data):
+            raise Unusable("a sparse matrix with lists of different lengths")
+        if len(data) and (major.min() < 0 or minor.min() < 0 or major.max() >= rows or minor.max() >= columns):
+            raise Unusable("a sparse matrix with an index outside of it")
+        dense = np.zeros((rows, columns), np.float64)
+        np.add.at(dense, (major, minor), data)
+        return dense

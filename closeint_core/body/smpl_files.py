@@ -3,8 +3,6 @@
 
 from __future__ import annotations
 
-import zipfile
-import zlib
 from pathlib import Path
 from typing import Any
 
@@ -14,9 +12,14 @@ from closeint_core.body import restricted_pickle
 from closeint_core.body.data import PARENTS, SMPL_NAMES, SMPL_OWNER, BodyData
 from closeint_core.body.restricted_pickle import Unusable
 from closeint_core.errors import CloseintError
+from closeint_core.foreign_files import read_array, read_arrays, read_bytes
 from closeint_core.halpe import HALPE_INDEX, HALPE_NAMES, HALPE_TO_LSP
 
 NUM_BETAS = 10
+_FIELDS = ("v_template", "shapedirs", "posedirs", "J_regressor", "weights", "f", "kintree_table")
+_REGRESSOR_SUM = 0.1  # by which a row may miss 1; the official ones miss it by 1e-6
+_LARGEST_NUMBER = 1 << 40  # in any field; the root's parent is written as 2^32 - 1
+_LARGEST_WEIGHT = 1e3  # of a vertex in a keypoint; the published ones are below 2
 _MAX_FILE_BYTES = 2 << 30  # the largest official file, with 300 betas, is below 300 MB
 
 # Vertices of SMPL's mesh at landmarks (left, right where there are two).
@@ -56,22 +59,12 @@ def load_smpl(path: Path, name: str | None = None) -> BodyData:
 def read_fields(path: Path) -> dict[str, Any]:
     """The file's dictionary, every array as a plain numpy array. Errors as ``load_smpl``."""
     fix = f"Get the original file from {SMPL_OWNER}."
-    try:
-        with open(path, "rb") as handle:
-            zipped = handle.read(4) == b"PK\x03\x04"
-        if path.stat().st_size > _MAX_FILE_BYTES:
-            raise CloseintError(f"{path} is too large to be an SMPL model.", fix)
-        if zipped:
-            with zipfile.ZipFile(path) as archive_file:
-                if sum(entry.file_size for entry in archive_file.infolist()) > _MAX_FILE_BYTES:
-                    raise CloseintError(f"{path} unpacks to more than an SMPL model can hold.", fix)
-            with np.load(path, allow_pickle=False) as archive:
-                return {key: archive[key] for key in archive.files}
-        data = path.read_bytes()
-    except OSError as error:
-        raise CloseintError(f"The body model {path} cannot be read ({error.strerror or error}).", fix) from error
-    except (ValueError, KeyError, EOFError, MemoryError, NotImplementedError, zipfile.BadZipFile, zlib.error) as error:
-        raise CloseintError(f"The body model {path} is damaged or not an SMPL .npz file ({error}).", fix) from error
+    data = read_bytes(path, "the body model", _MAX_FILE_BYTES)
+    if data[:4] == b"PK\x03\x04":
+        try:
+            return dict(read_arrays(path, "an SMPL model (npz)", _FIELDS))
+        except CloseintError as error:
+            raise CloseintError(f"The body model is damaged or not an SMPL .npz file: {error.message}", fix) from None
     try:
         fields = restricted_pickle.loads(data)
     except restricted_pickle.Refused as refusal:
@@ -103,6 +96,8 @@ def _to_body(fields: dict[str, Any], path: Path, name: str) -> BodyData:
     if shapedirs.shape[2] < NUM_BETAS:
         raise Unusable(f"shapedirs has {shapedirs.shape[2]} components, {NUM_BETAS} are needed")
     regressor = _numbers(fields, "J_regressor", (24, count))
+    if np.abs(regressor.sum(axis=1) - 1.0).max() > _REGRESSOR_SUM:
+        raise Unusable("the rows of J_regressor do not sum to 1")
     weights = _numbers(fields, "weights", (count, 24))
     posedirs = _numbers(fields, "posedirs", None)
     if posedirs.shape == (207, count * 3):  # as smplx keeps them
@@ -167,12 +162,13 @@ def _keypoint_regressors(path: Path, joint_regressor: np.ndarray, count: int) ->
 
 
 def _regressor_file(path: Path, rows: int, count: int) -> np.ndarray:
-    try:
-        matrix = np.load(path, allow_pickle=False)
-    except (OSError, ValueError, EOFError) as error:
-        raise CloseintError(f"The regressor {path} cannot be read ({error}).") from error
-    if not isinstance(matrix, np.ndarray) or matrix.shape != (rows, count) or matrix.dtype.kind not in "fiu":
-        raise CloseintError(f"The regressor {path} is not an array of numbers ({rows}, {count}).")
+    matrix = read_array(path, "a regressor (npy)")
+    if matrix.shape != (rows, count) or matrix.dtype.kind not in "fiu":
+        raise CloseintError(
+            f"The regressor {path} is {matrix.shape}, not numbers ({rows}, {count}).", "Get the file again."
+        )
+    if not np.isfinite(matrix).all() or np.abs(matrix).max() > _LARGEST_WEIGHT:
+        raise CloseintError(f"The regressor {path} holds values that are not finite.", "Get the file again.")
     return matrix.astype(np.float32)
 
 
@@ -188,7 +184,7 @@ def _numbers(fields: dict[str, Any], key: str, shape: tuple[int | None, ...] | N
     ):
         raise Unusable(f"{key} is {value.shape}, not {tuple('any' if n is None else n for n in shape)}")
     # The first axis of every field is the vertices' or the joints': an empty one is no body.
-    if value.size == 0 or not np.all(np.isfinite(value)):
+    if value.size == 0 or not np.all(np.isfinite(value)) or np.abs(value).max() > _LARGEST_NUMBER:
         raise Unusable(f"{key} is empty or not finite")
     return value.astype(np.float64)
 

@@ -21,9 +21,10 @@ import torch
 from torch import Tensor
 
 from closeint_core.denoiser.layers import sinusoid_table
-from closeint_core.denoiser.network import KEYPOINT_INPUTS, MAX_POSITIONS, Denoiser, DenoiserConfig
+from closeint_core.denoiser.network import KEYPOINT_INPUTS, LARGEST_SIZE, MAX_POSITIONS, Denoiser, DenoiserConfig
 from closeint_core.errors import CloseintError
 from closeint_core.files import atomic_path
+from closeint_core.foreign_files import parse_json, said
 
 FORMAT = "closeint-denoiser/1"
 _LARGE = 1 << 30
@@ -44,6 +45,7 @@ def read_torch_file(path: Path) -> dict[str, Any]:
     """
     if not path.is_file():
         raise CloseintError(f"There is no checkpoint at {path}.", "Check the path.", exit_code=3)
+    _check_archive(path)
     try:
         with torch.serialization.safe_globals(_stand_ins(path)), warnings.catch_warnings():
             warnings.simplefilter("ignore")  # about odd pickle protocols: what cannot be read is refused
@@ -54,12 +56,29 @@ def read_torch_file(path: Path) -> dict[str, Any]:
         name = re.search(r"GLOBAL ([\w.]+)", str(error))
         what = f"it asks for {name.group(1)}, which weights do not need" if name else "it holds more than weights"
         raise CloseintError(f"The checkpoint {path} is refused: {what}; nothing of it was run.", _PUBLISHED) from None
-    except (OSError, EOFError, RuntimeError, ValueError, KeyError, TypeError, zipfile.BadZipFile) as error:
+    except Exception as error:
+        # A malformed file makes the reader raise nearly anything (AttributeError, IndexError, AssertionError, ...).
         first = str(error).splitlines()[0] if str(error) else type(error).__name__
         raise CloseintError(f"The checkpoint {path} is damaged or no checkpoint ({first}).", _PUBLISHED) from None
     if not isinstance(content, dict):
         raise CloseintError(f"The checkpoint {path} holds a {type(content).__name__}, not a dictionary.", _PUBLISHED)
     return content
+
+
+def _check_archive(path: Path) -> None:
+    """Refuse what would unpack to more than it is: ``torch.save`` stores its parts as they are."""
+    try:
+        if not zipfile.is_zipfile(path):
+            return
+        with zipfile.ZipFile(path) as archive:
+            parts = archive.infolist()
+    except (OSError, ValueError, RuntimeError, NotImplementedError, zipfile.BadZipFile, struct.error) as error:
+        raise CloseintError(f"The checkpoint {path} is damaged ({error}).", _PUBLISHED) from None
+    packed = any(part.compress_type != zipfile.ZIP_STORED for part in parts)
+    if packed or sum(part.file_size for part in parts) > path.stat().st_size:
+        raise CloseintError(
+            f"The checkpoint {path} is refused: its parts are packed, or claim to be larger than the file.", _PUBLISHED
+        )
 
 
 class _Mapping:
@@ -105,6 +124,13 @@ def state_dict_in(content: Mapping[str, Any], key: str, path: Path) -> dict[str,
         raise CloseintError(
             f"The checkpoint {path} has no weights under {key!r} (it has: {_some(content)}).", _PUBLISHED
         )
+    for name, value in weights.items():
+        # A tensor may repeat its numbers by a stride of 0 and so be a million times as large as what the file holds.
+        held = (
+            value.layout == torch.strided and value.numel() * value.element_size() <= value.untyped_storage().nbytes()
+        )
+        if not held or value.is_complex() or value.is_quantized:
+            raise CloseintError(f"In the checkpoint {path}, {str(name)[:80]} is no plain tensor.", _PUBLISHED)
     return {str(name).removeprefix("module."): value for name, value in weights.items()}
 
 
@@ -136,6 +162,29 @@ def check_weights(
     return {name: found[name].to(torch.float32, copy=True) for name in wanted}
 
 
+def check_shapes(make: Callable[[], torch.nn.Module], depth: int, found: Mapping[str, Tensor], path: Path) -> None:
+    """Refuse a network that a file asks for and whose weights it does not hold, before memory is taken for it.
+
+    Args:
+        make: makes the network. depth: its number of layers.
+
+    Raises:
+        CloseintError: naming a key that is missing or misshapen.
+    """
+    if depth > len(found):
+        raise CloseintError(f"The checkpoint {path} has {len(found)} weights for {depth} layers.", _PUBLISHED)
+    with torch.device("meta"):
+        wanted = {name: tensor.shape for name, tensor in make().state_dict().items()}
+    for name, shape in wanted.items():
+        if name in found and found[name].shape != shape:
+            raise CloseintError(
+                f"In the checkpoint {path}, {name} is {tuple(found[name].shape)}, not {tuple(shape)}.", _PUBLISHED
+            )
+    missing = [name for name in wanted if name not in found]
+    if missing:
+        raise CloseintError(f"The checkpoint {path} lacks {_some(missing)}.", _PUBLISHED)
+
+
 def _some(names: Iterable[str], most: int = 5) -> str:
     names = [str(name) for name in names]
     return ", ".join(names[:most]) + (f" and {len(names) - most} more" if len(names) > most else "")
@@ -163,6 +212,7 @@ def denoiser_from_state_dict(weights: Mapping[str, Tensor], path: Path) -> Denoi
     """
     config = _published_config(weights, path)
     _check_sinusoids(weights, config.dim, path)
+    check_shapes(lambda: Denoiser(config), config.depth, weights, path)
     model = Denoiser(config)
     # Top-level names of the network: what else a file holds (the body model's buffers) is not its concern.
     own = {name.split(".")[0] for name in model.state_dict()}
@@ -177,7 +227,7 @@ def _published_config(weights: Mapping[str, Tensor], path: Path) -> DenoiserConf
     def size(name: str, axis: int) -> int:
         if name not in weights:
             raise CloseintError(f"The checkpoint {path} lacks {name}.", _PUBLISHED)
-        if weights[name].ndim <= axis:
+        if weights[name].ndim <= axis or not 1 <= weights[name].shape[axis] <= LARGEST_SIZE:
             raise CloseintError(f"In the checkpoint {path}, {name} is {tuple(weights[name].shape)}.", _PUBLISHED)
         return int(weights[name].shape[axis])
 
@@ -191,8 +241,8 @@ def _published_config(weights: Mapping[str, Tensor], path: Path) -> DenoiserConf
             f"In the checkpoint {path}, feature_embed.weight has {width} columns; known are {known}.", _PUBLISHED
         )
     penetration, keypoints = flavours[width]
-    layers = {int(found.group(1)) for name in weights if (found := re.match(r"blocks\.(\d+)\.", name))}
-    if dim % 8 or not layers:
+    layers = {int(found.group(1)) for name in weights if (found := re.match(r"blocks\.(\d{1,4})\.", name))}
+    if dim % 8 or not layers or max(layers) >= len(weights):
         raise CloseintError(f"The checkpoint {path} is of another network.", _PUBLISHED)
     return DenoiserConfig(
         "hmr2",
@@ -211,7 +261,7 @@ def _check_sinusoids(weights: Mapping[str, Tensor], dim: int, path: Path) -> Non
     for name in _SINUSOIDS:
         if name in weights:
             table = weights[name].float()
-            if table.numel() % dim or table.numel() > MAX_POSITIONS * dim:
+            if table.numel() == 0 or table.numel() % dim or table.numel() > MAX_POSITIONS * dim:
                 raise CloseintError(f"In the checkpoint {path}, {name} is {tuple(table.shape)}.", _PUBLISHED)
             table = table.reshape(-1, dim)
             # Sines of arguments in the thousands differ by 1e-3 between libraries in single precision.
@@ -227,8 +277,10 @@ def save_denoiser(model: Denoiser, path: str | Path, dtype: torch.dtype = torch.
 
 
 def _load_own(path: Path) -> Denoiser:
-    config, weights = load_weights(path, FORMAT)
-    model = Denoiser(DenoiserConfig.from_dict(config))
+    values, weights = load_weights(path, FORMAT)
+    config = DenoiserConfig.from_dict(values)
+    check_shapes(lambda: Denoiser(config), max(config.depth, config.encoder_depth), weights, path)
+    model = Denoiser(config)
     model.load_state_dict(check_weights(weights, model.state_dict(), path, lambda name: True))
     return model.eval()
 
@@ -260,12 +312,12 @@ def load_weights(path: Path, kind: str) -> tuple[dict[str, Any], dict[str, Tenso
 
     try:
         with safe_open(path, framework="pt") as file:
-            header = json.loads((file.metadata() or {}).get(_CONFIG_KEY, "{}"))
+            header = parse_json((file.metadata() or {}).get(_CONFIG_KEY, "{}"))
             weights = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 - no mapping
-    except (SafetensorError, OSError, ValueError, struct.error) as error:
+    except (SafetensorError, OSError, ValueError, RuntimeError, TypeError, struct.error) as error:
         raise CloseintError(f"The checkpoint {path} is damaged ({error}).", "Make or get it again.") from None
-    if header.get("format") != kind:
-        found = header.get("format")
-        what = f"is a {found!r} file" if found else "does not say what it is"
+    found = header.get("format") if isinstance(header, dict) else None
+    if found != kind or not isinstance(header.get("config"), dict):
+        what = f"is a {said(found)} file" if found else "does not say what it is"
         raise CloseintError(f"{path} {what}; needed is {kind!r}.", "Choose another file.")
     return header["config"], weights

@@ -8,7 +8,6 @@ reads the crop; a transformer decoder with a single token looks at its output an
 from __future__ import annotations
 
 import re
-import zipfile
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -20,8 +19,10 @@ from torch import Tensor, nn
 from torch.nn.functional import scaled_dot_product_attention
 
 from closeint_core.denoiser.checkpoint import check_weights, read_torch_file, state_dict_in
+from closeint_core.denoiser.network import LARGEST_SIZE
 from closeint_core.denoiser.rotation6d import columns6d_to_matrix
 from closeint_core.errors import CloseintError
+from closeint_core.foreign_files import read_arrays
 
 PATCH, PADDING = 16, 2
 IMAGE_SIZE = 256
@@ -317,14 +318,16 @@ def load_hmr2(
 
 def _means(path: Path) -> dict[str, Tensor]:
     names = {"pose": ("body_pose", 144), "shape": ("betas", 10), "cam": ("cam", 3)}
-    try:
-        with np.load(path, allow_pickle=False) as archive:
-            return {
-                f"smpl_head.init_{name}": torch.from_numpy(archive[key].astype(np.float32).reshape(1, size))
-                for key, (name, size) in names.items()
-            }
-    except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile) as error:
-        raise CloseintError(f"The mean parameters {path} cannot be read ({error}).", "Get the file again.") from None
+    arrays = read_arrays(path, "smpl_mean_params.npz", names)
+    found = {}
+    for key, (name, size) in names.items():
+        value = arrays.get(key)
+        if value is None or value.size != size or value.dtype.kind not in "iuf" or not np.isfinite(value).all():
+            raise CloseintError(
+                f"The mean parameters {path} have no {key} of {size} finite numbers.", "Get the file again."
+            )
+        found[f"smpl_head.init_{name}"] = torch.from_numpy(value.astype(np.float32).reshape(1, size))
+    return found
 
 
 def hmr2_from_state_dict(
@@ -355,18 +358,25 @@ def _config_of(weights: Mapping[str, Tensor], path: Path, heads: int, decoder_he
         if name not in weights or weights[name].ndim <= axis:
             raise CloseintError(f"The checkpoint {path} lacks {name}.", "It is not the file of HMR2.0.")
         sizes[key] = int(weights[name].shape[axis])
+    if not all(1 <= size <= LARGEST_SIZE for size in sizes.values()):
+        raise CloseintError(
+            f"The checkpoint {path} is of another network than HMR2.0.", "It is not the file of HMR2.0."
+        )
     inner = sizes.pop("decoder_inner")
     if sizes["dim"] % heads or inner % decoder_heads:
         raise CloseintError(f"The checkpoint {path} is of another network than HMR2.0.")
     return HMR2Config(
         **(sizes | {"tokens": sizes["tokens"] - 1}),
-        depth=_count(weights, r"backbone\.blocks\.(\d+)\."),
+        depth=_count(weights, r"backbone\.blocks\.(\d{1,4})\."),
         heads=heads,
-        decoder_depth=_count(weights, re.escape(decoder) + r"\.(\d+)\."),
+        decoder_depth=_count(weights, re.escape(decoder) + r"\.(\d{1,4})\."),
         decoder_heads=decoder_heads,
         decoder_head_dim=inner // decoder_heads,
     )
 
 
 def _count(weights: Mapping[str, Tensor], pattern: str) -> int:
-    return 1 + max(int(found.group(1)) for name in weights if (found := re.match(pattern, name)))
+    numbers = {int(found.group(1)) for name in weights if (found := re.match(pattern, name))}
+    if not numbers or max(numbers) >= len(weights):
+        raise CloseintError("The checkpoint lacks layers of HMR2.0.", "It is not the file of HMR2.0.")
+    return len(numbers)

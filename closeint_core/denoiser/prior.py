@@ -15,6 +15,7 @@ measures the distance from that, and with ``CodeModel``, ``draw_interactions`` m
 from __future__ import annotations
 
 import functools
+from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -25,7 +26,7 @@ from torch.nn.functional import gelu
 
 from closeint_core.body.torch_body import TorchBody
 from closeint_core.denoiser.canonical import CANONICAL, PairFrames, PairMotion, pair_frames
-from closeint_core.denoiser.checkpoint import check_weights, load_weights, save_weights
+from closeint_core.denoiser.checkpoint import check_shapes, check_weights, load_weights, save_weights
 from closeint_core.denoiser.crops import Crops
 from closeint_core.denoiser.ddim import DDIMStep, ddim_sample, window_noise
 from closeint_core.denoiser.guidance import GuidedMotion
@@ -475,14 +476,26 @@ def load_prior(path: str | Path) -> tuple[InteractionPrior, CodeModel | None]:
         CloseintError: missing (exit code 3), damaged, of another kind, or not fitting its configuration.
     """
     path = Path(path)
-    config, weights = load_weights(path, FORMAT)
-    prior = InteractionPrior(PriorConfig.from_dict(config["prior"]))
-    parts: list[tuple[str, nn.Module]] = [("prior.", prior)]
-    codes = CodeModel(prior.config, *config["codes"]) if config["codes"] else None
-    if codes is not None:
-        parts.append(("codes.", codes))
-    for prefix, module in parts:
+    values, weights = load_weights(path, FORMAT)
+    sizes = values.get("codes")
+    whole = sizes is None or (isinstance(sizes, list) and len(sizes) in (0, 3) and all(type(n) is int for n in sizes))
+    if not isinstance(values.get("prior"), dict) or not whole:
+        raise CloseintError(f"{path} does not say how its networks are made.", "Choose another file.")
+    config = PriorConfig.from_dict(values["prior"])
+    makers: dict[str, tuple[Callable[[], nn.Module], int]] = {
+        "prior.": (lambda: InteractionPrior(config), config.depth)
+    }
+    if sizes:
+        check_sizes("codes", dict(zip(("dim", "heads", "depth"), sizes, strict=True)))
+        makers["codes."] = (lambda: CodeModel(config, *sizes), sizes[2])
+    made: dict[str, nn.Module] = {}
+    for prefix, (make, depth) in makers.items():
         found = {name.removeprefix(prefix): value for name, value in weights.items() if name.startswith(prefix)}
+        check_shapes(make, depth, found, path)
+        module = made[prefix] = make()
         checked = check_weights(found, module.state_dict(), path, lambda name: True)
         module.load_state_dict({name: tensor.to(module.state_dict()[name].dtype) for name, tensor in checked.items()})
-    return prior.eval(), codes.eval() if codes is not None else None
+    prior, codes = made["prior."].eval(), made.get("codes.")
+    assert isinstance(prior, InteractionPrior)
+    assert codes is None or isinstance(codes, CodeModel)
+    return prior, codes.eval() if codes is not None else None

@@ -30,6 +30,7 @@ from closeint_core.evaluation.bench_methods import LEARNED, Answers, Question, c
 from closeint_core.evaluation.bench_metrics import score
 from closeint_core.evaluation.bench_summary import Record, as_text, summarise
 from closeint_core.files import atomic_path, check_folder, mark_folder
+from closeint_core.foreign_files import read_json
 from closeint_core.perception import store
 from closeint_core.perception.observations import Observations
 from closeint_core.progress import Progress
@@ -308,10 +309,9 @@ def read_record(path: Path) -> Record:
     Raises:
         CloseintError: the file is damaged.
     """
-    try:
-        record: Mapping[str, Any] = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
-        raise CloseintError(f"The record {path} cannot be read ({error}).", "Remove it and run again.") from error
+    record = read_json(path, "a record of the comparison")
+    if not isinstance(record, dict):
+        raise CloseintError(f"The record {path} is no record.", "Remove it and run again.")
     return record
 
 

@@ -4,7 +4,6 @@
 from __future__ import annotations
 
 import io
-import pickle
 from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any
@@ -15,6 +14,7 @@ from closeint_core.body.data import BodyData, load_body
 from closeint_core.body.skinning import clip_vertices
 from closeint_core.clip import InteractionClip
 from closeint_core.errors import CloseintError
+from closeint_core.exchange.plain_pickle import pickled
 from closeint_core.exchange.rotation import compose
 from closeint_core.files import atomic_folder, atomic_path, check_folder, check_output
 from closeint_core.progress import Progress
@@ -23,13 +23,18 @@ from closeint_core.provenance import put_mark
 FORMATS = ("amass", "closeint-pkl", "joints", "obj")
 _FOLDERS = {"closeint-pkl": ("params/*/0000.pkl", "camparams/*/camparams.txt"), "obj": ("[0-9]*_[0-9]*.obj",)}
 """Formats that are a folder: what lies in it."""
+_OTHER_BETAS = (
+    "The betas are of closeint's default body, not of SMPL: with an SMPL model the motion is right and the shapes are "
+    "not. Reconstruct with --body smpl-neutral, or set the betas to 0, where shapes matter."
+)
 _GENDERS = {"smpl-male": "male", "smpl-female": "female"}
 
 
 def export_clip(clip: InteractionClip, path: str | Path, kind: str, progress: Progress | None = None) -> list[Path]:
     """Write ``clip`` as ``kind`` (one of ``FORMATS``); returns the files or folders written.
 
-    - ``amass``: per person ``<path>_<p>.npz`` with poses (T, 72), trans, betas, gender, mocap_framerate.
+    - ``amass``: per person ``<path>_<p>.npz`` with poses (T, 72), trans, betas, gender, mocap_framerate, body. The
+      betas of the default body are not SMPL's: ``progress`` is warned, and ``betas_note`` in the file says so.
     - ``closeint-pkl``: folder of the reference's per-frame files: ``params/<frame>/0000.pkl`` with pose
       (P, 72), betas (P, B), trans (P, 3) in the camera's frame, and ``camparams/<frame>/camparams.txt``.
     - ``joints``: one npz with joints (P, T, J, 3), keypoints3d (P, T, 26, 3) in the clip's world, and fps.
@@ -89,6 +94,8 @@ def _save_npz(path: Path, arrays: dict[str, Any]) -> Path:
 def _amass(clip: InteractionClip, path: Path, progress: Progress) -> list[Path]:
     stem = path.with_suffix("") if path.suffix == ".npz" else path
     written = []
+    if not clip.body.startswith("smpl"):
+        progress.warn(_OTHER_BETAS)
     for person in range(clip.people):
         arrays = {
             "poses": clip.poses[person].reshape(clip.frames, -1),
@@ -98,6 +105,8 @@ def _amass(clip: InteractionClip, path: Path, progress: Progress) -> list[Path]:
             "mocap_framerate": clip.fps,
             "body": clip.body,
         }
+        if not clip.body.startswith("smpl"):
+            arrays["betas_note"] = _OTHER_BETAS
         written.append(_save_npz(stem.with_name(f"{stem.name}_{person}.npz"), arrays))
     return written
 
@@ -132,10 +141,8 @@ def _pickles(clip: InteractionClip, path: Path, progress: Progress) -> list[Path
             "trans": transl[:, frame],
             "betas": clip.betas,
         }
-        buffer = io.BytesIO()
-        pickle.dump(record, buffer, protocol=2)
         with atomic_path(path / "params" / name / "0000.pkl") as temporary:
-            temporary.write_bytes(buffer.getvalue())
+            temporary.write_bytes(pickled(record))
         k = clip.camera_K[frame if len(clip.camera_K) > 1 else 0]
         rows = ["0", *(" ".join(f"{v:.6f}" for v in row) for row in k), "0 0"]
         rows += [" ".join(f"{v:.6f}" for v in row) for row in np.eye(4)[:3]]

@@ -3,22 +3,31 @@
 
 from __future__ import annotations
 
-import zipfile
-import zlib
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from closeint_core.body import restricted_pickle
-from closeint_core.body.data import BodyData, load_body
+from closeint_core.body.data import DEFAULT_BODY_NAME, BodyData, load_body
 from closeint_core.body.skinning import lbs
 from closeint_core.clip import InteractionClip
 from closeint_core.errors import CloseintError
+from closeint_core.exchange.parameters import (
+    body_poses,
+    finite_numbers,
+    first_betas,
+    frame_rate,
+    gender_of,
+    text_of,
+)
 from closeint_core.exchange.rotation import compose
+from closeint_core.foreign_files import read_arrays, read_bytes, read_text
 from closeint_core.reconstruction.camera import intrinsics
 
 _BODIES = {"male": "smpl-male", "female": "smpl-female", "neutral": "smpl-neutral"}
+_AMASS = ("poses", "trans", "betas", "gender", "mocap_framerate", "mocap_frame_rate", "fps", "body")
+_LARGEST_RESULT = 50_000_000  # bytes of one frame; the published ones have a few kilobytes
 
 
 def import_files(paths: list[str | Path], *, body: str | None = None, fps: float = 30.0) -> InteractionClip:
@@ -32,6 +41,9 @@ def import_files(paths: list[str | Path], *, body: str | None = None, fps: float
     Raises:
         CloseintError: a file is missing, damaged or of another shape; the files do not belong together.
     """
+    if not (np.isfinite(fps) and fps > 0):
+        raise CloseintError(f"The frame rate {fps} is not a positive number.", "Give --fps above 0.")
+    body = DEFAULT_BODY_NAME if body == "default" else body
     if len(paths) == 1 and Path(paths[0]).is_dir():
         return _from_pickles(Path(paths[0]), body, fps)
     return _from_amass([Path(path) for path in paths], body)
@@ -57,58 +69,29 @@ def _from_amass(paths: list[Path], body: str | None) -> InteractionClip:
 
 
 def _read_amass(path: Path) -> dict[str, Any]:
-    if not path.is_file():
-        raise CloseintError(f"There is no file at {path}.", "Check the path.")
-    try:
-        with np.load(path, allow_pickle=False) as archive:
-            data = {key: archive[key] for key in archive.files}
-    except (OSError, ValueError, zipfile.BadZipFile, zlib.error, AttributeError) as error:
-        raise CloseintError(f"{path} is not a readable npz file ({error}).", "Export it again.") from error
+    fix = "Give an AMASS-style npz with poses, trans and betas."
+    data = read_arrays(path, "an AMASS-style npz", _AMASS)
     missing = [key for key in ("poses", "trans", "betas") if key not in data]
     if missing:
+        raise CloseintError(f"{path} lacks {', '.join(missing)}.", fix)
+    poses, trans, betas = (finite_numbers(data[key], f"{path}: {key}", fix) for key in ("poses", "trans", "betas"))
+    if poses.ndim < 2 or len(poses) == 0 or trans.shape != (len(poses), 3):
         raise CloseintError(
-            f"{path} lacks {', '.join(missing)}.", "Give an AMASS-style npz with poses, trans and betas."
-        )
-    poses = np.asarray(data["poses"], np.float32)
-    frames = len(poses)
-    poses = poses.reshape(frames, -1)
-    if poses.shape[1] < 66 or data["trans"].shape != (frames, 3):
-        raise CloseintError(
-            f"{path} has poses {poses.shape} and trans {data['trans'].shape}, not (T, 66 or more) and (T, 3).",
+            f"{path} has poses {poses.shape} and trans {trans.shape}, not (T, numbers) and (T, 3).",
             "Give an AMASS-style npz of the SMPL family.",
         )
-    # SMPL-H and SMPL-X poses share the first 22 joints; SMPL's two hand joints are then at rest.
-    full = np.zeros((frames, 24, 3), np.float32)
-    if poses.shape[1] == 72:
-        full[:] = poses.reshape(frames, 24, 3)
-    else:
-        full[:, :22] = poses[:, :66].reshape(frames, 22, 3)
-    betas = np.zeros(10, np.float32)
-    given = np.asarray(data["betas"], np.float32).reshape(-1)[:10]
-    betas[: len(given)] = given
-    rate = next((float(data[key]) for key in ("mocap_framerate", "mocap_frame_rate", "fps") if key in data), 30.0)
-    gender = str(data.get("gender", "neutral"))
-    gender = gender.removeprefix("b'").removesuffix("'")
-    name = str(data["body"]) if "body" in data else _BODIES.get(gender, "smpl-neutral")
-    return {"poses": full, "trans": np.asarray(data["trans"], np.float32), "betas": betas, "fps": rate, "body": name}
+    full = body_poses(poses.reshape(len(poses), -1), str(path))
+    rate = next((data[key] for key in ("mocap_framerate", "mocap_frame_rate", "fps") if key in data), None)
+    fps = 30.0 if rate is None else frame_rate(rate, str(path))
+    name = text_of(data["body"]) if "body" in data else _BODIES.get(gender_of(data.get("gender")), "smpl-neutral")
+    return {"poses": full, "trans": trans, "betas": first_betas(betas), "fps": fps, "body": name}
 
 
 def _from_pickles(folder: Path, body: str | None, fps: float) -> InteractionClip:
     files = sorted((folder / "params").glob("*/0000.pkl")) or sorted(folder.glob("*/0000.pkl"))
     if not files:
         raise CloseintError(f"{folder} holds no params/<frame>/0000.pkl.", "Give the folder of one result.")
-    records = []
-    for file in files:
-        try:
-            record = restricted_pickle.loads(file.read_bytes())
-        except (restricted_pickle.Refused, restricted_pickle.Unusable, OSError) as problem:
-            raise CloseintError(f"{file} is not read: {problem}.", "Give the folder of one result.") from None
-        if not isinstance(record, dict) or not {"pose", "betas", "trans"} <= set(record):
-            raise CloseintError(f"{file} does not hold pose, betas and trans.", "Give the folder of one result.")
-        pose = np.asarray(record["pose"], np.float32)
-        pose = pose.reshape(-1, 72)
-        betas = np.asarray(record["betas"], np.float32).reshape(len(pose), -1)
-        records.append((pose, betas, np.asarray(record["trans"], np.float32).reshape(len(pose), 3)))
+    records = [_read_result(file) for file in files]
     people = min(len(pose) for pose, _, _ in records)
     poses = np.stack([pose[:people].reshape(people, 24, 3) for pose, _, _ in records], 1)
     transl = np.stack([trans[:people] for _, _, trans in records], 1)
@@ -135,18 +118,41 @@ def _from_pickles(folder: Path, body: str | None, fps: float) -> InteractionClip
     return clip.validate()
 
 
+def _read_result(file: Path) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Poses (P, 72), betas (P, 10) and translations (P, 3) of one frame's file."""
+    fix = "Give the folder of one result."
+    try:
+        record = restricted_pickle.loads(read_bytes(file, "a result of CloseInt", _LARGEST_RESULT))
+    except (restricted_pickle.Refused, restricted_pickle.Unusable) as problem:
+        raise CloseintError(f"{file} is not read: {problem}.", fix) from None
+    if not isinstance(record, dict) or not {"pose", "betas", "trans"} <= set(record):
+        raise CloseintError(f"{file} does not hold pose, betas and trans.", fix)
+    pose, betas, trans = (finite_numbers(record[key], f"{file}: {key}", fix) for key in ("pose", "betas", "trans"))
+    people = pose.size // 72
+    if people == 0 or pose.size != 72 * people or trans.size != 3 * people or betas.size % people or betas.size == 0:
+        raise CloseintError(
+            f"{file} has pose {pose.shape}, betas {betas.shape} and trans {trans.shape}, not (P, 72), (P, 10), (P, 3).",
+            fix,
+        )
+    shapes = np.stack([first_betas(one) for one in betas.reshape(people, -1)])
+    return pose.reshape(people, 72), shapes, trans.reshape(people, 3)
+
+
 def _read_camera(folder: Path, frame: str) -> np.ndarray | None:
     """Intrinsics (3, 3) of a result's first frame, if the result holds them."""
     file = folder / "camparams" / frame / "camparams.txt"
     if not file.is_file():
         return None
-    rows = [line.split() for line in file.read_text().splitlines() if line.strip()]
+    rows = [line.split() for line in read_text(file, "a camera file", 1_000_000).splitlines() if line.strip()]
     try:
         k = np.array([[float(v) for v in row] for row in rows[1:4]], np.float32)
     except ValueError:
         k = np.zeros((0, 3), np.float32)
-    if k.shape != (3, 3):
-        raise CloseintError(f"{file} does not hold a 3 x 3 camera matrix.", "Remove it or export the result again.")
+    if k.shape != (3, 3) or not np.isfinite(k).all() or not (k[[0, 1, 0, 1], [0, 1, 2, 2]] > 0.5).all():
+        raise CloseintError(
+            f"{file} does not hold a 3 x 3 camera matrix with a focal length and a middle above 0.",
+            "Remove it or export the result again.",
+        )
     return k
 
 

@@ -14,6 +14,7 @@ import numpy as np
 
 from closeint_core.errors import CloseintError
 from closeint_core.files import atomic_path
+from closeint_core.foreign_files import read_arrays
 from closeint_core.perception.observations import Observations
 
 SUFFIX = ".observed.npz"
@@ -69,19 +70,24 @@ def load_observations(path: Path, key: str | None = None) -> Observations | None
     Raises:
         CloseintError: the file is damaged or of another kind.
     """
+    fix = "Remove it; it is made again."
     try:
-        with np.load(path, allow_pickle=False) as archive:
-            if int(archive["perception"]) != PERCEPTION or (key is not None and str(archive["key"]) != key):
-                return None
-            arrays = {name: archive[name] for name in _ARRAYS}
-            width, height = (int(value) for value in archive["image_size"])
-            people = tuple(int(value) for value in archive["people"])
-            fps, start = float(archive["fps"]), int(archive["frame_start"])
-    except Exception as error:  # zipfile, zlib and numpy each raise their own on damaged files
-        raise CloseintError(
-            f"{path} does not hold observations ({type(error).__name__}: {error}).", "Remove it; it is made again."
-        ) from error
+        stored = read_arrays(path, "a file of observations")
+        if int(stored["perception"]) != PERCEPTION or (key is not None and str(stored["key"]) != key):
+            return None
+        arrays = {name: stored[name] for name in _ARRAYS}
+        width, height = (int(value) for value in stored["image_size"])
+        people = tuple(int(value) for value in stored["people"])
+        fps, start = float(stored["fps"]), int(stored["frame_start"])
+        if any(array.dtype.kind not in "bf" for array in arrays.values()):
+            raise ValueError("an array of another type")
+    except CloseintError as error:
+        raise CloseintError(f"{path} does not hold observations: {error.message}", fix) from None
+    except (KeyError, ValueError, TypeError, IndexError, OverflowError) as error:
+        raise CloseintError(f"{path} does not hold observations ({type(error).__name__}: {error}).", fix) from error
     people_frames = arrays["visible"].shape
+    if len(people_frames) != 2 or 0 in people_frames:
+        raise CloseintError(f"{path} does not hold observations: visible is {people_frames}, not people x frames.", fix)
     expected = {
         "keypoints2d": (*people_frames, 26, 3),
         "landmarks3d": (*people_frames, 26, 3),

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -20,9 +19,12 @@ from closeint_core.body.data import JOINT_NAMES
 from closeint_core.clip import InteractionClip
 from closeint_core.errors import CloseintError
 from closeint_core.files import atomic_path
+from closeint_core.foreign_files import read_json, said
 from closeint_core.progress import Progress
 
 FORMAT = "closeint-corrections/1"
+_MOST_PINS = 100_000
+_MOST_ITERATIONS, _MOST_ROUNDS = 100_000, 1000
 
 
 @dataclass(frozen=True)
@@ -149,13 +151,19 @@ class Corrections:
         """
         found = value.get("format") if isinstance(value, dict) else None
         if found != FORMAT or not isinstance(value.get("pins"), list):
-            raise CloseintError(f"These are no corrections: the format is {found!r}, not {FORMAT!r}.")
+            raise CloseintError(
+                f"These are no corrections: the format is {said(found)}, not {FORMAT!r}.", "Make the corrections again."
+            )
+        if len(value["pins"]) > _MOST_PINS:
+            raise CloseintError(f"There are {len(value['pins'])} corrections.", f"Make at most {_MOST_PINS}.")
         result = cls()
         for number, pin in enumerate(value["pins"]):
             try:
                 _read_pin(pin, result)
-            except (KeyError, TypeError, ValueError) as error:
-                raise CloseintError(f"Pin {number} of the corrections cannot be read ({error!r}): {pin}.") from error
+            except (KeyError, TypeError, ValueError, OverflowError) as error:
+                raise CloseintError(
+                    f"Pin {number} of the corrections cannot be read ({error!r}).", "Make the corrections again."
+                ) from error
         return result
 
     def save(self, path: str | os.PathLike[str]) -> Path:
@@ -173,10 +181,9 @@ class Corrections:
             CloseintError: it is missing or no file of corrections.
         """
         try:
-            value = json.loads(Path(path).read_text(encoding="utf-8"))
-        except (OSError, ValueError) as error:
-            raise CloseintError(f"The corrections in {path} cannot be read ({error}).") from error
-        return cls.from_json(value)
+            return cls.from_json(read_json(path, "a file of corrections"))
+        except CloseintError as error:
+            raise CloseintError(f"The corrections in {path} cannot be read: {error.message}", error.fix) from None
 
 
 def _where(pin: RotationPin | PositionPin) -> dict[str, Any]:
@@ -200,22 +207,32 @@ def _read_pin(pin: dict[str, Any], into: Corrections) -> None:
             ContactMark(first, last, _whole(pin, "person"), _joint(pin["part"]), other_part, kind == "contact")
         )
     else:
-        raise ValueError(f"unknown type {kind!r}")
+        raise ValueError(f"unknown type {said(kind)}")
 
 
 def _whole(pin: dict[str, Any], key: str) -> int:
     value = pin[key]
     if isinstance(value, bool) or not isinstance(value, int):
-        raise ValueError(f"{key} is {value!r}, not a whole number")
+        raise ValueError(f"{key} is {said(value)}, not a whole number")
+    if abs(value) >= 1 << 53:
+        raise ValueError(f"{key} is beyond any clip")
     return value
 
 
 def _joint(name: Any) -> int:
+    if name not in JOINT_NAMES:
+        raise ValueError(f"there is no joint {said(name)}")
     return JOINT_NAMES.index(name)
 
 
-def _three(values: Iterable[Any]) -> tuple[float, float, float]:
+def _three(values: Any) -> tuple[float, float, float]:
+    if not isinstance(values, list | tuple) or any(
+        isinstance(v, bool) or not isinstance(v, int | float) for v in values
+    ):
+        raise ValueError(f"{said(values)} is not three numbers")
     x, y, z = (float(value) for value in values)
+    if not all(np.isfinite(value) for value in (x, y, z)):
+        raise ValueError("a number is not finite")
     return x, y, z
 
 
@@ -251,8 +268,12 @@ class RefineSettings:
         try:
             settings = cls(**(value or {}))
             numbers = (settings.blend_seconds, settings.position_tolerance, settings.contact_tolerance, settings.apart)
-            if not all(np.isfinite(x) and x >= 0 for x in numbers) or settings.iterations < 1 or settings.rounds < 1:
+            if any(isinstance(x, bool) or not np.isfinite(x) or x < 0 for x in numbers):
                 raise ValueError("a number is out of range")
+            for name, most in (("iterations", _MOST_ITERATIONS), ("rounds", _MOST_ROUNDS)):
+                count = getattr(settings, name)
+                if type(count) is not int or not 1 <= count <= most:
+                    raise ValueError(f"{name} is not in 1..{most}")
         except (TypeError, ValueError) as error:
             raise CloseintError(f"The settings of the refinement cannot be used ({error}).") from error
         return settings

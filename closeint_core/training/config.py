@@ -113,7 +113,9 @@ class CodesConfig:
         check_sizes("codes", {"dim": self.dim, "heads": self.heads, "depth": self.depth})
         _require(self.steps >= 0, "codes.steps must not be negative")
         _require(self.learning_rate > 0, "codes.learning_rate must be above 0")
-        _require(self.precision in PRECISIONS, f"codes.precision is {self.precision!r}, not {' or '.join(PRECISIONS)}")
+        _require(
+            self.precision in PRECISIONS, f"codes.precision is {said(self.precision)}, not {' or '.join(PRECISIONS)}"
+        )
 
 
 @dataclass(frozen=True)
@@ -174,7 +176,7 @@ class TrainingConfig:
     device: str = "auto"
 
     def __post_init__(self) -> None:
-        _require(self.what in NETWORKS, f"what is {self.what!r}, not one of {', '.join(NETWORKS)}")
+        _require(self.what in NETWORKS, f"what is {said(self.what)}, not one of {', '.join(NETWORKS)}")
         _require(bool(self.output), "output names no folder")
         _require(
             self.what == "denoiser" or not self.recorded.folder,
@@ -190,11 +192,13 @@ class TrainingConfig:
         _require(self.steps > 0, "steps must be above 0")
         _require(self.batch > 0, "batch must be above 0")
         _require(0 <= self.ema < 1, "ema must lie in 0..1, 1 excluded")
-        _require(self.precision in PRECISIONS, f"precision is {self.precision!r}, not one of {', '.join(PRECISIONS)}")
+        _require(
+            self.precision in PRECISIONS, f"precision is {said(self.precision)}, not one of {', '.join(PRECISIONS)}"
+        )
         _require(self.log_every > 0, "log_every must be above 0")
         _require(self.checkpoint_every > 0, "checkpoint_every must be above 0")
         _require(self.time_budget >= 0, "time_budget must not be negative")
-        _require(self.device in ("auto", "cpu", "cuda"), f"device is {self.device!r}, not auto, cpu or cuda")
+        _require(self.device in ("auto", "cpu", "cuda"), f"device is {said(self.device)}, not auto, cpu or cuda")
 
 
 SAME_ON_RESUMING = frozenset(
@@ -303,7 +307,7 @@ def build(kind: type[T], values: dict[str, Any], where: str = "") -> T:
         if key not in known:
             near = difflib.get_close_matches(str(key), known, 1, 0.0)[0]
             raise CloseintError(
-                f"the key {where + str(key)!r} is unknown.", f"The nearest known one is {where + near!r}."
+                f"the key {said(where + str(key), 120)} is unknown.", f"The nearest known one is {where + near!r}."
             )
     missing = [
         name

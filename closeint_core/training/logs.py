@@ -14,6 +14,7 @@ import torch
 
 from closeint_core.errors import CloseintError
 from closeint_core.files import atomic_path
+from closeint_core.foreign_files import Unreadable, parse_json, read_text
 
 Say = Callable[[str], None]
 
@@ -69,12 +70,15 @@ def read_log(path: Path) -> list[dict[str, Any]]:
     Raises:
         CloseintError: another line is no JSON.
     """
-    lines = path.read_text(encoding="utf-8").splitlines()
+    lines = read_text(path, "the log", 1 << 30).splitlines()
     found = []
     for number, line in enumerate(lines, 1):
         try:
-            found.append(json.loads(line))
-        except json.JSONDecodeError:
+            entry = parse_json(line)
+            if not isinstance(entry, dict):
+                raise Unreadable("a line is no object")
+            found.append(entry)
+        except Unreadable:
             if number == len(lines):
                 break
             raise CloseintError(f"Line {number} of the log {path} is damaged.", "Delete the log.") from None

@@ -55,7 +55,9 @@ def translate(values: dict[str, Any], path: Path) -> Translated:
     """
     for key, value in values.items():
         if key not in _KINDS:
-            raise CloseintError(f"the key {key!r} is unknown.", f"Published configurations have {', '.join(_KINDS)}.")
+            raise CloseintError(
+                f"the key {said(key)} is unknown.", f"Published configurations have {', '.join(_KINDS)}."
+            )
         kinds = _KINDS[key]
         if not isinstance(value, kinds) or (isinstance(value, bool) and kinds is not bool):
             raise CloseintError(
@@ -76,7 +78,7 @@ def translate(values: dict[str, Any], path: Path) -> Translated:
     sets = {key: values.get(key, values["trainset"]).split() for key in ("trainset", "testset")}
     for key, names in sets.items():
         if len(names) != 1:
-            raise CloseintError(f"{key} is {values[key]!r}.", "Name one data set.")
+            raise CloseintError(f"{key} is {said(values[key])}.", "Name one data set.")
     ours: dict[str, Any] = {
         "what": "denoiser",
         "output": values.get("output", "output"),
@@ -128,7 +130,7 @@ def translate(values: dict[str, Any], path: Path) -> Translated:
 def _refuse_what_is_not_trained(values: dict[str, Any]) -> None:
     mode = values.get("mode", "train")
     if mode != "train":
-        raise CloseintError(f"mode is {mode!r}, which does not train.", "Use mode: train, or closeint eval.")
+        raise CloseintError(f"mode is {said(mode)}, which does not train.", "Use mode: train, or closeint eval.")
     if values.get("use_prior"):
         raise CloseintError(
             "use_prior asks for the published prior, which was never released.", "Use use_prior: False."
@@ -136,15 +138,15 @@ def _refuse_what_is_not_trained(values: dict[str, Any]) -> None:
     task = values.get("task", "reconstruction")
     if task != "reconstruction":
         raise CloseintError(
-            f"task is {task!r}; only reconstruction is trained from these files.",
+            f"task is {said(task)}; only reconstruction is trained from these files.",
             "Use task: reconstruction; the prior is trained by closeint train --config prior.",
         )
     kind = values.get("model_type", "smpl")
     if kind != "smpl":
-        raise CloseintError(f"model_type is {kind!r}, and the body is SMPL's.", "Use model_type: smpl.")
+        raise CloseintError(f"model_type is {said(kind)}, and the body is SMPL's.", "Use model_type: smpl.")
     model = values.get("model", _MODELS[0])
     if model not in _MODELS:
-        raise CloseintError(f"model is {model!r}.", f"Use one of {', '.join(_MODELS)}.")
+        raise CloseintError(f"model is {said(model)}.", f"Use one of {', '.join(_MODELS)}.")
 
 
 def _losses(names: str, answers: list[str]) -> dict[str, float]:
@@ -152,7 +154,7 @@ def _losses(names: str, answers: list[str]) -> dict[str, float]:
     wanted = names.split() or [name for name in _LOSSES if name != "Pen_Loss"]
     for name in wanted:
         if name not in _LOSSES:
-            raise CloseintError(f"train_loss has {name!r}.", f"Known are {', '.join(_LOSSES)}.")
+            raise CloseintError(f"train_loss has {said(name)}.", f"Known are {', '.join(_LOSSES)}.")
     kept = {term for name in wanted for term in _LOSSES[name]}
     answers.append(
         "train_loss: its terms are weighted in units of what is tolerable; see closeint_core.training.losses."

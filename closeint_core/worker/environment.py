@@ -87,7 +87,7 @@ class Environment:
         try:
             values = json.loads((self.folder / _STAMP).read_text(encoding="utf-8"))
             return Stamp(**{name: str(values[name]) for name in Stamp.__dataclass_fields__})
-        except (OSError, ValueError, KeyError, TypeError):
+        except (OSError, ValueError, KeyError, TypeError, RecursionError):
             return None
 
     def write_stamp(self, stamp: Stamp) -> None:

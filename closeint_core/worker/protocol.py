@@ -37,6 +37,6 @@ def decode(line: bytes) -> dict[str, Any] | None:
     """The object of a line, or None if the line is something else (what a library printed, say)."""
     try:
         message = json.loads(line)
-    except ValueError:  # UnicodeDecodeError is one too
+    except (ValueError, RecursionError):  # UnicodeDecodeError is one too
         return None
     return message if isinstance(message, dict) else None

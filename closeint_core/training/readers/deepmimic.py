@@ -3,7 +3,6 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 
 import numpy as np
@@ -11,6 +10,7 @@ import roma
 import torch
 
 from closeint_core.errors import CloseintError
+from closeint_core.foreign_files import read_json
 from closeint_core.training.readers.retarget import Recording
 
 # name, parent, rest offset in metres (x ahead, y up, z right), column of the rotation in a frame, numbers it takes:
@@ -38,6 +38,8 @@ _ENDS: tuple[tuple[str, str, tuple[float, float, float]], ...] = (
     ("left_toe", "left_ankle", (0.13, -0.045, 0.0)),
 )
 _NUMBERS = 44
+_LONGEST = 3600.0  # seconds of a clip; the published ones last up to four
+_FARTHEST = 1e4  # metres; also above any number of a quaternion or angle
 
 
 def read_deepmimic(path: Path, fps: float = 30.0) -> tuple[Recording, bool]:
@@ -46,20 +48,27 @@ def read_deepmimic(path: Path, fps: float = 30.0) -> tuple[Recording, bool]:
     Raises:
         CloseintError: the file is not such a clip.
     """
+    content = read_json(path, "a DeepMimic motion clip")
     try:
-        content = json.loads(path.read_text())
-        rows = np.array(content["Frames"], np.float64)
+        rows = np.array(content["Frames"])
         loop = content.get("Loop") == "wrap"
-    except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
+    except (ValueError, KeyError, TypeError, AttributeError, IndexError, OverflowError) as error:
         raise CloseintError(
             f"{path.name} is not a DeepMimic motion clip: {error}.", "Remove it or name others."
         ) from error
+    rows = rows.astype(np.float64) if rows.dtype.kind in "biuf" else np.zeros(0)
     if rows.ndim != 2 or rows.shape[1] != _NUMBERS or len(rows) < 2 or not np.isfinite(rows).all():
         raise CloseintError(
             f"{path.name} is not a DeepMimic motion clip: its frames should have {_NUMBERS} finite numbers each.",
             "Remove it or name others.",
         )
     rows = rows[np.abs(rows[:, 4:8]).sum(1) > 0]
+    seconds = rows[:-1, 0]
+    if len(rows) < 2 or (seconds < 0).any() or not 0 < seconds.sum() <= _LONGEST or np.abs(rows).max() > _FARTHEST:
+        raise CloseintError(
+            f"{path.name} is not a DeepMimic motion clip: its frames do not last from 0 to {_LONGEST:.0f} seconds.",
+            "Remove it or name others.",
+        )
     turned: dict[str, torch.Tensor] = {}
     placed: dict[str, torch.Tensor] = {}
     for name, parent, offset, column, size in _JOINTS:

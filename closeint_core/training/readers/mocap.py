@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import itertools
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass, field
@@ -12,9 +13,14 @@ import numpy as np
 from scipy.spatial.transform import Rotation
 
 from closeint_core.errors import CloseintError
+from closeint_core.foreign_files import read_text, said
 from closeint_core.training.readers.retarget import Recording
 
 _CMU_FPS = 120.0
+_LARGEST = 500_000_000  # bytes of a file; an hour of motion has about a hundred million
+_MOST_JOINTS = 2000
+_MOST_POSITIONS = 30_000_000  # joints times frames; an hour of 60 joints at 120 Hz has 26 million
+_FARTHEST = 1e9  # units; arithmetic on more overflows
 CMU_METRES_PER_UNIT = 0.0254 / 0.45
 """Metres in one unit of CMU's ASF files: inches divided by 0.45."""
 
@@ -28,10 +34,7 @@ class _Joint:
 
 
 def _lines(path: str | Path, what: str) -> list[str]:
-    try:
-        return Path(path).read_text(encoding="utf-8", errors="strict").splitlines()
-    except (OSError, UnicodeDecodeError):
-        raise CloseintError(f"{path} cannot be read as text.", f"Give {what} file.") from None
+    return read_text(path, f"{what} file", _LARGEST).splitlines()
 
 
 def read_bvh(path: str | Path) -> Recording:
@@ -53,11 +56,17 @@ def read_bvh(path: str | Path) -> Recording:
         _expect(words, "Time:", fail)
         seconds = float(next(words))
         values = np.array([float(word) for word in words])
-    except (StopIteration, ValueError):
+    except (StopIteration, ValueError, IndexError):
         raise fail("it ends early or holds something that is not a number") from None
     columns = sum(len(joint.channels) for joint in joints)
-    if frames < 1 or seconds <= 0 or values.size != frames * columns:
-        raise fail(f"{values.size} values for {frames} frames of {columns} channels")
+    if not (np.isfinite(seconds) and seconds > 0):
+        raise fail("its frame time is not a positive number")
+    if frames < 1 or columns < 1 or values.size != frames * columns:
+        raise fail(f"{values.size} values for {said(frames)} frames of {columns} channels")
+    if not (np.abs(values) < _FARTHEST).all() or not all((np.abs(joint.offset) < _FARTHEST).all() for joint in joints):
+        raise fail("it holds values that are not finite, or beyond any motion")
+    if frames * len(joints) > _MOST_POSITIONS:
+        raise fail(f"{frames} frames of {len(joints)} joints are too many")
     values = values.reshape(frames, columns)
     positions = np.zeros((frames, len(joints), 3))
     turns: list[Rotation] = []
@@ -101,6 +110,8 @@ def _bvh_hierarchy(words: Iterator[str], fail) -> list[_Joint]:  # type: ignore[
             if (parent < 0) != (word == "ROOT"):
                 raise fail("it has a joint outside of the tree or a second root")
             label = f"{joints[parent].name}_end" if word == "End" else name
+            if len(joints) >= _MOST_JOINTS:
+                raise fail(f"it has more than {_MOST_JOINTS} joints")
             joints.append(_Joint(label, parent, np.zeros(3)))
             open_joints.append(len(joints) - 1)
             _expect(words, "{", fail)
@@ -119,6 +130,10 @@ def _bvh_hierarchy(words: Iterator[str], fail) -> list[_Joint]:  # type: ignore[
             bad = [c for j in joints for c in j.channels if not re.fullmatch(r"[XYZxyz](position|rotation)", c)]
             if bad:
                 raise fail(f"it has a channel {bad[0][:20]!r}")
+            for joint in joints:
+                turned = [c[0].upper() for c in joint.channels if c.lower().endswith("rotation")]
+                if len(turned) > 3 or any(a == b for a, b in itertools.pairwise(turned)):
+                    raise fail(f"its joint {joint.name[:20]!r} turns about {', '.join(turned[:6])}")
             return joints
         else:
             raise fail(f"it says {word[:20]!r} in the hierarchy")
@@ -146,6 +161,8 @@ def read_asf_amc(asf: str | Path, amc: str | Path, fps: float = _CMU_FPS) -> Rec
     frames = _read_amc(amc)
     count = len(frames)
     names = list(bones)
+    if count * len(names) > _MOST_POSITIONS:
+        raise CloseintError(f"{count} frames of {len(names)} bones in {amc} are too many.", "Cut the recording.")
     start = {name: np.zeros((count, 3)) for name in names}
     end = {name: np.zeros((count, 3)) for name in names}
     turn: dict[str, Rotation] = {}
@@ -205,18 +222,28 @@ def _read_asf(path: str | Path) -> tuple[dict[str, _Bone], dict[str, str]]:
                 axis = Rotation.from_euler("xyz", [float(v) for v in current["axis"][:3]], degrees=True)
                 direction = np.array([float(v) for v in current["direction"]])
                 name = current["name"][0]
-                found[name] = _Bone(name, direction, float(current["length"][0]), axis, current.get("dof", []))
+                length, dof = float(current["length"][0]), [word.lower() for word in current.get("dof", [])]
+                if direction.shape != (3,) or not (np.abs([*direction, length]) < _FARTHEST).all():
+                    raise fail(f"the bone {name[:20]!r} has no direction of three numbers, or no length")
+                found[name] = _Bone(name, direction, length, axis, dof)
             elif section == ":bonedata":
                 current[words[0]] = words[1:]
             elif section == ":hierarchy" and words[0] not in ("begin", "end"):
                 children.append((words[0], words[1:]))
     except (KeyError, ValueError, IndexError):
         raise fail("a bone lacks its name, direction, length or axis") from None
+    wrong = [dof for bone in (root, *found.values()) for dof in bone.dof if not re.fullmatch(r"[rt][xyz]|l", dof)]
+    if wrong:
+        raise fail(f"it has a degree of freedom {wrong[0][:20]!r}")
+    if len(found) > _MOST_JOINTS:
+        raise fail(f"it has more than {_MOST_JOINTS} bones")
     bones, parents = {"root": root}, {}
     for parent, names in children:
         for name in names:
-            if name not in found or parent not in bones:
-                raise fail(f"its hierarchy names {name} below {parent}, of which one is unknown")
+            if name not in found or parent not in bones or name in bones:
+                raise fail(
+                    f"its hierarchy names {name[:20]} below {parent[:20]}, of which one is unknown or twice there"
+                )
             bones[name], parents[name] = found[name], parent
     if len(bones) < 2:
         raise fail("it has no bones")
@@ -233,7 +260,10 @@ def _read_amc(path: str | Path) -> list[dict[str, list[float]]]:
             if len(words) == 1 and words[0].isdigit():
                 frames.append({})
             else:
-                frames[-1][words[0]] = [float(word) for word in words[1:]]
+                numbers = [float(word) for word in words[1:]]
+                if not all(abs(number) < _FARTHEST for number in numbers):
+                    raise ValueError
+                frames[-1][words[0]] = numbers
     except (ValueError, IndexError):
         frames = []
     if not frames:
