@@ -309,9 +309,12 @@ def read_record(path: Path) -> Record:
     Raises:
         CloseintError: the file is damaged.
     """
-    record = read_json(path, "a record of the comparison")
+    try:
+        record = read_json(path, "a record of the comparison")
+    except CloseintError as error:
+        raise CloseintError(f"The record cannot be read: {error.message}", "Remove it and run again.") from None
     if not isinstance(record, dict):
-        raise CloseintError(f"The record {path} is no record.", "Remove it and run again.")
+        raise CloseintError(f"The record {path} cannot be read: it is no object.", "Remove it and run again.")
     return record
 
 

@@ -71,7 +71,7 @@ def test_joints_and_meshes(clip, tmp_path):
         assert data["keypoints3d"].shape == (2, 4, 26, 3)
         assert np.abs(data["joints"] - joints_of(clip)).max() < 1e-5
     export_clip(clip, tmp_path / "meshes", "obj")
-    names = sorted(path.name for path in (tmp_path / "meshes").iterdir())
+    names = sorted(path.name for path in (tmp_path / "meshes").glob("*.obj"))
     assert names == [f"{7 + t:06d}_{p}.obj" for t in range(4) for p in range(2)]
     lines = (tmp_path / "meshes" / names[0]).read_text().splitlines()
     body = load_body(clip.body)
