@@ -21,11 +21,18 @@ def main() -> None:
     parser.add_argument("output", type=Path, help="PNG to write")
     parser.add_argument("--split", choices=("train", "test"), default="train")
     parser.add_argument("--kinds", nargs="*", choices=KINDS.all_names(), default=None)
+    parser.add_argument(
+        "--family", choices=sorted(KINDS.families()), help="kinds of one family, on the side of --split"
+    )
+    parser.add_argument("--collection", choices=("first", "wide"), default="first")
     parser.add_argument("--count", type=int, default=None, help="pairs; one of each kind if not given")
     parser.add_argument("--frames", type=int, default=32)
     parser.add_argument("--seed", type=int, default=0)
     options = parser.parse_args()
-    generator = Generator(options.kinds, None if options.kinds else options.split)
+    kinds = options.kinds
+    if options.family:
+        kinds = [n for n in KINDS.families()[options.family] if n in KINDS.names(options.split, "wide")]
+    generator = Generator(kinds, None if kinds else options.split, collection=options.collection)
     made = generator(options.count or len(generator.kinds), options.frames, options.seed)
     print(f"acceptable: {float(acceptable(made).float().mean()):.2f}")
     if len(made) > 1:

@@ -359,5 +359,5 @@ def summarise(rows: list[dict[str, Any]]) -> dict[str, Any]:
 
 def suite_pairs(per_kind: int, kinds: list[str] | None = None, seed: int = 17) -> list[tuple[str, int]]:
     """(kind, seed) of every pair of the suite; ``seed`` is the first of every kind."""
-    names = list(KINDS.all_names()) if kinds is None else kinds
+    names = list(KINDS.all_names("first")) if kinds is None else kinds
     return [(KINDS.get(name).name, 100 * repeat + seed) for repeat in range(per_kind) for name in names]

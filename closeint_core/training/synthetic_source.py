@@ -28,7 +28,7 @@ from closeint_core.training.observation import DetectorErrors, SimulatedObservat
 from closeint_core.training.planners import Planned, planners_of
 from closeint_core.training.synthetic.generate import Generator, Interactions
 from closeint_core.training.synthetic.solve import halpe_points
-from closeint_core.training.synthetic.spec import Split
+from closeint_core.training.synthetic.spec import Collection, Split
 from closeint_core.training.variation import loosened, repaired
 
 _UP = (0.0, 0.0, 1.0)
@@ -40,7 +40,8 @@ class DataConfig:
     """What is made and what is cut out of it.
 
     Attributes:
-        kinds: names of interactions; empty for all of the split.
+        kinds: names of interactions; empty for all of the split in ``collection``, ``first`` or ``wide`` (see
+            ``synthetic.spec.Collection``).
         pool: interactions in memory on each device. chunk: made at once. clip: frames of each.
         renew: steps after which the oldest chunk is made anew; 0 never.
         ahead: steps whose windows are cut out and observed at once: a GPU is told as much for many as for few.
@@ -57,6 +58,7 @@ class DataConfig:
     """
 
     kinds: tuple[str, ...] = ()
+    collection: Collection = "first"
     pool: int = 4096
     chunk: int = 512
     clip: int = 48
@@ -123,6 +125,7 @@ class SyntheticSource:
         self.generator = Generator(
             config.kinds or None, split, body, config.solver_steps,
             oversample=config.oversample, motions=config.motions or None,
+            collection=config.collection,
         )  # fmt: skip
         self.chunks = max(1, config.pool // config.chunk)
         self._ages = [-1] * self.chunks  # which making of each chunk is in the pool

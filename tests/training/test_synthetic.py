@@ -229,7 +229,7 @@ class _Elsewhere(TorchDispatchMode):
 
 def test_solver_step_waits_for_no_copy(body: TorchBody) -> None:
     away = TorchBody(load_body("default")).to("meta")
-    generator = Generator(["hug", "holding hands walking"], oversample=1.5)
+    generator = Generator(["hug", "holding hands walking", "lying across another"], oversample=1.5)
     plan = generator.plan(2, 16, 0).to(torch.device("meta"))
     scene = Scene(Tools(away), plan)
     frames = torch.arange(0, 16, 3, device="meta")

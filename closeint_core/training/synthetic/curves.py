@@ -3,6 +3,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import torch
 from torch import Tensor
 
@@ -26,6 +28,13 @@ def ease(key_times: Tensor, values: Tensor, times: Tensor) -> Tensor:
     share = smoothstep((times - start) / (end - start).clamp(min=1e-4))[..., None]
     index = after[..., None].expand(-1, -1, values.shape[-1])
     return values.gather(1, index - 1) * (1 - share) + values.gather(1, index) * share
+
+
+def keyed(keys: Sequence[Sequence[float]], times: Tensor, noise: Tensor | None = None) -> Tensor:
+    """Curves (N, T, D) of keys, each value off by its ``noise`` (N, K, D)."""
+    table = torch.tensor(keys, dtype=torch.float32)
+    values = table[None, :, 1:].expand(len(times), -1, -1)
+    return ease(table[None, :, 0].expand(len(times), -1), values if noise is None else values + noise, times)
 
 
 def smooth(values: Tensor, sigma: float) -> Tensor:

@@ -20,7 +20,7 @@ from closeint_core.training.synthetic.kinds import KINDS
 from closeint_core.training.synthetic.motions import load_motions
 from closeint_core.training.synthetic.plan import Draw, Plan, make_plan
 from closeint_core.training.synthetic.solve import NearPoints, Posed, Scene, Tools
-from closeint_core.training.synthetic.spec import Kind, Split
+from closeint_core.training.synthetic.spec import Collection, Kind, Split
 
 CONTACT_DISTANCE = 0.012
 """Metres between two skins that touch."""
@@ -39,9 +39,10 @@ class Interactions:
         kind: (N,) int64, position of the kind's name in ``KINDS.all_names()``.
         contacts: (N, T, 24, 24) bool, part i of person 0 touches part j of person 1.
         planted: (N, 2, T, 2) bool, the left and the right foot stand still on the floor.
-        touch_error: (N,) greatest distance (metres) over time between the skins of two places that should touch, 0
-            where none was wanted.
-        depth: (N,) greatest depth (metres) of a sampled skin point of one behind the skin of the other.
+        touch_error: (N,) greatest distance (metres) over time between the skins of two places that should touch, or
+            from the floor to a place that should rest on it; 0 where none was wanted.
+        depth: (N,) greatest depth (metres) of a sampled skin point of one behind the skin of the other, or in the
+            floor, of somebody who rests on it.
     """
 
     poses: Tensor
@@ -104,7 +105,8 @@ class Generator:
     """Makes interactions of one side of the wall between training and test, and of no other.
 
     Args:
-        kinds: names; None for every kind of ``split``. split: may be None if ``kinds`` are of one side.
+        kinds: names, of any collection; None for every kind of ``split`` in ``collection`` (``spec.Collection``): the
+            first, on which bench and films rest, or the wide one. split: may be None if ``kinds`` are of one side.
         body: the body, whose device is used; None for the default body on the CPU.
         steps: of the solver.
         oversample: how many pairs are planned for each one wanted. With more than 1 a batch costs one solve, in which
@@ -125,11 +127,12 @@ class Generator:
         *,
         oversample: float = 1.0,
         motions: str | Path | None = None,
+        collection: Collection = "first",
     ) -> None:
         if oversample < 1:
             raise CloseintError(f"The generator cannot plan {oversample} pairs for each one wanted.", "Pass 1 or more.")
         self.oversample = oversample
-        self.kinds: tuple[Kind, ...] = KINDS.choose(kinds, split)
+        self.kinds: tuple[Kind, ...] = KINDS.choose(kinds, split, collection)
         self.body = body or default_body()
         self.steps = steps
         cpu = self.body.template.device.type == "cpu"
@@ -227,8 +230,9 @@ class Generator:
         some = frames[::step]
         posed = scene.pose(some)
         near = scene.find_near(posed)
-        depth = near.depth.amax((1, 2, 3)).clamp(min=0)
-        touch_error = _touch_errors(scene, posed, near, some)
+        off_floor, under_floor = _floor_errors(scene, posed)
+        depth = torch.maximum(near.depth.amax((1, 2, 3)).clamp(min=0), under_floor)
+        touch_error = torch.maximum(_touch_errors(scene, posed, near, some), off_floor)
         contacts = _contact_pairs(near.depth, near.partner, surface.sample_parts)
         contacts = contacts.repeat_interleave(step, 1)[:, :total]
         heading = draw.uniform(-math.pi, math.pi, len(poses)).to(poses.device)
@@ -312,7 +316,7 @@ def _touch_errors(scene: Scene, posed: Posed, near: NearPoints, frames: Tensor) 
     """
     plan, surface = scene.plan, scene.tools.surface
     rows = torch.arange(len(plan.who), device=plan.who.device)
-    mine, theirs = scene.touching(posed)
+    mine, theirs = scene.touching(scene.places(posed))
     missed = (mine.positions - theirs.positions).norm(dim=-1) - plan.gap[:, None]  # (N, F, C)
     worst = torch.zeros(len(plan.who), device=plan.who.device)
     for column in range(plan.who.shape[1]):
@@ -330,6 +334,20 @@ def _touch_errors(scene: Scene, posed: Posed, near: NearPoints, frames: Tensor) 
         wanted = (plan.weight[:, column][:, frames] > 0.999) & (plan.slack[:, column] == 0)[:, None]
         worst = torch.maximum(worst, torch.where(wanted, gap, torch.zeros_like(gap)).amax(1))
     return worst
+
+
+def _floor_errors(scene: Scene, posed: Posed) -> tuple[Tensor, Tensor]:
+    """Of those who rest on the floor, over time: how far (N,) a resting place is above it, how deep (N,) anyone is."""
+    surface, rests = scene.tools.surface, scene.plan.rests
+    height = surface.sample_positions(posed.skeleton, scene.shape)[..., 2]  # (N, 2, F, S)
+    rows, person, place = torch.nonzero(rests, as_tuple=True)
+    beside = torch.where(
+        surface.around_place[place][:, None], height[rows, person], torch.full_like(height[:1, 0], 9.0)
+    )
+    worst = beside.amin(-1).amax(-1).clamp(min=0)
+    off = torch.zeros(len(rests), device=rests.device).scatter_reduce(0, rows, worst, "amax")
+    under = (-height.amin((2, 3))).clamp(min=0) * rests.amax(-1)
+    return off, under.amax(1)
 
 
 def _contact_pairs(depths: Tensor, partner: Tensor, parts: Tensor) -> Tensor:

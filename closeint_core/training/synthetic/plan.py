@@ -11,17 +11,18 @@ import torch
 from torch import Tensor
 
 from closeint_core.body.torch_body import TorchBody
-from closeint_core.training.synthetic.curves import ease, smooth, smoothstep
+from closeint_core.training.synthetic.curves import keyed, smooth, smoothstep
 from closeint_core.training.synthetic.legs import axis_rotation
 from closeint_core.training.synthetic.motions import Motions, sample_motions
 from closeint_core.training.synthetic.spec import Keys, Kind, Role
 from closeint_core.training.synthetic.surface import JOINT, PLACE
+from closeint_core.training.synthetic.whole_body import of_stature, raised, resting, tilted
 
 MAX_TOUCHES = 10
 _PAD = 15
 _ARM_NOISE = (5.0, 7.0, 9.0, 8.0, 9.0, 6.0)
 _TORSO_NOISE, _HEAD_NOISE = 2.0, 4.0
-_TOE_OUT = 9.0
+_TOES = 0.5  # radians, toes bend no farther: those of somebody who kneels point back
 _STEP_LENGTH = 0.55
 _RECORDED = 0.8
 """Share of the people whose role takes recorded motion who do, where there is any."""
@@ -38,7 +39,8 @@ class Plan:
         pelvis: (N, 2, T, 3) metres.
         ankles: (N, 2, T, 2, 3) metres, left then right. foot_yaw, foot_pitch, toes: (N, 2, T, 2) radians.
         planted: (N, 2, T, 2) 1 where a foot stands. free: (N, 2, T, 2) 1 where it is held in the air.
-        gaze: (N, 2, T).
+        gaze: (N, 2, T). tilt: (N, 2, T, 3, 3) the whole body's turn about the pelvis, in the axes of the rest frame.
+        rests: (N, 2, len(PLACES)) 1 where a place rests on the floor.
         who, mine, theirs: (N, C) whose place touches which place of the other.
         weight: (N, C, T) 0 apart to 1 touching. gap, facing, held, slack: (N, C). whom: (N, C) whose place is touched.
         apart: (N,) metres. fps: (N,). kind: (N,) number of the kind.
@@ -55,6 +57,8 @@ class Plan:
     planted: Tensor
     free: Tensor
     gaze: Tensor
+    tilt: Tensor
+    rests: Tensor
     who: Tensor
     mine: Tensor
     theirs: Tensor
@@ -76,7 +80,19 @@ class Plan:
     def at(self, frames: Tensor) -> Plan:
         """The plan of some frames (F,) only."""
         parts = {f.name: getattr(self, f.name) for f in fields(self)}
-        timed = ("prior", "heading", "pelvis", "ankles", "foot_yaw", "foot_pitch", "toes", "planted", "free", "gaze")
+        timed = (
+            "prior",
+            "heading",
+            "pelvis",
+            "ankles",
+            "foot_yaw",
+            "foot_pitch",
+            "toes",
+            "planted",
+            "free",
+            "gaze",
+            "tilt",
+        )
         return Plan(**{**parts, **{name: parts[name][:, :, frames] for name in (*timed, "weight")}})
 
     def to(self, device: torch.device) -> Plan:
@@ -125,6 +141,9 @@ def make_plan(
         number: the kind's number. frames: T. body: on the CPU. motions: recorded ones for the roles that take them.
     """
     betas = draw_shapes(draw, count, body.num_betas)
+    for p, role in enumerate(kind.roles):
+        if role.stature is not None:
+            betas[:, p] = of_stature(betas[:, p], draw.uniform(*role.stature, count), body)
     rest = body.rest_joints(betas)
     soles = body.rest_vertices(betas, _sole_ids(body))[..., 1].amin(-1)
     fps = torch.where(draw.uniform(0, 1, count) < 0.5, 25.0, 30.0)
@@ -138,6 +157,7 @@ def make_plan(
     leg = (rest[..., JOINT["pelvis"], 1] - soles) / 0.971  # (N, 2), 1 on average
     scale = leg.mean(1)
     people = []
+    standing = 0.99 * (rest[..., JOINT["pelvis"], 1] - soles)
     for p, role in enumerate(kind.roles):
         person = _person(role, times, rest[:, p], soles[:, p], leg[:, p], scale, draw)
         clips = [] if motions is None else [motions.names.index(n) for n in role.motion if n in motions.names]
@@ -147,7 +167,9 @@ def make_plan(
             person = {
                 n: torch.where(chosen.reshape(-1, *[1] * (x.ndim - 1)), recorded[n], x) for n, x in person.items()
             }
-        people.append(person)
+        if role.carried:
+            person = raised(person, standing[:, 1 - p] - standing[:, p])
+        people.append(person | tilted(role, times, person["prior"]))
     crop = slice(_PAD, _PAD + frames)
     stacked = {name: torch.stack([person[name][:, crop] for person in people], 1) for name in people[0]}
     touches = _touches(kind, times[:, crop], draw)
@@ -155,6 +177,7 @@ def make_plan(
         betas=betas,
         **stacked,
         **touches,
+        rests=resting(kind).expand(count, -1, -1).clone(),
         apart=torch.full((count,), kind.apart),
         fps=fps,
         kind=torch.full((count,), number),
@@ -165,13 +188,6 @@ def _sole_ids(body: TorchBody) -> Tensor:
     feet = torch.as_tensor(body.data.parts)
     on_foot = (feet == JOINT["left_ankle"]) | (feet == JOINT["left_foot"])
     return torch.nonzero(on_foot)[:, 0].to(body.template.device)
-
-
-def _keys(keys: Keys, times: Tensor, noise: Tensor | None = None) -> Tensor:
-    """Curves (N, T, D) of keys, each value off by its ``noise`` (N, K, D)."""
-    table = torch.tensor(keys, dtype=torch.float32)
-    values = table[None, :, 1:].expand(len(times), -1, -1)
-    return ease(table[None, :, 0].expand(len(times), -1), values if noise is None else values + noise, times)
 
 
 def _touches(kind: Kind, times: Tensor, draw: Draw) -> dict[str, Tensor]:
@@ -208,7 +224,7 @@ def _person(
     heading = smooth(feet["yaw"].mean(2)[..., None], 4.0)[..., 0]
     ahead = torch.stack((torch.cos(heading), torch.sin(heading)), -1)
     aside = torch.stack((-ahead[..., 1], ahead[..., 0]), -1)
-    extra = _keys(role.pelvis, times, 0.012 * draw.normal(count, len(role.pelvis), 3)) * leg[:, None, None]
+    extra = keyed(role.pelvis, times, 0.012 * draw.normal(count, len(role.pelvis), 3)) * leg[:, None, None]
     balance = rest[:, 0, 2] - 0.5 * (rest[:, JOINT["left_ankle"], 2] + rest[:, JOINT["right_ankle"], 2])
     path = path + ahead * (balance[:, None, None] + extra[..., :1]) + aside * extra[..., 1:2]
     height = (0.99 * (rest[:, 0, 1] - sole))[:, None] + extra[..., 2]
@@ -219,7 +235,7 @@ def _person(
     for foot, keys in enumerate((role.left_foot, role.right_foot)):
         if not keys:
             continue
-        curve = _keys(keys, times)
+        curve = keyed(keys, times)
         noise = 0.02 * draw.normal(count, 1, 3)
         held = (curve[..., 1:4] + noise) * leg[:, None, None]
         there = path + ahead * held[..., :1] + aside * held[..., 1:2]
@@ -230,7 +246,8 @@ def _person(
         free[:, :, foot] = share[..., 0]
     planted = feet["planted"] * (free < 0.01)
 
-    height = _within_reach(path, heading, height, place, rest)
+    if not role.tilt:  # of somebody who lies, legs are not below the pelvis
+        height = _within_reach(path, heading, height, place, rest)
     return {
         "prior": _keyed_pose(role, times, feet, draw),
         "heading": heading,
@@ -238,10 +255,10 @@ def _person(
         "ankles": place,
         "foot_yaw": feet["yaw"],
         "foot_pitch": pitch,
-        "toes": -0.6 * torch.relu(feet["pitch"]),
+        "toes": (-0.6 * torch.relu(feet["pitch"])).clamp(min=-_TOES),
         "planted": planted,
         "free": free,
-        "gaze": _keys(role.gaze, times)[..., 0],
+        "gaze": keyed(role.gaze, times)[..., 0],
     }
 
 
@@ -345,7 +362,7 @@ def _footsteps(role: Role, times: Tensor, rest: Tensor, scale: Tensor, draw: Dra
             feet.append(torch.stack((x + c * forward - s * left, y + s * forward + c * left, yaw + sign * toe_out), -1))
         return torch.stack(feet, 1)
 
-    toe_out = math.radians(_TOE_OUT) * draw.uniform(0.3, 1.6, count)
+    toe_out = math.radians(role.toe_out) * draw.uniform(0.3, 1.6, count)
     here = stand(role.place[0])
     place = here[:, None].expand(-1, times.shape[1], -1, -1).clone()
     lift = torch.zeros(count, times.shape[1], 2)
@@ -409,7 +426,7 @@ def _keyed_pose(role: Role, times: Tensor, feet: dict[str, Tensor], draw: Draw) 
         # Half of the noise is the person's own, half differs from key to key.
         size = torch.as_tensor(spread).expand(width) if isinstance(spread, tuple) else torch.full((width,), spread)
         noise = 0.8 * draw.normal(count, 1, width) + 0.6 * draw.normal(count, len(keys), width)
-        return _keys(keys, times, noise * size)
+        return keyed(keys, times, noise * size)
 
     lean, left, turn = torch.deg2rad(curve(role.torso, _TORSO_NOISE, 3)).unbind(-1)
     bend = torch.stack((lean, turn, -left), -1)

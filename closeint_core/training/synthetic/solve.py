@@ -22,7 +22,7 @@ from closeint_core.physics.spheres import inscribe_spheres, ride_on_vertices
 from closeint_core.training.synthetic.curves import bspline_basis
 from closeint_core.training.synthetic.legs import BASE, axis_rotation, solve_leg
 from closeint_core.training.synthetic.plan import Plan
-from closeint_core.training.synthetic.surface import JOINT, Surface, SurfacePoints
+from closeint_core.training.synthetic.surface import JOINT, PLACE, Surface, SurfacePoints
 from closeint_core.training.usual_range import USUAL_HIGH, USUAL_LOW
 
 # How far (degrees) a joint readily leaves its planned pose.
@@ -36,6 +36,8 @@ _NEAR = 0.09
 _MARGIN = 0.001
 _SKIN, _SKIN_STEP = 256, 2
 _OVERLAP = 0.01
+_REST = 0.006
+"""Metres by which a place that rests on the floor may be off it."""
 
 
 @dataclass
@@ -108,6 +110,10 @@ class Tools:
         self.free_joints = torch.tensor([j for j in range(24) if j not in _LEGS], device=device)
         # A knee whose foot is right below or before the hip points up as well as ahead.
         self.pole_up = torch.tensor([0.0, 0.0, 0.3], device=device)
+        # That of somebody who kneels points down.
+        self.pole_down = torch.tensor([0.0, 0.0, -0.8], device=device)
+        below = [PLACE[f"{side}_{name}"] for side in ("left", "right") for name in ("knee_front", "instep")]
+        self.kneeling = torch.tensor(below, device=device)
         self.eyes = torch.tensor([0.0, 0.06, 0.08], device=device)
         self.leg_joints = [
             torch.tensor([JOINT["pelvis" if n == "pelvis" else f"{s}_{n}"] for s in ("left", "right")], device=device)
@@ -170,18 +176,24 @@ class Scene:
             self.radii[:, :, None, first, None] + self.radii[:, :, None, None, second] for first, second in self._own
         ]
         self._wanted = self.radii[:, 0, None, :, None] + self.radii[:, 1, None, None, :]
-        self._part: tuple[Tensor, Plan, Tensor] | None = None
+        self._part: tuple[Tensor, Plan, Tensor, Tensor] | None = None
+        self._upright = torch.eye(3, device=device)
+        self._grounded = plan.rests.amax(-1)
+        kneels = plan.rests[:, :, tools.kneeling].amax(-1) > 0
+        self._pole_up = torch.where(kneels[:, :, None, None, None], tools.pole_down, tools.pole_up)
         self._rows = torch.arange(pairs, device=device)[:, None]
 
-    def _at(self, frames: Tensor) -> tuple[Plan, Tensor]:
-        """The plan of the chosen frames (F,), and the basis; kept, for the solver asks for the same again and again."""
+    def _at(self, frames: Tensor) -> tuple[Plan, Tensor, Tensor]:
+        """The plan of the chosen frames (F,), the basis, and who is tilted (N, 2, F); kept, for the solver asks for the
+        same again and again."""
         if self._part is None or self._part[0] is not frames:
-            self._part = (frames, self.plan.at(frames), self.basis[frames])
-        return self._part[1], self._part[2]
+            plan = self.plan.at(frames)
+            self._part = (frames, plan, self.basis[frames], (plan.tilt != self._upright).flatten(-2).any(-1))
+        return self._part[1:]
 
     def pose(self, frames: Tensor) -> Posed:
         """Poses of the chosen frames (F,)."""
-        plan, basis = self._at(frames)
+        plan, basis, tilted = self._at(frames)
         residual = torch.einsum("fk,npkja->npfja", basis, self.turn) * self.tools.loose
         vectors = plan.prior + residual
         local = roma.rotvec_to_rotmat(vectors)
@@ -205,7 +217,11 @@ class Scene:
         ankles = placed(plan.ankles.flatten(2, 3)).unflatten(2, (-1, 2)) + plan.free[..., None] * foot_shift
         turned = level[..., 1:, :, :] @ axis_rotation(0, plan.foot_pitch)
         aim = 0.7 * yaw + 0.3 * heading[..., None]
-        pole = torch.stack((torch.cos(aim), torch.sin(aim), torch.zeros_like(aim)), -1) + self.tools.pole_up
+        pole = torch.stack((torch.cos(aim), torch.sin(aim), torch.zeros_like(aim)), -1) + self._pole_up
+        # The knees of somebody who lies point where the body does.
+        facing = axis_rotation(2, heading) @ self.tools.base
+        over = (facing @ plan.tilt @ facing.mT)[..., None, :, :]
+        pole = torch.where(tilted[..., None, None], (over @ pole[..., None])[..., 0], pole)
         leg = solve_leg(self._leg_rest, pelvis[..., None, :], root[..., None, :, :], ankles, turned, pole)  # type: ignore[arg-type]
         toes = axis_rotation(0, plan.toes)
         parts = list(local.unbind(-3))
@@ -218,9 +234,12 @@ class Scene:
         skeleton = self.tools.body.skeleton(rotations, self.betas, transl)
         return Posed(rotations, vectors, skeleton, leg.over)
 
-    def touching(self, posed: Posed) -> tuple[SurfacePoints, SurfacePoints]:
-        """The two places of every touch: (N, F, C, 3) mine, theirs."""
-        places = self.tools.surface.places(posed.skeleton, self.shape)
+    def places(self, posed: Posed) -> SurfacePoints:
+        """All places: (N, 2, F, P, 3)."""
+        return self.tools.surface.places(posed.skeleton, self.shape)
+
+    def touching(self, places: SurfacePoints) -> tuple[SurfacePoints, SurfacePoints]:
+        """The two places of every touch, of all ``places``: (N, F, C, 3) mine, theirs."""
         plan = self.plan
 
         def pick(points: Tensor, who: Tensor, place: Tensor) -> Tensor:
@@ -232,7 +251,7 @@ class Scene:
 
     def energy(self, frames: Tensor, watch: Watch | None, push: float) -> dict[str, Tensor]:
         """What is wrong with each pair (N,), term by term: squared errors in units of what is tolerable."""
-        tools, (plan, _) = self.tools, self._at(frames)
+        tools, (plan, *_) = self.tools, self._at(frames)
         posed = self.pose(frames)
         terms: dict[str, Tensor] = {}
         scaled = (posed.vectors - plan.prior) / tools.loose.clamp(min=1e-3)
@@ -251,7 +270,8 @@ class Scene:
         sway = self.shift[:, :, 2:] - 2 * self.shift[:, :, 1:-1] + self.shift[:, :, :-2]
         terms["smooth"] = terms["smooth"] + 2.0 * sway.square().sum(-1).mean((1, 2))
 
-        mine, theirs = self.touching(posed)
+        places = self.places(posed)
+        mine, theirs = self.touching(places)
         weight = plan.weight.transpose(1, 2)  # (N, F, C)
         miss = (mine.positions - theirs.positions - plan.gap[:, None, :, None] * theirs.normals).square().sum(-1)
         miss = (miss + 1e-10).sqrt()
@@ -270,10 +290,14 @@ class Scene:
         terms["gaze"] = 14 * aim
 
         centres = tools.moved_spheres(posed.skeleton, self.betas, self._spheres)
+        # Once the skins are known, the floor is below them and not below the spheres in them.
+        skin = None if watch is None else tools.surface.sample_positions(posed.skeleton, self.shape)
+        under = self.radii[:, :, None] - centres[..., 2] if skin is None else -skin[..., 2]
+        terms["floor"] = self._floor(places.positions[..., 2], under)
         terms["overlap"] = push * hinged_overlap(centres[:, 0], centres[:, 1], self._wanted)
         terms["own"] = 0.5 * self._own_overlap(centres)
-        if watch is not None:
-            terms["inside"] = push * self._inside(posed, watch)
+        if watch is not None and skin is not None:
+            terms["inside"] = push * self._inside(skin, watch)
         return terms
 
     def _slip(self, posed: Posed, weight: Tensor, mine: SurfacePoints, theirs: SurfacePoints) -> Tensor:
@@ -283,6 +307,17 @@ class Scene:
         apart = (bone.mT @ (mine.positions - theirs.positions)[..., None])[..., 0]
         both = (weight[:, 1:] * weight[:, :-1]) * plan.held[:, None]
         return (both * ((apart[:, 1:] - apart[:, :-1]) / 0.004).square().sum(-1)).sum(-1).mean(1)
+
+    def _floor(self, places: Tensor, under: Tensor) -> Tensor:
+        """Of those who rest on the floor: their resting places off it, and anything of them under it.
+
+        Args:
+            places: heights (N, 2, F, P) of all places. under: how deep (N, 2, F, S) parts of them are under the floor.
+        """
+        off = torch.nn.functional.huber_loss(places, torch.zeros_like(places), reduction="none", delta=0.05)
+        resting = (self.plan.rests[:, :, None] * off / _REST**2).sum(-1)
+        deep = (under.clamp(min=0) / _OVERLAP).square().sum(-1)
+        return (resting + 3 * self._grounded[..., None] * deep).mean((1, 2))
 
     def _own_overlap(self, centres: Tensor) -> Tensor:
         total = torch.zeros(len(centres), device=centres.device)
@@ -323,8 +358,7 @@ class Scene:
             normals = self.tools.surface.samples(posed.skeleton, self.shape).normals
             return Watch(point, plane, normals.reshape(-1, 3)[plane], pair)
 
-    def _inside(self, posed: Posed, watch: Watch) -> Tensor:
-        positions = self.tools.surface.sample_positions(posed.skeleton, self.shape)
+    def _inside(self, positions: Tensor, watch: Watch) -> Tensor:
         frames, flat = positions.shape[2], positions.reshape(-1, 3)
         apart = flat[watch.point] - flat[watch.plane]
         deep = (_MARGIN - (apart * watch.normal).sum(-1)).clamp(min=0) / 0.005

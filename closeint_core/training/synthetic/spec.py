@@ -8,6 +8,7 @@ held before the first and after the last.
 
 from __future__ import annotations
 
+from collections.abc import Collection as Collection_
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import Literal
@@ -15,6 +16,9 @@ from typing import Literal
 from closeint_core.errors import CloseintError
 
 Split = Literal["train", "test"]
+Collection = Literal["first", "wide"]
+"""``first``: the kinds on which the bench, its films and the physics suite rest, and which the bundled weights have
+learned from; they never change. ``wide``: those and all that came later."""
 Keys = tuple[tuple[float, ...], ...]
 
 RELAXED_ARM: Keys = ((0.0, 74.0, 0.0, 0.0, 20.0, 0.0, 0.0),)
@@ -37,8 +41,16 @@ class Role:
             points inwards, elbow bends, pronation turns the forearm, wrist bends the hand towards its palm.
         left_foot, right_foot: (t, weight, forward, left, up, pitch): a foot off the floor, held relative to the point
             below the pelvis (``up``: above the floor), in place of its footstep as far as the weight says.
+        tilt: (t, pitch forward, roll left, turn left) of the whole body about the pelvis, on top of ``torso``: -90 lies
+            on the back, 90 on the belly. Feet that stand stay; those of somebody who lies are given by ``left_foot``
+            and ``right_foot``.
         gaze: (t, weight) of looking at the other's face.
         curl: degrees by which the fingers are bent.
+        toe_out: degrees by which the feet point outwards, and the knees of feet in the air with them.
+        rests: places (``surface.PLACES``) that rest on the floor: of somebody who sits, kneels or lies there.
+        carried: the heights of pelvis and free feet are counted from where the other's pelvis stands, not the own.
+        stature: shortest and tallest (metres) where the role is for people of some size, an adult or a child; None
+            for the statures of adults.
         motion: names of recorded motions (``motions.SIDES``), one of which takes the place of the above for most people
             where recordings are at hand; ``place`` is then where the person is in the middle.
     """
@@ -55,6 +67,11 @@ class Role:
     right_foot: Keys = ()
     gaze: Keys = ((0.0, 1.0),)
     curl: float = 14.0
+    tilt: Keys = ()
+    toe_out: float = 9.0
+    rests: tuple[str, ...] = ()
+    carried: bool = False
+    stature: tuple[float, float] | None = None
     motion: tuple[str, ...] = ()
 
 
@@ -98,6 +115,7 @@ class Kind:
         roles: who does what. touches: who touches whom where and when.
         apart: extra metres by which the two may be moved towards or away from each other to make the touches fit.
         pace: slowest and fastest speed relative to the timeline.
+        family: what belongs together in tables and in the list of what is held out; empty in the first collection.
     """
 
     name: str
@@ -109,6 +127,7 @@ class Kind:
     touches: Sequence[Touch] = field(default_factory=tuple)
     apart: float = 0.12
     pace: tuple[float, float] = (0.8, 1.25)
+    family: str = ""
 
 
 class Registry:
@@ -116,26 +135,53 @@ class Registry:
 
     A kind carries its own side, a base movement may serve one side only, and kinds are handed out for one side at a
     time: what is generated for training cannot contain what is held out.
+
+    Args:
+        kinds: of the first collection. later: those that only the wide one has. held_out: if given, names of exactly
+            the kinds that are for test.
     """
 
-    def __init__(self, kinds: Iterable[Kind]) -> None:
-        """Raises ValueError if a name is used twice or a base movement on both sides."""
+    def __init__(
+        self, kinds: Iterable[Kind], later: Iterable[Kind] = (), held_out: Collection_[str] | None = None
+    ) -> None:
+        """Raises ValueError if a name is used twice, a base movement on both sides, or ``held_out`` is not what is
+        held out."""
         self._kinds: dict[str, Kind] = {}
         sides: dict[str, Split] = {}
-        for kind in kinds:
+        first = tuple(kinds)
+        self._first = frozenset(kind.name for kind in first)
+        for kind in (*first, *later):
             if kind.name in self._kinds:
                 raise ValueError(f"two kinds are named {kind.name}")
             if sides.setdefault(kind.base, kind.split) != kind.split:
                 raise ValueError(f"the base movement {kind.base} would serve training and test")
             self._kinds[kind.name] = kind
+        test = {kind.name for kind in self._kinds.values() if kind.split == "test"}
+        if held_out is not None and test != set(held_out):
+            raise ValueError(f"the list of what is held out is wrong about {', '.join(test ^ set(held_out))}")
 
-    def names(self, split: Split) -> tuple[str, ...]:
+    def names(self, split: Split, collection: Collection = "first") -> tuple[str, ...]:
         """Names of the kinds of one side, in order."""
-        return tuple(kind.name for kind in self._kinds.values() if kind.split == split)
+        wide = self._is_wide(collection)
+        return tuple(k.name for k in self._kinds.values() if k.split == split and (wide or k.name in self._first))
 
-    def all_names(self) -> tuple[str, ...]:
-        """Names of every kind; a kind's number is its position here."""
-        return tuple(self._kinds)
+    def all_names(self, collection: Collection = "wide") -> tuple[str, ...]:
+        """Names of every kind, those of the first collection first; a kind's number is its position here."""
+        wide = self._is_wide(collection)
+        return tuple(name for name in self._kinds if wide or name in self._first)
+
+    def families(self) -> dict[str, tuple[str, ...]]:
+        """Names by family, of both sides; the first collection has none."""
+        found: dict[str, tuple[str, ...]] = {}
+        for kind in self._kinds.values():
+            if kind.family:
+                found[kind.family] = (*found.get(kind.family, ()), kind.name)
+        return found
+
+    def _is_wide(self, collection: Collection) -> bool:
+        if collection not in ("first", "wide"):
+            raise CloseintError(f"There is no collection {collection!r} of interactions.", "Choose 'first' or 'wide'.")
+        return collection == "wide"
 
     def get(self, name: str) -> Kind:
         """The kind of that name.
@@ -147,11 +193,14 @@ class Registry:
             raise CloseintError(f"There is no kind of interaction {name!r}.", f"Choose from {', '.join(self._kinds)}.")
         return self._kinds[name]
 
-    def choose(self, names: Sequence[str] | None, split: Split | None) -> tuple[Kind, ...]:
+    def choose(
+        self, names: Sequence[str] | None, split: Split | None, collection: Collection = "first"
+    ) -> tuple[Kind, ...]:
         """The kinds to generate.
 
         Args:
-            names: None for every kind of ``split``. split: None only with names, which then must be of one side.
+            names: of any collection; None for every kind of ``split`` in ``collection``. split: None only with names,
+                which then must be of one side.
 
         Raises:
             CloseintError: an unknown name, or kinds from the other side of the wall.
@@ -159,7 +208,7 @@ class Registry:
         if names is None:
             if split is None:
                 raise CloseintError("Neither kinds nor a split were named.", "Pass split='train' or split='test'.")
-            return tuple(self.get(name) for name in self.names(split))
+            return tuple(self.get(name) for name in self.names(split, collection))
         kinds = tuple(self.get(name) for name in names)
         if not kinds:
             raise CloseintError("No kind of interaction was named.", "Name one or more, or pass None for all.")
@@ -167,6 +216,6 @@ class Registry:
         if len(sides) > 1:
             raise CloseintError(
                 "Kinds for training and kinds held out for test cannot be generated together.",
-                f"Training: {', '.join(self.names('train'))}. Test: {', '.join(self.names('test'))}.",
+                f"Training: {', '.join(self.names('train', 'wide'))}. Test: {', '.join(self.names('test', 'wide'))}.",
             )
         return kinds

@@ -4,20 +4,8 @@
 
 from __future__ import annotations
 
-import math
-
-from closeint_core.training.synthetic.kinds.common import held
+from closeint_core.training.synthetic.kinds.common import circle, held
 from closeint_core.training.synthetic.spec import Keys, Kind, Role, Touch
-
-
-def _around(radius: float, start: float, turn: float, facing: float, seconds: float = 4.0, beats: int = 4) -> Keys:
-    """Places on a circle round the pair's middle, ``turn`` degrees in all, one step pair a beat."""
-    rows = []
-    for beat in range(beats + 1):
-        angle = start + turn * beat / beats
-        x, y = radius * math.cos(math.radians(angle)), radius * math.sin(math.radians(angle))
-        rows.append((seconds * beat / beats, x, y, angle + facing))
-    return tuple(rows)
 
 
 def _sway(amount: float, lean: float = 0.0) -> Keys:
@@ -28,9 +16,9 @@ DANCE = (
     Kind(
         "dance hold", "train", "step-turn", 4.0, (0.2, 3.8),
         (
-            Role(place=_around(0.24, 180, 120, 180), steps=(2, 2, 2, 2), stance=(0.18, 0), torso=_sway(3),
+            Role(place=circle(0.24, 180, 120, 180), steps=(2, 2, 2, 2), stance=(0.18, 0), torso=_sway(3),
                  left_arm=held((30, 42, 0, 75, 0, 0)), right_arm=held((50, 45, 45, 75, 0, 0)), gaze=((0, 0.7),), curl=6),
-            Role(place=_around(0.24, 0, 120, 180), steps=(2, 2, 2, 2), stance=(0.18, 0), torso=_sway(-3, -3),
+            Role(place=circle(0.24, 0, 120, 180), steps=(2, 2, 2, 2), stance=(0.18, 0), torso=_sway(-3, -3),
                  right_arm=held((30, 42, 0, 75, 0, 0)), left_arm=held((50, 62, 20, 60, 0, 0)), gaze=((0, 0.5),), curl=6),
         ),
         (
@@ -43,9 +31,9 @@ DANCE = (
     Kind(
         "slow dance", "train", "step-turn", 4.0, (0.2, 3.8),
         (
-            Role(place=_around(0.2, 180, -50, 180), steps=(2, 2, 2, 2), stance=(0.16, 0), torso=_sway(3, 3),
+            Role(place=circle(0.2, 180, -50, 180), steps=(2, 2, 2, 2), stance=(0.16, 0), torso=_sway(3, 3),
                  left_arm=held((56, 30, 40, 60, 0, 0)), right_arm=held((56, 30, 40, 60, 0, 0)), gaze=((0, 0.7),)),
-            Role(place=_around(0.2, 0, -50, 180), steps=(2, 2, 2, 2), stance=(0.16, 0), torso=_sway(-3, 1),
+            Role(place=circle(0.2, 0, -50, 180), steps=(2, 2, 2, 2), stance=(0.16, 0), torso=_sway(-3, 1),
                  left_arm=held((60, 95, 30, 45, 0, 0)), right_arm=held((60, 95, 30, 45, 0, 0)), gaze=((0, 0.7),)),
         ),
         (
