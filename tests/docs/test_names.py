@@ -116,3 +116,17 @@ def test_what_is_not_there_is_noticed() -> None:
     assert unknown_commands("`closeint metrics CLIP --json` and `closeint measure CLIP`") == ["closeint measure"]
     assert unknown_commands("```\ncloseint metrics CLIP [--plots PNG]\n```") == ["closeint metrics --plots"]
     assert not unknown_commands("closeint says what is wrong")
+
+
+def test_readme_is_short_enough_to_be_read() -> None:
+    assert len((ROOT / "README.md").read_text(encoding="utf-8").split()) <= 900
+
+
+def test_numbers_of_the_readme_are_results() -> None:
+    """What README says was measured stands on the page of results, with its unit."""
+    readme = (ROOT / "README.md").read_text(encoding="utf-8")
+    results = (ROOT / "docs" / "results.md").read_text(encoding="utf-8")
+    (paragraph,) = re.findall(r"^Measured: (.*?)\n\n", readme, re.M | re.S)
+    numbers = re.findall(r"\b\d+(?:\.\d+)?(?= (?:mm|seconds|frames)\b)", paragraph)
+    assert len(numbers) >= 5
+    assert not [number for number in numbers if not re.search(rf"(?<![\d.]){re.escape(number)}(?![\d.]\d)", results)]
