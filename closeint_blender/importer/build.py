@@ -25,7 +25,7 @@ from .contact_colours import set_colours, touch_colours
 from .evidence import write_series
 from .evidence_rules import imported_series
 from .floor import make_floor
-from .footage import Footage, find_footage, stored_pixel_aspect
+from .footage import Footage, find_footage, stored_pixel_aspect, stream_warning
 from .motion import write_motion
 from .options import ImportedPerson, ImportOptions, ImportResult
 from .pair import PAIR, new_identity
@@ -292,7 +292,7 @@ def add_footage(camera: Any, clip: InteractionClip, path: Path, options: ImportO
     if footage:
         aspect = stored_pixel_aspect(clip.metadata)
         problem = add_background(camera, footage, options.start_frame, clip.frames, clip.image_size, step, aspect)
-        warnings += [problem] if problem else []
+        warnings += [text for text in (problem, stream_warning(footage, clip.video, clip.metadata)) if text]
     return warnings
 
 

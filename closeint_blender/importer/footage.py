@@ -78,6 +78,22 @@ def stored_pixel_aspect(metadata: Mapping[str, Any]) -> float:
     return float(aspect) if isinstance(aspect, (int, float)) and 0.1 < aspect < 10.0 else 1.0
 
 
+def stream_warning(footage: Footage, video: str, metadata: Mapping[str, Any]) -> str | None:
+    """A sentence where the clip was made from another video of the file than the one that Blender shows, its first.
+
+    Args:
+        footage: what is shown. video, metadata: of the clip.
+    """
+    stored = metadata.get("footage")
+    number = stored.get("stream_number") if isinstance(stored, dict) else None
+    if footage.is_sequence or footage.path.name != Path(video).name or not isinstance(number, int) or number < 1:
+        return None
+    return (
+        f"The clip was made from video {number + 1} of {footage.path.name}, and Blender shows the first; save that "
+        "video alone in a file, and name it as the footage."
+    )
+
+
 _DIGITS = re.compile(r"\d+")
 
 

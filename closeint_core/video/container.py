@@ -34,7 +34,7 @@ class Timeline:
     """How the frames of a video's best stream follow each other.
 
     Attributes:
-        stream: index of the stream in the file.
+        stream: index of the stream in the file. number: among its videos, from 0.
         fps: frames per second, constant.
         count: frames at that rate.
         time0: seconds of the first frame; None: time stamps are missing or wrong, and frames are counted instead.
@@ -44,6 +44,7 @@ class Timeline:
     """
 
     stream: int
+    number: int
     fps: float
     count: int
     time0: float | None
@@ -66,6 +67,7 @@ def read_timeline(path: Path) -> Timeline:
 def _read_timeline(path: Path, name: str, _size: int, _changed: int) -> Timeline:
     with open_container(path) as container:
         stream = best_stream(container, path)
+        number = [other.index for other in container.streams.video].index(stream.index)
         index, unit = stream.index, float(stream.time_base or 0)
         clockless = bool(container.format.flags & _NO_CLOCK)
         promised = int(stream.frames or 0)
@@ -88,12 +90,12 @@ def _read_timeline(path: Path, name: str, _size: int, _changed: int) -> Timeline
     if clockless or fault:
         rate, known = assumed_rate(np.empty(0) if clockless else times, said)
         doubt = _counted_warning(name, None if clockless else fault, claimed, len(found), rate, known)
-        return Timeline(index, rate, len(found), None, aspect, tuple(warnings), doubt)
+        return Timeline(index, number, rate, len(found), None, aspect, tuple(warnings), doubt)
     times = np.unique(times)
     rate, _ = constant_rate(times, claimed)
     count = round(float(times[-1] - times[0]) * rate) + 1
     doubt = None if is_likely(rate) else f"{name} says {rate:.4g} frames per second, which is unlikely. {RATE_FIX}"
-    return Timeline(index, rate, count, float(times[0]), aspect, tuple(warnings), doubt)
+    return Timeline(index, number, rate, count, float(times[0]), aspect, tuple(warnings), doubt)
 
 
 def decode(path: Path, timeline: Timeline, begin: float = 0.0) -> Iterator[tuple[float, Any]]:

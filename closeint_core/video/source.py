@@ -33,6 +33,7 @@ class FrameSource:
         pixel_aspect: width of a stored pixel over its height, before they were made square.
         frame_start: index, in the whole source, of the first frame given.
         frame_count: how many frames iteration gives (a damaged file may give fewer).
+        stream_number: which of the videos in a file it is, from 0.
         warnings: sentences for the user about this source; iteration may add some.
     """
 
@@ -41,6 +42,7 @@ class FrameSource:
         self.fps = fps
         self.image_size = image_size
         self.pixel_aspect = 1.0
+        self.stream_number = 0
         self.frame_start = start
         self.frame_count = count
         self.warnings: list[str] = []
@@ -54,7 +56,7 @@ class FrameSource:
 
     def described(self) -> dict[str, Any]:
         """What those who show the footage beside a clip need to know of it."""
-        return {"pixel_aspect": self.pixel_aspect}
+        return {"pixel_aspect": self.pixel_aspect, "stream_number": self.stream_number}
 
     def _warn(self, message: str) -> None:
         if message not in self.warnings:
@@ -98,7 +100,7 @@ class VideoFile(FrameSource):
         start, stop = _clip_range(frames, line.count, path)
         self._stop = stop if frames is not None and frames[1] is not None else None
         super().__init__(path, fps or line.fps, (first.shape[1], first.shape[0]), start, stop - start)
-        self.pixel_aspect = line.pixel_aspect
+        self.pixel_aspect, self.stream_number = line.pixel_aspect, line.number
         for message in line.warnings:
             self._warn(message)
         if line.rate_warning and fps is None:

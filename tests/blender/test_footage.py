@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from closeint_blender.importer.footage import find_footage, stored_pixel_aspect
+from closeint_blender.importer.footage import Footage, find_footage, stored_pixel_aspect, stream_warning
 
 
 def touch(*paths: Path) -> None:
@@ -78,6 +78,17 @@ def test_a_url_of_footage(tmp_path: Path) -> None:
 )
 def test_pixel_aspect_of_the_metadata(metadata: dict[str, object], aspect: float) -> None:
     assert stored_pixel_aspect(metadata) == aspect
+
+
+def test_a_video_that_blender_does_not_show() -> None:
+    shot, images = Footage(Path("shot.mp4"), False, 0), Footage(Path("1.png"), True, 0)
+    said = stream_warning(shot, "x/shot.mp4", {"footage": {"stream_number": 1}})
+    assert said is not None
+    assert "video 2 of shot.mp4" in said
+    for footage, metadata in ((shot, {}), (shot, {"footage": {"stream_number": 0}}), (shot, {"footage": None})):
+        assert stream_warning(footage, "shot.mp4", metadata) is None
+    assert stream_warning(images, "1.png", {"footage": {"stream_number": 1}}) is None
+    assert stream_warning(shot, "other.mp4", {"footage": {"stream_number": 1}}) is None
 
 
 def test_natural_order(tmp_path: Path) -> None:

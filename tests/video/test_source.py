@@ -236,7 +236,7 @@ def test_the_stream_that_the_container_marks_else_the_largest(
     path = tmp_path / ("a.mp4" if shown is not None else "a.mkv")
     write_streams(path, sizes, 5, shown)
     source = open_source(path)
-    assert source.image_size == sizes[best]
+    assert (source.image_size, source.stream_number) == (sizes[best], best)
     assert [number_of(rgb) for _, rgb in source] == list(range(best, best + 5))
     assert f"{sizes[best][0]} x {sizes[best][1]} is read" in source.warnings[0]
 
