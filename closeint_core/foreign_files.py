@@ -148,7 +148,8 @@ def read_arrays(
     except Unreadable as problem:
         raise CloseintError(f"{path} is not {what}: {problem}.", fix) from None
     except _UNREADABLE as error:
-        raise CloseintError(f"{path} is not a readable npz file, and {what} is one ({_reason(error)}).", fix) from None
+        noun = re.sub(r"^(an?|the) ", "", what)
+        raise CloseintError(f"{path} is not a readable {noun} ({_reason(error)}).", fix) from None
 
 
 def read_array(path: str | os.PathLike[str], what: str) -> np.ndarray:
