@@ -25,6 +25,7 @@ from closeint_core.errors import Cancelled, CloseintError
 from closeint_core.files import check_output
 from closeint_core.inputs import input_path
 from closeint_core.reconstruction.choices import MODELS
+from closeint_core.streams import guard_output
 from closeint_core.worker.client import Job
 
 from . import session
@@ -42,6 +43,7 @@ _handle: Any = None
 
 def main(arguments: Sequence[str]) -> int:
     """Run the command; returns the exit status."""
+    guard_output()
     parser = _parser()
     try:
         options = parser.parse_args(list(arguments))

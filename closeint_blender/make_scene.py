@@ -26,6 +26,7 @@ from closeint_blender.importer.options import ImportOptions, ImportResult
 from closeint_blender.scene_file import fill_scene, save_scene
 from closeint_core.errors import CloseintError
 from closeint_core.files import check_output
+from closeint_core.streams import guard_output
 
 
 def make_scene(clip: Path, blend: Path, footage: str = "", start_frame: int = 1) -> ImportResult:
@@ -54,6 +55,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--footage", default="", help="video or image folder, instead of the one the clip names")
     parser.add_argument("--start-frame", type=int, default=1, help="scene frame of the first frame (default 1)")
     options = parser.parse_args(arguments)
+    guard_output()
     try:
         check_output(options.blend, "blend", [options.clip, options.footage or None])
         result = make_scene(options.clip, options.blend, options.footage, options.start_frame)

@@ -4,25 +4,21 @@
 from __future__ import annotations
 
 import itertools
-import json
 import os
 import sys
-import threading
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Annotated, Any
 
 import typer
-from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, TextColumn, TimeRemainingColumn
-from rich.progress import Progress as Bars
 from rich.table import Table
 from typer.core import TyperGroup
 
 from closeint_core import __version__
 from closeint_core.errors import Cancelled, CloseintError
 from closeint_core.evaluation.command import bench, evaluate
-from closeint_core.progress import Progress
+from closeint_core.streams import guard_output, say
+from closeint_core.terminal import Json, TerminalProgress, errors, json_is_out, plain, print_json, show, table
 from closeint_core.training.command import train
 
 _UsageError: type[Exception] = typer.BadParameter.__bases__[0]
@@ -55,48 +51,7 @@ app = typer.Typer(
     add_completion=False,
     pretty_exceptions_enable=False,
 )
-_errors = Console(stderr=True, highlight=False, soft_wrap=True)
-
 CANCELLED = 130
-
-
-class TerminalProgress(Progress):
-    """Bars on stderr when it is a terminal; warnings always, one line each."""
-
-    def __init__(self) -> None:
-        self._stop = threading.Event()
-        super().__init__(self._stop.is_set)
-        self._bars = Bars(
-            TextColumn("{task.description}"),
-            BarColumn(),
-            MofNCompleteColumn(),
-            TimeRemainingColumn(),
-            console=_errors,
-            disable=not _errors.is_terminal,
-        )
-        self._tasks: dict[str, Any] = {}
-
-    def __enter__(self) -> TerminalProgress:
-        self._bars.start()
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self._bars.stop()
-
-    def on_update(self, stage: str, done: int, total: int) -> None:
-        """Move the bar of ``stage``."""
-        if stage not in self._tasks:
-            self._tasks[stage] = self._bars.add_task(stage, total=total or None)
-        self._bars.update(self._tasks[stage], completed=done, total=total or None)
-
-    def on_warning(self, message: str) -> None:
-        """Print the warning."""
-        _errors.print(f"[yellow]Warning:[/yellow] {_plain(message)}")
-
-
-def _plain(text: str) -> str:
-    """Text without rich's markup, so that a path with brackets prints as it is."""
-    return text.replace("[", "\\[")
 
 
 def _parse_frames(text: str | None) -> tuple[int | None, int | None] | None:
@@ -123,22 +78,6 @@ def _parse_people(text: str) -> tuple[int, ...] | None:
         raise CloseintError(f"--people {text!r} is neither auto nor one or two numbers.", "Give e.g. 0,2.") from None
 
 
-def _print_json(value: Any) -> None:
-    print(json.dumps(value, ensure_ascii=False))
-
-
-_LONGEST_ROW = 16
-
-
-def _table(title: str, rows: dict[str, Any]) -> Table:
-    table = Table(title=title, show_header=False, title_justify="left")
-    for key, value in rows.items():
-        if not (isinstance(value, list) and len(value) > _LONGEST_ROW):  # a value a frame is for --json
-            table.add_row(key, _plain(str(value)))
-    return table
-
-
-Json = Annotated[bool, typer.Option("--json", help="Print one JSON object and nothing else.")]
 ClipPath = Annotated[Path, typer.Argument(metavar="CLIP", help="A *.closeint.npz file.")]
 Data = Annotated[Path | None, typer.Option("--data", help="Folder of licensed models, besides the usual places.")]
 
@@ -188,9 +127,9 @@ def reconstruct(
         clip = run(source, settings, progress)
     clip.save(output)
     if as_json:
-        _print_json({"clip": str(output), "warnings": progress.warnings, **clip.metadata})
+        print_json({"clip": str(output), "warnings": progress.warnings, **clip.metadata})
     else:
-        Console(soft_wrap=True).print(_table(str(output), clip.metadata["quality"]))
+        show(table(str(output), clip.metadata["quality"]))
 
 
 @app.command()
@@ -226,16 +165,15 @@ def metrics(
     if truth is not None:
         result["truth"] = compare_clips(clip, InteractionClip.load(truth), data)
     if as_json:
-        _print_json(result)
+        print_json(result)
         return
-    console = Console(soft_wrap=True)
     against, touching = result.pop("truth", None), result.pop("touching_parts", None)
     result.pop("penetration_mm")  # a number for every frame is for programs
-    console.print(_table(str(path), result))
+    show(table(str(path), result))
     if touching:
-        console.print(_table("touching, frames", touching))
+        show(table("touching, frames", touching))
     if against is not None:
-        console.print(_table(f"against {truth}", against))
+        show(table(f"against {truth}", against))
 
 
 @app.command()
@@ -266,9 +204,9 @@ def refine(
         result = refine_clip(clip, RefineOptions(shape=shape), progress, data)
     result.save(output)
     if as_json:
-        _print_json({"clip": str(output), "warnings": progress.warnings, **result.metadata["refinement"]})
+        print_json({"clip": str(output), "warnings": progress.warnings, **result.metadata["refinement"]})
     else:
-        Console(soft_wrap=True).print(f"Wrote {output}")
+        say(f"Wrote {output}")
 
 
 @app.command()
@@ -278,17 +216,16 @@ def doctor(data: Data = None, as_json: Json = False) -> None:
 
     report = examine(data)
     if as_json:
-        _print_json(report)
+        print_json(report)
     else:
-        console = Console(soft_wrap=True)
         for title, rows in report["sections"].items():
-            table = Table(title=title, show_header=False, title_justify="left")
+            shown = Table(title=title, show_header=False, title_justify="left")
             for row in rows:
                 mark = (
                     "[green]ok[/green]" if row["ok"] else ("[red]no[/red]" if row["needed"] else "[yellow]--[/yellow]")
                 )
-                table.add_row(mark, _plain(row["name"]), _plain(row["detail"]))
-            console.print(table)
+                shown.add_row(mark, plain(row["name"]), plain(row["detail"]))
+            show(shown)
     if not report["ok"]:
         raise CloseintError(report["problem"], report["fix"], exit_code=3)
 
@@ -329,7 +266,7 @@ def export(
     with TerminalProgress() as progress:
         written = export_clip(clip, output, kind, progress)
     for item in written:
-        print(item)
+        say(str(item))
 
 
 @app.command("import")
@@ -345,7 +282,7 @@ def import_(
 
     check_output(output, "clip", paths)
     import_files(list(paths), body=body, fps=fps).save(output)
-    print(output)
+    say(str(output))
 
 
 @app.command()
@@ -359,7 +296,7 @@ def draw(
 
     check_output(output, "clip")
     drawn_clip(seed).save(output)
-    print(output)
+    say(str(output))
 
 
 app.command()(bench)
@@ -369,7 +306,7 @@ app.command()(train)
 
 def _version(value: bool) -> None:
     if value:
-        print(f"closeint {__version__}")
+        say(f"closeint {__version__}")
         raise typer.Exit
 
 
@@ -382,22 +319,48 @@ def _options(
     pass
 
 
-def run(action: Callable[[], None]) -> int:
-    """Run a command; problems become one sentence on stderr and an exit status (DESIGN 3.2)."""
+def run(action: Callable[[], object], arguments: Sequence[str] = ()) -> int:
+    """Run a command; problems become one sentence on stderr and an exit status (DESIGN 3.2).
+
+    With ``--json`` they become the one object on stdout as well: ``error``, ``fix``, ``exit_code``.
+
+    Args:
+        action: gives an exit status, or anything else for 0.
+        arguments: the command's, without the program's name.
+    """
+    guard_output()
+    json_is_out(forget=True)
     try:
-        action()
+        status = action()
+        return status if isinstance(status, int) else 0
     except CloseintError as error:
-        _errors.print(f"[red]Error:[/red] {_plain(str(error))}")
-        return error.exit_code
-    except (KeyboardInterrupt, Cancelled) as stop:
-        _errors.print(_plain(str(stop)) or "Cancelled; nothing was written.")
-        return CANCELLED
-    return 0
+        return _complain(error, arguments)
+    except (KeyboardInterrupt, Cancelled, typer.Abort) as stop:
+        return _complain(CloseintError(str(stop) or "Cancelled; nothing was written.", exit_code=CANCELLED), arguments)
+    except _UsageError as error:
+        message = str(error.format_message())  # type: ignore[attr-defined]
+        if len(message.splitlines()) > 1:  # nothing was asked for: the help
+            errors.print(message, markup=False)
+            return 2
+        return _complain(CloseintError(_sentence(message), "See --help."), arguments)
+
+
+def _sentence(text: str) -> str:
+    return " ".join(text.split()).rstrip(".") + "."
+
+
+def _complain(error: CloseintError, arguments: Sequence[str]) -> int:
+    colour = "" if error.exit_code == CANCELLED else "[red]Error:[/red] "
+    errors.print(f"{colour}{plain(' '.join(str(error).splitlines()))}")
+    if "--json" in arguments and not json_is_out():
+        print_json({"error": error.message, "fix": error.fix, "exit_code": error.exit_code})
+    return error.exit_code
 
 
 def main() -> None:
     """Entry point of the console script."""
-    sys.exit(run(app))
+    arguments = sys.argv[1:]
+    sys.exit(run(lambda: app(arguments, prog_name="closeint", standalone_mode=False), arguments))
 
 
 if __name__ == "__main__":

@@ -26,6 +26,7 @@ from blender_runtimes import ROOT, BlenderRuntime, find_runtimes
 sys.path.insert(0, str(ROOT))
 from closeint_core.errors import CloseintError
 from closeint_core.files import check_output, require_writable
+from closeint_core.streams import guard_output
 
 _IGNORED = shutil.ignore_patterns("__pycache__", "*.pyc", ".*_cache", ".DS_Store")
 
@@ -193,6 +194,7 @@ def main() -> int:
     parser.add_argument("--out", type=Path, default=ROOT / "dist", help="folder for the zip (default: dist)")
     parser.add_argument("--repository", type=Path, metavar="DIR", help="also make a static extension repository there")
     arguments = parser.parse_args()
+    guard_output()
     try:
         if arguments.repository:
             require_repository(arguments.repository)

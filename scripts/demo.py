@@ -21,6 +21,7 @@ from environments import ROOT, SetupError, say
 sys.path.insert(0, str(ROOT))
 from closeint_core.errors import CloseintError
 from closeint_core.files import check_output
+from closeint_core.streams import guard_output
 
 SAMPLE = ROOT / "closeint_core" / "samples" / "greeting.mp4"
 TRUTH = ROOT / "closeint_core" / "samples" / "greeting.closeint.npz"
@@ -52,6 +53,7 @@ def main() -> int:
     parser.add_argument("--focal", help="focal length in pixels, if known")
     parser.add_argument("--people", help="numbers of the two people, e.g. 0,2")
     options = parser.parse_args()
+    guard_output()
     video: Path = (options.video or SAMPLE).resolve()
     out: Path = options.out.resolve()
     if not video.exists():

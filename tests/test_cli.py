@@ -30,10 +30,8 @@ def typed(capsys: pytest.CaptureFixture[str]) -> Callable[..., subprocess.Comple
 
     def call(*arguments: object) -> subprocess.CompletedProcess[str]:
         capsys.readouterr()
-        try:
-            status = run(lambda: app([str(item) for item in arguments]))
-        except SystemExit as end:
-            status = int(end.code or 0)
+        texts = [str(item) for item in arguments]
+        status = run(lambda: app(texts, standalone_mode=False), texts)
         said = capsys.readouterr()
         return subprocess.CompletedProcess(list(arguments), status, said.out, said.err)
 

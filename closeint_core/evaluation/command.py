@@ -3,16 +3,14 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 from typing import Annotated
 
 import typer
-from rich.console import Console
 
 from closeint_core.errors import CloseintError
-
-Json = Annotated[bool, typer.Option("--json", help="Print one JSON object and nothing else.")]
+from closeint_core.streams import say
+from closeint_core.terminal import Json, TerminalProgress, print_json
 
 
 def bench(
@@ -38,7 +36,6 @@ def bench(
     as_json: Json = False,
 ) -> None:
     """Compare the methods on interactions that no training has seen: simulated observations, or rendered films."""
-    from closeint_core.cli import TerminalProgress
     from closeint_core.evaluation.bench import BenchOptions, run_bench
     from closeint_core.evaluation.bench_summary import as_text
 
@@ -49,9 +46,9 @@ def bench(
     with TerminalProgress() as progress:
         result = run_bench(options, out, progress)
     if as_json:
-        print(json.dumps({key: value for key, value in result.items() if key != "records"}, ensure_ascii=False))
+        print_json({key: value for key, value in result.items() if key != "records"})
     else:
-        Console(soft_wrap=True, highlight=False, markup=False).print(as_text(result))
+        say(as_text(result))
 
 
 def evaluate(
@@ -65,7 +62,6 @@ def evaluate(
     as_json: Json = False,
 ) -> None:
     """Evaluate a checkpoint on annotated interactions: every metric of the papers, as JSON and as a page."""
-    from closeint_core.cli import TerminalProgress
     from closeint_core.evaluation.annotated import METRICS, EvalOptions
     from closeint_core.evaluation.annotated import evaluate as run
     from closeint_core.evaluation.eval_report import write_report
@@ -79,10 +75,9 @@ def evaluate(
         found = run(EvalOptions(data, checkpoint, protocol, name, body, device), progress)
     numbers, page = write_report(found, out)
     if as_json:
-        print(json.dumps({**found.summary, "report": str(page)}, ensure_ascii=False))
+        print_json({**found.summary, "report": str(page)})
         return
-    console = Console(soft_wrap=True, highlight=False, markup=False)
     for metric, heading in METRICS.items():
         value = found.summary["metrics"][metric]
-        console.print(f"{heading:12} {'-' if value is None else f'{value:.2f}'}")
-    console.print(f"Wrote {numbers} and {page}")
+        say(f"{heading:12} {'-' if value is None else f'{value:.2f}'}")
+    say(f"Wrote {numbers} and {page}")
