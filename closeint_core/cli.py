@@ -17,6 +17,8 @@ from typer.core import TyperGroup
 from closeint_core import __version__
 from closeint_core.errors import Cancelled, CloseintError
 from closeint_core.evaluation.command import bench, evaluate
+from closeint_core.files import output_path
+from closeint_core.inputs import input_path
 from closeint_core.streams import guard_output, say
 from closeint_core.terminal import Json, TerminalProgress, errors, json_is_out, plain, print_json, show, table
 from closeint_core.training.command import train
@@ -78,14 +80,32 @@ def _parse_people(text: str) -> tuple[int, ...] | None:
         raise CloseintError(f"--people {text!r} is neither auto nor one or two numbers.", "Give e.g. 0,2.") from None
 
 
-ClipPath = Annotated[Path, typer.Argument(metavar="CLIP", help="A *.closeint.npz file.")]
-Data = Annotated[Path | None, typer.Option("--data", help="Folder of licensed models, besides the usual places.")]
+ClipPath = Annotated[Path, typer.Argument(parser=input_path, metavar="CLIP", help="A *.closeint.npz file.")]
+Data = Annotated[
+    Path | None,
+    typer.Option(
+        "--data",
+        parser=input_path,
+        metavar="DIR",
+        help="Folder of licensed models, searched first; then $CLOSEINT_DATA and the places that doctor names.",
+    ),
+]
+ClipBody = Annotated[
+    str | None,
+    typer.Option(
+        "--body",
+        help="Another body than the clip's: default, smpl-neutral, smpl-male, smpl-female, or a file. Its mean shape "
+        "then stands in.",
+    ),
+]
 
 
 @app.command()
 def reconstruct(
     source: Annotated[str, typer.Argument(metavar="INPUT", help="A video, or a folder of images.")],
-    output: Annotated[Path, typer.Option("--output", "-o", metavar="CLIP", help="The clip file to write.")],
+    output: Annotated[
+        Path, typer.Option("--output", "-o", parser=output_path, metavar="CLIP", help="The clip file to write.")
+    ],
     people: Annotated[str, typer.Option(help="auto, or the numbers of the two people: 0,1.")] = "auto",
     focal: Annotated[float | None, typer.Option(metavar="PX", help="Focal length in pixels, if known.")] = None,
     model: Annotated[
@@ -136,17 +156,22 @@ def reconstruct(
 def metrics(
     path: ClipPath,
     truth: Annotated[
-        Path | None, typer.Option(metavar="CLIP", help="A clip of the true motion to compare with.")
+        Path | None, typer.Option(parser=input_path, metavar="CLIP", help="A clip of the true motion to compare with.")
     ] = None,
     plot: Annotated[
         Path | None,
-        typer.Option(metavar="PNG", help="Also draw penetration, contacts and foot skate over time into this picture."),
+        typer.Option(
+            parser=output_path,
+            metavar="PNG",
+            help="Also draw penetration, contacts and foot skate over time into this picture.",
+        ),
     ] = None,
+    body: ClipBody = None,
     data: Data = None,
     as_json: Json = False,
 ) -> None:
     """Measure a clip: reprojection, penetration, contacts, floor, foot skate, and the error against a known truth."""
-    from closeint_core.body.data import load_body
+    from closeint_core.body.choice import clip_and_body
     from closeint_core.clip import InteractionClip
     from closeint_core.evaluation.compare import compare_clips
     from closeint_core.evaluation.plot import plot_measures, require_picture
@@ -156,10 +181,9 @@ def metrics(
     if plot is not None:
         require_picture(plot)
         check_output(plot, "picture", [path, truth])
-    clip = InteractionClip.load(path)
-    body = load_body(clip.body, data)
-    measures = measure_clip(clip, body)
-    result = clip_quality(clip, body, measures)
+    clip, model = clip_and_body(InteractionClip.load(path), body, data, TerminalProgress().warn)
+    measures = measure_clip(clip, model)
+    result = clip_quality(clip, model, measures)
     if plot is not None:
         plot_measures(clip, measures, plot, path.name)
     if truth is not None:
@@ -179,7 +203,10 @@ def metrics(
 @app.command()
 def refine(
     path: ClipPath,
-    output: Annotated[Path, typer.Option("--output", "-o", metavar="CLIP", help="Where to write the refined clip.")],
+    output: Annotated[
+        Path,
+        typer.Option("--output", "-o", parser=output_path, metavar="CLIP", help="Where to write the refined clip."),
+    ],
     shape: Annotated[
         float,
         typer.Option(
@@ -188,6 +215,7 @@ def refine(
             "is found from all keypoints and standing feet. 0 keeps the clip's.",
         ),
     ] = 0.0,
+    body: ClipBody = None,
     data: Data = None,
     as_json: Json = False,
 ) -> None:
@@ -196,12 +224,14 @@ def refine(
     from closeint_core.files import check_output
 
     check_output(output, "clip", [path])
+    from closeint_core.body.choice import clip_and_body
+    from closeint_core.body.torch_body import TorchBody
     from closeint_core.physics.refinement import RefineOptions
     from closeint_core.physics.refinement import refine as refine_clip
 
-    clip = InteractionClip.load(path)
     with TerminalProgress() as progress:
-        result = refine_clip(clip, RefineOptions(shape=shape), progress, data)
+        clip, model = clip_and_body(InteractionClip.load(path), body, data, progress.warn)
+        result = refine_clip(clip, RefineOptions(shape=shape), progress, data, TorchBody(model))
     result.save(output)
     if as_json:
         print_json({"clip": str(output), "warnings": progress.warnings, **result.metadata["refinement"]})
@@ -234,11 +264,17 @@ def doctor(data: Data = None, as_json: Json = False) -> None:
 def preview(
     path: ClipPath,
     output: Annotated[
-        Path, typer.Option("--output", "-o", metavar="DIR", help="Folder of preview.mp4 and preview.png.")
+        Path,
+        typer.Option(
+            "--output", "-o", parser=output_path, metavar="DIR", help="Folder of preview.mp4 and preview.png."
+        ),
     ],
     footage: Annotated[str | None, typer.Option(help="The video, if it is not where the clip says.")] = None,
+    body: ClipBody = None,
+    data: Data = None,
 ) -> None:
     """Draw a clip over its footage and from the side: a video and a sheet of four frames."""
+    from closeint_core.body.choice import clip_and_body
     from closeint_core.clip import InteractionClip
     from closeint_core.files import check_output
     from closeint_core.preview.preview import write_preview
@@ -248,54 +284,76 @@ def preview(
     for name, kind in (("preview.mp4", "video"), ("preview.png", "picture")):
         check_output(output / name, kind, [path, source])
     with TerminalProgress() as progress:
-        write_preview(clip, output / "preview.mp4", output / "preview.png", source, progress)
+        clip, model = clip_and_body(clip, body, data, progress.warn)
+        write_preview(clip, output / "preview.mp4", output / "preview.png", source, progress, model)
 
 
 @app.command()
 def export(
     path: ClipPath,
-    output: Annotated[Path, typer.Option("--output", "-o", metavar="PATH", help="File or folder to write.")],
+    output: Annotated[
+        Path, typer.Option("--output", "-o", parser=output_path, metavar="PATH", help="File or folder to write.")
+    ],
     kind: Annotated[str, typer.Option("--format", help="amass, closeint-pkl, joints or obj.")],
+    body: ClipBody = None,
+    data: Data = None,
 ) -> None:
     """Write a clip in the files of other tools."""
+    from closeint_core.body.choice import clip_and_body
     from closeint_core.clip import InteractionClip
     from closeint_core.exchange.export import check_export, export_clip
 
     clip = InteractionClip.load(path)
     check_export(clip, output, kind, [path])
     with TerminalProgress() as progress:
-        written = export_clip(clip, output, kind, progress)
+        model = None
+        if body is not None or kind != "amass":  # AMASS files are the clip's own numbers
+            clip, model = clip_and_body(clip, body, data, progress.warn)
+        written = export_clip(clip, output, kind, progress, model)
     for item in written:
         say(str(item))
 
 
 @app.command("import")
 def import_(
-    paths: Annotated[list[Path], typer.Argument(metavar="FILE...", help="AMASS-style npz files, or a result folder.")],
-    output: Annotated[Path, typer.Option("--output", "-o", metavar="CLIP", help="The clip file to write.")],
+    paths: Annotated[
+        list[Path],
+        typer.Argument(parser=input_path, metavar="FILE...", help="AMASS-style npz files, or a result folder."),
+    ],
+    output: Annotated[
+        Path, typer.Option("--output", "-o", parser=output_path, metavar="CLIP", help="The clip file to write.")
+    ],
     body: Annotated[str | None, typer.Option(help="Body the parameters belong to, if the files do not say.")] = None,
     fps: Annotated[float, typer.Option(help="Frame rate of a result folder, which does not say it.")] = 30.0,
+    data: Data = None,
 ) -> None:
     """Make a clip of AMASS-style npz files (one a person) or of the reference's per-frame pickles."""
+    from closeint_core.body.data import load_body
     from closeint_core.exchange.load import import_files
     from closeint_core.files import check_output
 
     check_output(output, "clip", paths)
-    import_files(list(paths), body=body, fps=fps).save(output)
+    model = load_body(body, data) if body is not None else None
+    import_files(list(paths), body=model, fps=fps, data=data).save(output)
     say(str(output))
 
 
 @app.command()
 def draw(
-    output: Annotated[Path, typer.Option("--output", "-o", metavar="CLIP", help="The clip file to write.")],
+    output: Annotated[
+        Path, typer.Option("--output", "-o", parser=output_path, metavar="CLIP", help="The clip file to write.")
+    ],
     seed: Annotated[int, typer.Option(help="Another number, another interaction.")] = 0,
+    body: Annotated[str, typer.Option(help="default, smpl-neutral, smpl-male, smpl-female, or a file.")] = "default",
+    data: Data = None,
 ) -> None:
     """Make up an interaction of two people, less than a second long, from the bundled prior."""
+    from closeint_core.body.data import load_body
     from closeint_core.denoiser.drawing import drawn_clip
     from closeint_core.files import check_output
 
     check_output(output, "clip")
-    drawn_clip(seed).save(output)
+    drawn_clip(seed, load_body(body, data)).save(output)
     say(str(output))
 
 

@@ -87,6 +87,20 @@ def require_writable(folder: str | os.PathLike[str]) -> None:
         ) from error
 
 
+def output_path(given: str | os.PathLike[str]) -> Path:
+    """The path that a user's words for an output mean: as ``inputs.input_path`` reads them.
+
+    Raises:
+        CloseintError: they name nothing on this computer.
+    """
+    try:
+        return input_path(given)
+    except CloseintError as error:
+        raise CloseintError(
+            f"The output {os.fspath(given)!r} names no file or folder of this computer.", "Give a path."
+        ) from error
+
+
 def check_output(path: str | os.PathLike[str], kind: str, inputs: Iterable[str | os.PathLike[str] | None] = ()) -> Path:
     """See, before any work, that a file may be written: nothing that somebody needs is there, and the folder takes it.
 

@@ -7,7 +7,7 @@ import numpy as np
 import roma
 import torch
 
-from closeint_core.body.data import load_body
+from closeint_core.body.data import BodyData, load_body
 from closeint_core.body.torch_body import TorchBody
 from closeint_core.clip import InteractionClip
 from closeint_core.denoiser.prior import default_prior, draw_interactions
@@ -19,13 +19,17 @@ RATE = 20.0
 """Frames a second; those that it was trained on have 12 to 30."""
 
 
-def drawn_clip(seed: int = 0) -> InteractionClip:
+def drawn_clip(seed: int = 0, model: BodyData | None = None) -> InteractionClip:
     """Two people of the mean shape for 16 frames, Z up, seen by a level camera.
+
+    Args:
+        seed: another number, another interaction.
+        model: their body; None is the default one.
 
     Raises:
         CloseintError: the bundled prior is missing (exit code 3) or damaged.
     """
-    body = TorchBody(load_body("default"))
+    body = TorchBody(model or load_body("default"))
     motion = draw_interactions(*default_prior(), body, 1, FRAMES, seed)
     shape = torch.zeros(2, body.num_betas)
     transl = motion.pelvis[0].transpose(0, 1) - body.rest_joints(shape)[:, None, 0]

@@ -9,6 +9,8 @@ from typing import Annotated
 import typer
 
 from closeint_core.errors import CloseintError
+from closeint_core.files import output_path
+from closeint_core.inputs import input_path
 from closeint_core.streams import say
 from closeint_core.terminal import Json, TerminalProgress, print_json
 
@@ -25,12 +27,15 @@ def bench(
     frames: Annotated[int, typer.Option(help="Frames of a simulated clip.")] = 32,
     jobs: Annotated[int, typer.Option(help="Clips at a time, one thread each.")] = 1,
     seed: Annotated[int, typer.Option(help="Other clips.")] = 0,
-    out: Annotated[Path, typer.Option(metavar="DIR", help="Results; a run stopped there goes on.")] = Path("bench"),
+    out: Annotated[
+        Path, typer.Option(parser=output_path, metavar="DIR", help="Results; a run stopped there goes on.")
+    ] = Path("bench"),
     rendered: Annotated[
-        Path | None, typer.Option(metavar="FOLDER", help="Films with their truth, in place of simulated clips.")
+        Path | None,
+        typer.Option(parser=input_path, metavar="FOLDER", help="Films with their truth, in place of simulated clips."),
     ] = None,
     checkpoint: Annotated[
-        Path | None, typer.Option(metavar="FILE", help="A denoiser in place of the bundled one.")
+        Path | None, typer.Option(parser=input_path, metavar="FILE", help="A denoiser in place of the bundled one.")
     ] = None,
     keep: Annotated[bool, typer.Option("--keep", help="Keep every reconstructed clip.")] = False,
     as_json: Json = False,
@@ -52,13 +57,17 @@ def bench(
 
 
 def evaluate(
-    data: Annotated[Path, typer.Option("--data", metavar="DIR", help="The published data folder.")],
-    checkpoint: Annotated[Path, typer.Option(metavar="FILE", help="A denoiser, published or our own.")],
+    data: Annotated[Path, typer.Option("--data", parser=input_path, metavar="DIR", help="The published data folder.")],
+    checkpoint: Annotated[
+        Path, typer.Option(parser=input_path, metavar="FILE", help="A denoiser, published or our own.")
+    ],
     protocol: Annotated[str, typer.Option(help="default, or reference: the published quirks.")] = "default",
     name: Annotated[str, typer.Option(help="The data set's folder.")] = "Hi4D",
     body: Annotated[str | None, typer.Option(help="Body of the checkpoint (default: smpl-neutral).")] = None,
     device: Annotated[str, typer.Option(help="auto, cpu or cuda.")] = "auto",
-    out: Annotated[Path, typer.Option(metavar="DIR", help="Where eval.json and eval.html go.")] = Path("eval"),
+    out: Annotated[
+        Path, typer.Option(parser=output_path, metavar="DIR", help="Where eval.json and eval.html go.")
+    ] = Path("eval"),
     as_json: Json = False,
 ) -> None:
     """Evaluate a checkpoint on annotated interactions: every metric of the papers, as JSON and as a page."""

@@ -30,7 +30,9 @@ _OTHER_BETAS = (
 _GENDERS = {"smpl-male": "male", "smpl-female": "female"}
 
 
-def export_clip(clip: InteractionClip, path: str | Path, kind: str, progress: Progress | None = None) -> list[Path]:
+def export_clip(
+    clip: InteractionClip, path: str | Path, kind: str, progress: Progress | None = None, body: BodyData | None = None
+) -> list[Path]:
     """Write ``clip`` as ``kind`` (one of ``FORMATS``); returns the files or folders written.
 
     - ``amass``: per person ``<path>_<p>.npz`` with poses (T, 72), trans, betas, gender, mocap_framerate, body. The
@@ -40,10 +42,13 @@ def export_clip(clip: InteractionClip, path: str | Path, kind: str, progress: Pr
     - ``joints``: one npz with joints (P, T, J, 3), keypoints3d (P, T, 26, 3) in the clip's world, and fps.
     - ``obj``: folder of meshes ``<frame>_<person>.obj`` in the clip's world.
 
+    Args:
+        body: the clip's body; None looks for it in the usual places.
+
     Raises:
         CloseintError: unknown format, or the files cannot be written.
     """
-    writers: dict[str, Callable[[InteractionClip, Path, Progress], list[Path]]] = {
+    writers: dict[str, Callable[[InteractionClip, Path, Progress, BodyData | None], list[Path]]] = {
         "amass": _amass,
         "closeint-pkl": _pickles,
         "joints": _joints,
@@ -53,9 +58,9 @@ def export_clip(clip: InteractionClip, path: str | Path, kind: str, progress: Pr
         raise CloseintError(f"The export format {kind!r} is unknown.", f"Choose one of {', '.join(FORMATS)}.")
     path, progress = Path(path), progress or Progress()
     if kind not in _FOLDERS:
-        return writers[kind](clip.validate(), path, progress)
+        return writers[kind](clip.validate(), path, progress, body)
     with atomic_folder(path, kind, _FOLDERS[kind]) as folder:
-        writers[kind](clip.validate(), folder, progress)
+        writers[kind](clip.validate(), folder, progress, body)
     return [path]
 
 
@@ -91,7 +96,7 @@ def _save_npz(path: Path, arrays: dict[str, Any]) -> Path:
     return path
 
 
-def _amass(clip: InteractionClip, path: Path, progress: Progress) -> list[Path]:
+def _amass(clip: InteractionClip, path: Path, progress: Progress, body: BodyData | None) -> list[Path]:
     stem = path.with_suffix("") if path.suffix == ".npz" else path
     written = []
     if not clip.body.startswith("smpl"):
@@ -111,8 +116,8 @@ def _amass(clip: InteractionClip, path: Path, progress: Progress) -> list[Path]:
     return written
 
 
-def _joints(clip: InteractionClip, path: Path, progress: Progress) -> list[Path]:
-    body = load_body(clip.body)
+def _joints(clip: InteractionClip, path: Path, progress: Progress, body: BodyData | None) -> list[Path]:
+    body = body or load_body(clip.body)
     joints = np.zeros((clip.people, clip.frames, clip.poses.shape[2], 3), np.float32)
     keypoints = np.zeros((clip.people, clip.frames, 26, 3), np.float32)
     for part, vertices, posed in clip_vertices(clip, body):
@@ -132,8 +137,8 @@ def camera_frame(clip: InteractionClip, body: BodyData) -> tuple[np.ndarray, np.
     return poses, (roots - rest).astype(np.float32)
 
 
-def _pickles(clip: InteractionClip, path: Path, progress: Progress) -> list[Path]:
-    poses, transl = camera_frame(clip, load_body(clip.body))
+def _pickles(clip: InteractionClip, path: Path, progress: Progress, body: BodyData | None) -> list[Path]:
+    poses, transl = camera_frame(clip, body or load_body(clip.body))
     for frame in range(clip.frames):
         name = f"{clip.frame_start + frame:06d}"
         record = {
@@ -152,8 +157,8 @@ def _pickles(clip: InteractionClip, path: Path, progress: Progress) -> list[Path
     return [path]
 
 
-def _meshes(clip: InteractionClip, path: Path, progress: Progress) -> list[Path]:
-    body = load_body(clip.body)
+def _meshes(clip: InteractionClip, path: Path, progress: Progress, body: BodyData | None) -> list[Path]:
+    body = body or load_body(clip.body)
     faces = "".join(f"f {a} {b} {c}\n" for a, b, c in body.faces + 1)
     for part, vertices, _ in clip_vertices(clip, body):
         for offset in range(vertices.shape[1]):

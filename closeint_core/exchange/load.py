@@ -30,13 +30,16 @@ _AMASS = ("poses", "trans", "betas", "gender", "mocap_framerate", "mocap_frame_r
 _LARGEST_RESULT = 50_000_000  # bytes of one frame; the published ones have a few kilobytes
 
 
-def import_files(paths: list[str | Path], *, body: str | None = None, fps: float = 30.0) -> InteractionClip:
+def import_files(
+    paths: list[str | Path], *, body: str | BodyData | None = None, fps: float = 30.0, data: Path | None = None
+) -> InteractionClip:
     """A clip of AMASS-style npz files (one a person) or of one folder of the reference's results.
 
     Args:
         paths: npz files, all of one length and rate, or one folder holding ``params/*/0000.pkl``.
-        body: name of the body the parameters belong to; None takes what the files say, else ``smpl-neutral``.
+        body: the body that the parameters belong to, or its name; None takes what the files say, else ``smpl-neutral``.
         fps: rate of a folder of pickles, which do not say it.
+        data: folder of licensed models, besides the usual places.
 
     Raises:
         CloseintError: a file is missing, damaged or of another shape; the files do not belong together.
@@ -45,11 +48,11 @@ def import_files(paths: list[str | Path], *, body: str | None = None, fps: float
         raise CloseintError(f"The frame rate {fps} is not a positive number.", "Give --fps above 0.")
     body = DEFAULT_BODY_NAME if body == "default" else body
     if len(paths) == 1 and Path(paths[0]).is_dir():
-        return _from_pickles(Path(paths[0]), body, fps)
+        return _from_pickles(Path(paths[0]), body, fps, data)
     return _from_amass([Path(path) for path in paths], body)
 
 
-def _from_amass(paths: list[Path], body: str | None) -> InteractionClip:
+def _from_amass(paths: list[Path], body: str | BodyData | None) -> InteractionClip:
     people = [_read_amass(path) for path in paths]
     lengths = {len(person["poses"]) for person in people}
     rates = {person["fps"] for person in people}
@@ -58,7 +61,7 @@ def _from_amass(paths: list[Path], body: str | None) -> InteractionClip:
             f"The files have {sorted(lengths)} frames at {sorted(rates)} fps, so they are not one scene.",
             "Give files of the same length and frame rate.",
         )
-    name = body or people[0]["body"]
+    name = body.name if isinstance(body, BodyData) else body or people[0]["body"]
     return still_clip(
         np.stack([person["poses"] for person in people]),
         np.stack([person["trans"] for person in people]),
@@ -87,7 +90,7 @@ def _read_amass(path: Path) -> dict[str, Any]:
     return {"poses": full, "trans": trans, "betas": first_betas(betas), "fps": fps, "body": name}
 
 
-def _from_pickles(folder: Path, body: str | None, fps: float) -> InteractionClip:
+def _from_pickles(folder: Path, body: str | BodyData | None, fps: float, models: Path | None) -> InteractionClip:
     files = sorted((folder / "params").glob("*/0000.pkl")) or sorted(folder.glob("*/0000.pkl"))
     if not files:
         raise CloseintError(f"{folder} holds no params/<frame>/0000.pkl.", "Give the folder of one result.")
@@ -96,8 +99,7 @@ def _from_pickles(folder: Path, body: str | None, fps: float) -> InteractionClip
     poses = np.stack([pose[:people].reshape(people, 24, 3) for pose, _, _ in records], 1)
     transl = np.stack([trans[:people] for _, _, trans in records], 1)
     shapes = np.mean([betas[:people] for _, betas, _ in records], 0).astype(np.float32)
-    name = body or "smpl-neutral"
-    data = load_body(name)
+    data = body if isinstance(body, BodyData) else load_body(body or "smpl-neutral", models)
     k = _read_camera(folder, files[0].parent.name)
     size = (round(2 * float(k[0, 2])), round(2 * float(k[1, 2]))) if k is not None else (1280, 720)
     if k is None:
@@ -109,7 +111,7 @@ def _from_pickles(folder: Path, body: str | None, fps: float) -> InteractionClip
     poses[:, :, 0] = compose(world, poses[:, :, 0])
     lowest = lbs(data, poses, shapes[:, None], roots - rest)[0][..., 2].min()
     shift = np.array([*roots[:, 0, :2].mean(0), lowest], np.float32)
-    clip = still_clip(poses, roots - rest - shift, shapes, name, fps, data)
+    clip = still_clip(poses, roots - rest - shift, shapes, data.name, fps, data)
     clip.camera_K, clip.image_size = k.astype(np.float32)[None], np.asarray(size)
     clip.camera_R = world.T[None].astype(np.float32)
     clip.camera_t = (world.T @ shift)[None].astype(np.float32)

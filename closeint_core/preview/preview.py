@@ -133,14 +133,19 @@ def write_preview(
     sheet_path: str | Path | None,
     footage: str | Path | None,
     progress: Progress | None = None,
+    body: BodyData | None = None,
 ) -> None:
     """Write the preview video and the sheet of four frames; either may be None.
+
+    Args:
+        footage: None draws on grey.
+        body: the clip's body; None looks for it in the usual places.
 
     Raises:
         CloseintError: the footage or an output cannot be used. A missing footage only warns.
     """
     progress = progress or Progress()
-    body = load_body(clip.body)
+    body = body or load_body(clip.body)
     footage = input_path(footage) if footage is not None else None
     if footage is not None and not footage.exists():
         progress.warn(f"The footage {footage} is not there any more; the preview is drawn on grey.")

@@ -11,16 +11,26 @@ from typing import Annotated, Any
 
 import typer
 
+from closeint_core.files import output_path
+from closeint_core.inputs import input_path
+
 
 def train(
     config: Annotated[
         Path,
-        typer.Option("--config", metavar="FILE", help="A YAML file; or denoiser or prior."),
+        typer.Option("--config", parser=input_path, metavar="FILE", help="A YAML file; or denoiser or prior."),
     ],
-    output: Annotated[Path | None, typer.Option("--output", "-o", metavar="DIR", help="In place of 'output'.")] = None,
+    output: Annotated[
+        Path | None, typer.Option("--output", "-o", parser=output_path, metavar="DIR", help="In place of 'output'.")
+    ] = None,
     motions: Annotated[
         Path | None,
-        typer.Option("--motions", metavar="DIR", help="Recorded single-person motion, in place of 'data: motions'."),
+        typer.Option(
+            "--motions",
+            parser=input_path,
+            metavar="DIR",
+            help="Recorded single-person motion, in place of 'data: motions'.",
+        ),
     ] = None,
     time_budget: Annotated[
         float | None, typer.Option(metavar="S", help="Stop with a checkpoint after so many seconds.")
