@@ -390,6 +390,8 @@ def run(action: Callable[[], object], arguments: Sequence[str] = ()) -> int:
     json_is_out(forget=True)
     try:
         status = action()
+        if status == CANCELLED:  # typer takes Ctrl-C and says nothing
+            raise KeyboardInterrupt
         return status if isinstance(status, int) else 0
     except CloseintError as error:
         return _complain(error, arguments)

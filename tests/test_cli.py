@@ -263,3 +263,79 @@ def test_what_an_earlier_run_wrote_is_replaced(tmp_path, clip_path, typed):
         assert done.returncode == 0, done.stderr
         done = typed("preview", clip_path, "-o", tmp_path)
         assert done.returncode == 0, done.stderr
+
+
+def test_every_command_that_needs_a_body_takes_one(tmp_path, typed):
+    """A clip of a licensed body without its files: refused with an advice that works, and the advice followed."""
+    path = random_clip(frames=1, body="smpl-neutral").save(tmp_path / "s.closeint.npz")
+    away = ["--data", tmp_path / "no models"]
+    for number, command in enumerate((["metrics"], ["export", "--format", "joints"], ["refine"])):
+        out = [] if command[0] == "metrics" else ["-o", tmp_path / f"out{number}.npz"]
+        complains(typed(command[0], path, *command[1:], *out, *away), "SMPL_NEUTRAL", "--body default", status=3)
+        done = typed(command[0], path, *command[1:], *out, *away, "--body", "default")
+        assert done.returncode == 0, done.stderr
+        assert "stands in" in done.stderr
+    (tmp_path / "pickles" / "params" / "000000").mkdir(parents=True)
+    complains(typed("import", tmp_path / "pickles", "-o", tmp_path / "c.npz", *away), "pickles")
+    (files := tmp_path / "amass").mkdir()
+    assert typed("export", path, "-o", files / "a", "--format", "amass", *away).returncode == 0
+    done = typed("import", files / "a_0.npz", "-o", tmp_path / "c.npz", "--body", "default", *away)
+    assert done.returncode == 0, done.stderr
+    assert InteractionClip.load(tmp_path / "c.npz").body == "closeint-default/1"
+
+
+def test_homes_and_urls_are_understood(tmp_path, typed, monkeypatch, clip_path):
+    monkeypatch.setenv("HOME", str(tmp_path))
+    monkeypatch.setenv("USERPROFILE", str(tmp_path))
+    done = typed("export", "~/a.closeint.npz", "--output=~/b", "--format", "amass")
+    assert done.returncode == 0, done.stderr
+    assert (tmp_path / "b_1.npz").is_file()
+    done = typed("export", clip_path.as_uri(), "-o", (tmp_path / "c d").as_uri(), "--format", "amass")
+    assert done.returncode == 0, done.stderr
+    assert (tmp_path / "c d_1.npz").is_file()
+    for name in ("s3://bucket/a.npz", "file://server/a.npz", "-"):
+        complains(typed("export", clip_path, "-o", name, "--format", "joints"), "this computer")
+    complains(typed("metrics", "https://example.org/a.npz"), "not on this computer")
+
+
+@pytest.mark.parametrize(
+    "command",
+    [
+        ["metrics"],
+        ["export", "CLIP", "-o", "OUT"],
+        ["export", "CLIP", "-o", "OUT", "--format", "fbx"],
+        ["refine", "CLIP", "-o", "OUT", "--shape", "-1"],
+        ["refine", "CLIP", "-o", "OUT", "--shape", "nan"],
+        ["import", "CLIP", "-o", "OUT", "--fps", "-1"],
+        ["draw", "-o", "OUT", "--seed", "x"],
+        ["reconstruct", "CLIP", "-o", "OUT", "--fps", "nan"],
+        ["bench", "--count", "-1", "--out", "OUT"],
+        ["bench", "--methods", "z", "--out", "OUT"],
+        ["bench", "--jobs", "0", "--out", "OUT"],
+        ["nonsense"],
+        ["metrics", "CLIP", "--nonsense"],
+    ],
+    ids=" ".join,
+)
+def test_wrong_usage_is_one_sentence_and_one_object(tmp_path, typed, clip_path, command):
+    names = {"CLIP": clip_path, "OUT": tmp_path / "out"}
+    arguments = [names.get(part, part) for part in command]
+    complains(typed(*arguments))
+    if command[0] in ("metrics", "refine", "bench", "reconstruct"):
+        done = typed(*arguments, "--json")
+        complains(done)
+        assert json.loads(done.stdout)["exit_code"] == 2
+    assert list(tmp_path.iterdir()) == [clip_path]
+
+
+def test_stopped_by_the_user(capsys, monkeypatch, tmp_path):
+    from closeint_core import doctor
+
+    def stop(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(doctor, "examine", stop)
+    assert cli.run(lambda: cli.app(["doctor", "--json"], standalone_mode=False), ["doctor", "--json"]) == 130
+    said = capsys.readouterr()
+    assert json.loads(said.out)["exit_code"] == 130
+    assert said.err == "Cancelled; nothing was written.\n"
