@@ -8,6 +8,7 @@ after the other on the main thread; a third thread repeats the last progress eve
 from __future__ import annotations
 
 import contextlib
+import math
 import os
 import queue
 import sys
@@ -26,6 +27,8 @@ Handler = Callable[[dict[str, Any], Progress], dict[str, Any]]
 """Does a request: (the request, progress) -> what the ``result`` message carries."""
 
 HEARTBEAT = 2.0
+LONGEST_LINE = 2**20
+"""Bytes of a request; big data goes through files."""
 _NICE = 5
 """How much the worker gives way to other programs (POSIX)."""
 _BETWEEN_UPDATES = 0.1
@@ -71,7 +74,10 @@ class Service:
 
     def _read(self) -> None:
         with os.fdopen(self._source, "rb") as lines:
-            for line in lines:
+            while line := lines.readline(LONGEST_LINE):
+                more = line
+                while len(more) == LONGEST_LINE and not more.endswith(b"\n"):  # too long to be a request: passed over
+                    line, more = line[:80], lines.readline(LONGEST_LINE)
                 if line.strip():
                     self._take(line)
         # Whoever started this process is gone or done with it.
@@ -92,17 +98,22 @@ class Service:
 
     def _take(self, line: bytes) -> None:
         request = decode(line)
-        identity = request.get("id") if request else None
+        given = request.get("id") if request else None
+        # any other id cannot be looked up, or not be answered to
+        identity = (
+            given if isinstance(given, str | int) or (isinstance(given, float) and math.isfinite(given)) else None
+        )
         if request is None or not isinstance(command := request.get("command"), str):
             self._send_error(identity, f"The worker was sent something that is no request: {line[:80]!r}.")
         elif command == "cancel":
-            self._cancel(identity)
+            if given is None or identity is not None:
+                self._cancel(identity)
         elif command == "shutdown":
             self._waiting.put(None)
         elif command not in self._handlers:
             known = ", ".join(sorted(self._handlers))
             self._send_error(identity, f"The worker does not know the command {command!r}; it knows {known}.")
-        elif isinstance(identity, (dict, list)) or identity is None or identity in self._known:
+        elif identity is None or identity in self._known:
             self._send_error(identity, "A request needs an id of its own, a number or a string.")
         else:
             with self._lock:
@@ -165,7 +176,10 @@ class Service:
         self._send({"id": identity, **_error(message, None)})
 
     def _send(self, message: dict[str, Any]) -> None:
-        data = encode(message)
+        try:
+            data = encode(message)
+        except (ValueError, TypeError, RecursionError) as error:
+            data = encode({"id": message.get("id"), **_error(f"The worker's answer cannot be sent ({error}).", None)})
         with self._write_lock:
             try:
                 while data:

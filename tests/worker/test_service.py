@@ -217,3 +217,55 @@ def test_time_left() -> None:
     fraction, eta = estimate.update("copying", 1, 4)
     assert fraction == 0.25
     assert eta == 90.0
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        b"{",
+        b"[" * 100_000,
+        b'{"id": 1, "command": "count", "x": ' + b"[" * 100_000,
+        b"\xff\xfe\x00",
+        b"null",
+        b"3",
+        b'{"id": NaN, "command": "nonsense"}',
+        b'{"id": Infinity, "command": "count"}',
+        b'{"id": [1], "command": "count"}',
+        b'{"id": {"a": 1}, "command": "count"}',
+        b'{"id": null, "command": "count"}',
+        b'{"id": 1}',
+        b'{"id": 1, "command": ["count"]}',
+        b'{"id": 1, "command": "count", "to": ' + b"9" * 5000 + b"}",
+        b'{"id": 1, "command": "count", "to": "' + b"x" * 3_000_000 + b'"}',
+        b'{"id": 1, "command": "count", "to": "ten"}',
+        b'{"id": "\\ud800", "command": "unheard"}',
+    ],
+    ids=lambda line: line[:40].decode("latin-1"),
+)
+def test_whatever_is_sent_is_answered_and_outlived(talk: Talk, line: bytes) -> None:
+    assert talk.process.stdin is not None
+    talk.process.stdin.write(line + b"\n")
+    talk.process.stdin.flush()
+    answer = talk.next()
+    while answer["type"] == "progress":
+        answer = talk.next()
+    assert answer["type"] == "error"
+    assert answer["message"]
+    talk.ask(id="after", command="count", to=1)
+    assert talk.until_end("after")[-1]["type"] == "result"
+
+
+@pytest.mark.parametrize("identity", ["[1]", '{"a": 1}', "NaN", "7", '"none"'])
+def test_a_cancel_of_nothing_is_outlived(talk: Talk, identity: str) -> None:
+    assert talk.process.stdin is not None
+    talk.process.stdin.write(b'{"id": %s, "command": "cancel"}\n' % identity.encode())
+    talk.process.stdin.flush()
+    talk.ask(id="after", command="count", to=1)
+    assert talk.until_end("after")[-1]["type"] == "result"
+
+
+def test_an_answer_that_is_no_json_is_an_error(talk: Talk) -> None:
+    talk.ask(id=1, command="odd")
+    assert "cannot be sent" in talk.until_end(1)[-1]["message"]
+    talk.ask(id=2, command="count", to=1)
+    assert talk.until_end(2)[-1]["type"] == "result"

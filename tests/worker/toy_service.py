@@ -41,7 +41,11 @@ def leave(_request, _progress):
     sys.exit(5)
 
 
-HANDLERS = {"count": count, "noise": noise, "refuse": refuse, "stumble": stumble, "leave": leave}
+def odd(_request, _progress):
+    return {"quality": float("nan")}
+
+
+HANDLERS = {"odd": odd, "count": count, "noise": noise, "refuse": refuse, "stumble": stumble, "leave": leave}
 
 with guarded_streams() as (source, sink):
     os.write(1, b"noise before the hello\n")
