@@ -23,14 +23,12 @@ LAYERS = (
 UPWARDS = {
     ("reconstruction", "evaluation"),
     ("training", "evaluation"),
-    ("evaluation", "cli"),
     ("denoiser", "exchange"),
 }
 """Imports that still run upwards, as the page says; this list may only become shorter."""
 
 CIRCLES = (
     {"closeint_core.body.data", "closeint_core.body.smpl_files"},
-    {"closeint_core.cli", "closeint_core.evaluation.command"},
     {"closeint_core.reconstruction.corrections", "closeint_core.reconstruction.pinned_report",
      "closeint_core.reconstruction.pinned_solve"},
     {"closeint_core.reconstruction.fit", "closeint_core.reconstruction.guide"},
