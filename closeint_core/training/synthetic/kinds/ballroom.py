@@ -42,7 +42,7 @@ BALLROOM = (
             Touch(1, "left_palm", ("right_upper_arm_outer", "right_shoulder_back", "right_shoulder_top"), 0, 4, held=True),
             Touch(0, "belly", ("belly",), 0, 4, facing=0.1, slack=0.03),
         ),
-        apart=0.2, family="dance holds and turns",
+        apart=0.2, pace=(1.0, 2.2), family="dance holds and turns",
     ),
     Kind(
         "back-bend in the arm", "train", "ballroom-dip", 3.8, (0.6, 3.2),
@@ -62,7 +62,7 @@ BALLROOM = (
             Touch(1, "left_palm", ("right_shoulder_back", "right_shoulder_top", "right_upper_arm_outer"), 0, 3.8, held=True, facing=0.6),
             Touch(0, "belly", ("belly",), 0.9, 3.4, facing=0.1, slack=0.04),
         ),
-        apart=0.2, family="dance holds and turns",
+        apart=0.2, pace=(1.0, 2.2), family="dance holds and turns",
     ),
     Kind(
         "turn under the arm", "train", "ballroom-turn", 4.0, (0.4, 3.8),
@@ -73,7 +73,7 @@ BALLROOM = (
                  right_arm=arm((0, (64, 44, 0, 62, 0, 0)), (1.0, _ABOVE), (3.0, _ABOVE), (3.8, (64, 44, 0, 62, 0, 0)))),
         ),
         (palms(0, "left", "right", 0, 4, turning=True),),
-        apart=0.2, family="dance holds and turns",
+        apart=0.2, pace=(1.0, 2.2), family="dance holds and turns",
     ),
     Kind(
         "side by side hold", "train", "ballroom-promenade", 4.0, (0.2, 3.8),
@@ -88,7 +88,7 @@ BALLROOM = (
             Touch(0, "right_palm", ("left_shoulder_blade", "mid_back", "right_waist_side"), 0, 4, held=True),
             Touch(1, "left_palm", ("right_shoulder_top", "right_shoulder_back", "right_upper_arm_back"), 0, 4, held=True),
         ),
-        apart=0.2, family="dance holds and turns",
+        apart=0.2, pace=(1.0, 2.2), family="dance holds and turns",
     ),
     Kind(
         "turn with crossed hands", "test", "ballroom-cross-turn", 4.0, (0.4, 3.8),
@@ -99,6 +99,6 @@ BALLROOM = (
                  right_arm=arm((0, (70, 44, 20, 60, 0, 0)), (1.0, _ABOVE), (3.0, _ABOVE), (3.8, (70, 44, 20, 60, 0, 0)))),
         ),
         (palms(0, "right", "right", 0, 4, turning=True),),
-        apart=0.2, family="dance holds and turns",
+        apart=0.2, pace=(1.0, 2.2), family="dance holds and turns",
     ),
 )  # fmt: skip
