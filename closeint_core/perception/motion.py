@@ -45,8 +45,8 @@ def body_scale(keypoints: np.ndarray, fps: float) -> np.ndarray:
         if not known.any():
             continue
         filled = fill(row, known)
-        # a wrong joint makes one frame too large: median first, then the maximum
-        smooth = _median(filled, 5)
+        # a wrong joint makes a sixth of a second too large: median first, then the maximum
+        smooth = _median(filled, max(5, round(fps / 6) | 1))
         high = maximum_filter1d(smooth, width, mode="nearest")
         kernel = np.ones(width) / width
         result[person] = convolve1d(high, kernel, mode="nearest")

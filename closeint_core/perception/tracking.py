@@ -111,12 +111,12 @@ def follow(
             linked = []
         alone = _isolated(keypoints[t, slots])
         for r, c in linked:
-            _extend(tracks[r], t, int(slots[c]), keypoints[t, slots[c]], appearance[t, slots[c]], bool(alone[c]))
+            _extend(tracks[r], t, int(slots[c]), keypoints[t, slots[c]], appearance[t, slots[c]], bool(alone[c]), rate)
         taken = {c for _, c in linked}
         for c, slot in enumerate(slots):
             if c not in taken:
                 track = Track(appearance=np.full(appearance.shape[-1], np.nan))
-                _extend(track, t, int(slot), keypoints[t, slot], appearance[t, slot], True)
+                _extend(track, t, int(slot), keypoints[t, slot], appearance[t, slot], True, rate)
                 tracks.append(track)
     return tracks
 
@@ -171,18 +171,23 @@ def _isolated(keypoints: np.ndarray) -> np.ndarray:
     return (apart > 0.2 * np.maximum(size[:, None], size[None])).all(axis=1)
 
 
-def _extend(track: Track, t: int, slot: int, keypoints: np.ndarray, appearance: np.ndarray, alone: bool) -> None:
+def _extend(
+    track: Track, t: int, slot: int, keypoints: np.ndarray, appearance: np.ndarray, alone: bool, rate: float
+) -> None:
+    # Averages go over a time, which at high rates are more frames.
+    short = min(rate, 1.0)
     if track.frames:
         step = t - track.frames[-1]
         both = (track.keypoints[:, 2] > 0.3) & (keypoints[:, 2] > 0.3)
         moved = np.median((keypoints - track.keypoints)[both, :2], axis=0) / step if both.any() else np.zeros(2)
-        track.velocity = 0.7 * track.velocity + 0.3 * moved
+        gain = 0.3 if rate >= 1.0 else 1.0 - 0.7**rate
+        track.velocity = (1 - gain) * track.velocity + gain * moved
     track.keypoints = keypoints
     track.frames.append(t)
     track.slots.append(slot)
     if alone and np.isfinite(appearance).any():
         known = np.isfinite(track.appearance)
-        gain = max(0.03, 1.0 / len(track.frames))
+        gain = max(0.03 * short, 1.0 / len(track.frames))
         blended = (1 - gain) * track.appearance + gain * appearance
         track.appearance = np.where(
             known & np.isfinite(appearance), blended, np.where(known, track.appearance, appearance)
@@ -198,7 +203,9 @@ def _cost(
     # after a short while the last velocity says nothing any more
     predicted[:, :2] += track.velocity * min(missed, 8.0) / rate
     size = float(np.nan_to_num(body_size(track.keypoints), nan=100.0))
-    tolerance = size * (0.08 + 0.03 * min(missed, 40.0))
+    # From one frame to the next people may get as far as in a thirtieth of a second: a rate may be wrong, as that of
+    # slow motion often is.
+    tolerance = size * (0.08 + 0.03 * np.clip(missed, 1.0, 40.0))
     place = pose_distance(predicted[None], keypoints, tolerance)
     growth = np.abs(np.log(np.maximum(np.nan_to_num(body_size(keypoints), nan=1.0), 1.0) / max(size, 1.0)))
     look = distance(track.appearance[None], appearance)

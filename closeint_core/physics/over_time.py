@@ -8,6 +8,27 @@ from scipy.ndimage import gaussian_filter1d
 from torch import Tensor
 from torch.nn.functional import avg_pool1d, max_pool1d, pad
 
+PLAIN_FPS = 30.0
+"""Frames per second around which the solvers' spreads, and how many frames they look around, were tuned."""
+
+
+def frame_step(fps: float) -> float:
+    """How long a frame is, in thirtieths of a second, at least one.
+
+    Spreads of what changes from a frame to the next are stated at ``PLAIN_FPS``; of the n-th difference they grow with
+    the n-th power of this. Slower footage is judged in seconds: an acceleration has its spread in m/s^2. Faster footage
+    is not, for two reasons. Keypoints are off by a centimetre at any rate, so a spread that shrinks with the square of
+    the rate (0.2 mm at 240) soon outweighs all that was seen, and the optimisers, which take steps of millimetres, do
+    not get there: people shrank to 140 cm. And a rate may be wrong: slow motion is often written with the rate it was
+    recorded at, or the reverse. With a frame that never counts as shorter, what was seen decides at any rate.
+    """
+    return max(PLAIN_FPS / fps, 1.0)
+
+
+def frames_for(frames: int, fps: float) -> int:
+    """As many frames as last as long as ``frames`` do at ``PLAIN_FPS``, and at least so many."""
+    return max(frames, round(frames * fps / PLAIN_FPS))
+
 
 def dilated(chosen: Tensor, reach: int) -> Tensor:
     """(T,) bool, the frames within ``reach`` of those chosen (T,)."""

@@ -21,6 +21,7 @@ from closeint_core.clip import InteractionClip
 from closeint_core.physics import energies
 from closeint_core.physics.balance import body_masses, outside_of_support
 from closeint_core.physics.joint_limits import LIMIT_HIGH, LIMIT_LOW
+from closeint_core.physics.over_time import frame_step
 from closeint_core.physics.residuals import (
     by_frame,
     observed_points,
@@ -128,7 +129,7 @@ class PairTerms:
         # Joints ride on their parents; the root does on itself.
         self.joint_mass = self.map.below.T  # (24 points, 24 joints): 1 where turning the joint moves the point
         self.reach = REACH.to(device)
-        self.rate = 30.0 / clip.fps
+        self.rate = frame_step(clip.fps)
         skeleton = body.skeleton(self.old_rotations, self.betas[:, None], self.old_transl)
         self._gather(clip, skeleton, tensor)
         self.spheres: Riders | None = None

@@ -28,7 +28,7 @@ from closeint_core.body.torch_body import TorchBody
 from closeint_core.clip import InteractionClip
 from closeint_core.errors import CloseintError
 from closeint_core.physics.contact import contact_probability
-from closeint_core.physics.over_time import dilated, hysteresis, least_around, neighbours, steadied
+from closeint_core.physics.over_time import dilated, frames_for, hysteresis, least_around, neighbours, steadied
 from closeint_core.physics.pair_terms import Pairs, PairTerms, Weights
 from closeint_core.physics.shared_shape import with_shared_shape
 from closeint_core.physics.skins import Skins
@@ -52,7 +52,8 @@ _TOUCHES = (0.65, 0.45)  # probabilities from which on a part is taken to touch,
 _UNSURE = 0.25  # below the latter over which it becomes sure that a part does not touch
 _EVERYBODY = 3  # rounds in which all frames move in which the two are near each other
 _NEAR = 0.05  # metres between boxes around people who are
-_AROUND = 10  # frames around those in trouble that give way
+_AROUND = 10  # frames at 30 a second around those in trouble that give way, see ``over_time.frames_for``
+_LONGEST_STUCK = 30  # the same, over which somebody stuck is led from what was before to what comes after
 _STILL = 3  # frames beyond these that stand still and hold them, as many as the jerk reaches
 _FIXED = 1e6  # what damps them
 
@@ -243,6 +244,7 @@ class Refinement:
         if clip.people == 2:
             self.terms.leaning = (self.belief > 0).any(2).any(0)
         self.weights = Weights(keep=options.keep, seen=options.seen)
+        self.around = frames_for(_AROUND, clip.fps)
         self._done = 0
         self._damping = torch.full((clip.frames,), _DAMPING, device=device)
 
@@ -327,7 +329,7 @@ class Refinement:
             else:
                 few = troubled_only or number >= _EVERYBODY
                 trouble = skins.depth > options.tolerance if few else skins.near(_NEAR)
-                moving = dilated(restless | trouble, _AROUND)
+                moving = dilated(restless | trouble, self.around)
             if not bool(moving.any()):
                 break  # nobody is near anybody
             self._round(moving, push, pull, self.unlikely if number else None)
@@ -367,17 +369,17 @@ class Refinement:
         state = self.rotations, self.transl
         self.skins.unsure, self.weights.contact = Skins.unsure, 4.0
         for _ in range(2):
-            self._round(dilated(loosened, _AROUND // 2), push, torch.ones_like(push), self.unlikely)
+            self._round(dilated(loosened, self.around // 2), push, torch.ones_like(push), self.unlikely)
             if float(self.skins.depth.max()) <= allowed and float(self.skins.sunk.max()) <= sunk:
                 return
         self.rotations, self.transl = state
-        self._look(dilated(loosened, _AROUND // 2 + _STILL).nonzero()[:, 0])
+        self._look(dilated(loosened, self.around // 2 + _STILL).nonzero()[:, 0])
 
     def _look(self, frames: Tensor) -> None:
         if len(frames):
             self.skins.look(self.rotations, self.transl, frames)
 
-    def _bridge(self, stuck_from: float, longest: int = 30) -> Tensor:
+    def _bridge(self, stuck_from: float) -> Tensor:
         """Frames deeper than ``stuck_from`` are led from what was before to what comes after; says which were, (T,).
 
         A limb that is on the wrong side in a few frames has no small way out, but its neighbours in time show one:
@@ -385,7 +387,7 @@ class Refinement:
         """
         terms = self.terms
         bad = dilated(self.skins.depth > stuck_from, 1)
-        before, after, share = neighbours(bad.cpu().numpy(), longest)
+        before, after, share = neighbours(bad.cpu().numpy(), frames_for(_LONGEST_STUCK, self.clip.fps))
         stuck = torch.as_tensor(np.flatnonzero(before >= 0), device=bad.device)
         led = torch.zeros_like(bad)
         if not len(stuck):

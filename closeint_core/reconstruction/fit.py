@@ -19,6 +19,7 @@ from torch.nn.functional import normalize
 
 from closeint_core.body.torch_body import TorchBody
 from closeint_core.physics import energies
+from closeint_core.physics.over_time import frame_step
 from closeint_core.physics.spheres import BodySpheres
 from closeint_core.progress import Progress
 from closeint_core.reconstruction.camera import project, solve_translation
@@ -365,7 +366,7 @@ class PairFit:
         feet = keypoints[:, :, energies.FOOT_POINTS]
         foot_heights = energies.heights(feet, floor.normal, floor.offset) - self.sole
         stand, sink = energies.floor_contact(foot_heights, self.standing, stage.floor_scale)
-        rate = 30.0 / e.fps
+        rate = frame_step(e.fps)
         vectors = torch.cat([self.root[:, :, None], self.pose], 2)
         body_up = normalize(keypoints[:, :, 18] - keypoints[:, :, 15:17].mean(2), dim=-1)
         upright = (1 - body_up @ floor.normal) * 2

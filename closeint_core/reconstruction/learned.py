@@ -13,6 +13,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
+import roma
 import torch
 from torch import Tensor
 
@@ -208,7 +209,9 @@ def denoised_motion(
     native = body if body.data.name == NATIVE_BODY else _native_body()
     people, frames = observations.visible.shape
     pair = [0, people - 1]  # a single person stands in for the missing partner, whom the mask keeps from being seen
-    apart = max(1, round(observations.fps / RATE))
+    # Windows stay as long as they were in training, as far as there are frames: at a wrong rate, as of footage that was
+    # made slow or fast, single frames would be all that is left of them.
+    apart = max(1, min(round(observations.fps / RATE), frames // WINDOW))
     parts = [
         _denoise(model, native, observations, camera, pair, list(range(phase, frames, apart)), alone, progress)
         for phase in range(min(apart, frames))
@@ -217,6 +220,9 @@ def denoised_motion(
     pelvis, betas = torch.zeros(frames, 2, 3), torch.zeros(frames, 2, native.num_betas)
     for phase, (turned, placed, shaped) in enumerate(parts):
         rotations[phase::apart], pelvis[phase::apart], betas[phase::apart] = turned, placed, shaped
+    if apart > 1:
+        rotations = roma.special_procrustes(evenly_mixed(rotations, apart))
+        pelvis = evenly_mixed(pelvis, apart)
     seen = torch.as_tensor(observations.visible, dtype=torch.float32)[..., None]
     betas = betas.transpose(0, 1)[:people]
     shape = (seen * betas).sum(dim=1) / seen.sum(dim=1).clamp(min=1.0)
@@ -280,6 +286,22 @@ def _denoise(
         progress.update("denoising", min(first + _WINDOWS_AT_ONCE, len(starts)), len(starts))
     turned, placed, shaped = together.finish()
     return turned, placed, shaped
+
+
+def evenly_mixed(values: Tensor, apart: int) -> Tensor:
+    """Values (T, ...) of ``apart`` interleaved sequences, averaged over time so that each counts the same in each frame.
+
+    What one sequence is off from the others would shake at the frame rate. Apart from the two ends, where the frames at
+    hand share the weight, a mean over ``apart`` frames has one of each; for an even number the outer two count half.
+    """
+    reach = apart // 2
+    kernel = torch.ones(2 * reach + 1, dtype=values.dtype)
+    if apart % 2 == 0:
+        kernel[[0, -1]] = 0.5
+    flat = values.flatten(start_dim=1).T[:, None]
+    count = torch.nn.functional.conv1d(torch.ones_like(flat[:1]), kernel[None, None], padding=reach)
+    mixed = torch.nn.functional.conv1d(flat, kernel[None, None], padding=reach) / count
+    return mixed[:, 0].T.reshape(values.shape)
 
 
 def _native_body() -> TorchBody:

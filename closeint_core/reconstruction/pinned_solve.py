@@ -34,6 +34,7 @@ from closeint_core.physics.contact_pairs import (
 )
 from closeint_core.physics.joint_limits import LIMIT_HIGH, LIMIT_LOW
 from closeint_core.physics.minimise import minimise
+from closeint_core.physics.over_time import frame_step
 from closeint_core.physics.separation import (
     Separation,
     Springs,
@@ -299,7 +300,7 @@ class Span:
         self.transl = transl  # where separation looks for it
         skeleton = self.body.skeleton(rotations, self.betas[:, None], transl)
         keypoints = self.halpe(skeleton, self.betas[:, None])
-        rate = 30.0 / self.clip.fps
+        rate = frame_step(self.clip.fps)
         people, frames = transl.shape[:2]
         moved = skeleton.joints - self.old_joints
         vectors = roma.rotmat_to_rotvec(rotations)
