@@ -11,6 +11,7 @@ from closeint_core.errors import CloseintError
 from closeint_core.halpe import HALPE_INDEX as K
 from closeint_core.perception.appearance import describe
 from closeint_core.perception.blazepose import LANDMARKS, BlazePose, Crop, Landmarks
+from closeint_core.perception.camera_motion import CameraMotion, CameraWatch
 from closeint_core.perception.movenet import JOINTS, MoveNet, fit_into
 from closeint_core.progress import Progress
 from closeint_core.video.source import FrameSource
@@ -27,12 +28,14 @@ class Scan:
         scores: f4 (T, S).
         appearance: f4 (T, S, D).
         peaks: f4 (T, 17, M, 3).
+        camera: what the camera did.
     """
 
     keypoints: np.ndarray
     scores: np.ndarray
     appearance: np.ndarray
     peaks: np.ndarray
+    camera: CameraMotion
 
 
 @dataclass
@@ -68,6 +71,7 @@ def scan(source: FrameSource, network: MoveNet, progress: Progress) -> Scan:
         CloseintError: the source gave no frame.
     """
     keypoints, scores, appearance, peaks = [], [], [], []
+    watch = CameraWatch(source.fps, source.frame_start)
     for done, (_, rgb) in enumerate(source, 1):
         found = network(rgb)
         small, scale = fit_into(rgb, network.longest_side)
@@ -76,11 +80,13 @@ def scan(source: FrameSource, network: MoveNet, progress: Progress) -> Scan:
         keypoints.append(found.keypoints)
         scores.append(found.scores)
         appearance.append(describe(small, reduced))
+        width, height = np.round(scale * rgb.shape[1::-1]).astype(int)  # without the margin that fills it up
+        watch.add(small[:height, :width], reduced)
         peaks.append(found.peaks)
         progress.update("finding people", done, source.frame_count)
     if not keypoints:
         raise CloseintError(f"{source.path} has no frames.", "Give a video with at least one frame.")
-    return Scan(np.stack(keypoints), np.stack(scores), np.stack(appearance), np.stack(peaks))
+    return Scan(np.stack(keypoints), np.stack(scores), np.stack(appearance), np.stack(peaks), watch.result())
 
 
 def look_closer(

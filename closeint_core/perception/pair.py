@@ -130,9 +130,15 @@ def _agreement(points: np.ndarray, box: np.ndarray) -> float:
 
 
 def persistent(tracks: list[Track], frames: int, fps: float) -> list[Track]:
-    """Tracks long enough to be people: a fifth of a second or a tenth of the video, whichever is shorter."""
-    needed = max(1, min(round(0.2 * fps), frames // 10))
+    """Tracks long enough to be people; see ``fewest_frames``."""
+    needed = fewest_frames(frames, fps)
     return [track for track in tracks if len(track.frames) >= needed]
+
+
+def fewest_frames(frames: int, fps: float) -> int:
+    """Frames in which somebody must be seen to be a person: a fifth of a second or a tenth of the video, whichever is
+    shorter."""
+    return max(1, min(round(0.2 * fps), frames // 10))
 
 
 def _series(track: Track, keypoints: np.ndarray) -> np.ndarray:

@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import itertools
+from dataclasses import replace
 from typing import Literal
 
 import numpy as np
@@ -16,7 +17,7 @@ from closeint_core.perception.fusion import fuse, untangle
 from closeint_core.perception.motion import body_scale
 from closeint_core.perception.movenet import MoveNet
 from closeint_core.perception.observations import Observations
-from closeint_core.perception.pair import PeopleAt, choose_people, people_at, persistent
+from closeint_core.perception.pair import PeopleAt, choose_people, fewest_frames, people_at, persistent
 from closeint_core.perception.tracking import Track, follow, rejoin
 from closeint_core.progress import Progress
 from closeint_core.video.source import FrameSource
@@ -50,7 +51,7 @@ def perceive(
     progress = progress or Progress()
     movenet = MoveNet(device)
     seen = scan(source, movenet, progress)
-    for message in source.warnings:
+    for message in (*source.warnings, *seen.camera.warnings()):
         progress.warn(message)
     tracks = follow(seen.keypoints, seen.scores, seen.appearance, source.fps)
     tracks = rejoin(persistent(tracks, len(seen.scores), source.fps), seen.keypoints, source.fps)
@@ -65,7 +66,39 @@ def perceive(
     present = _present(grouped, source.fps) & np.isfinite(expected[..., 0]).any(axis=-1)
     closeup = look_closer(source, movenet, BlazePose(device), expected, scale, present, progress)
     closeup.peaks = merge_peaks(closeup.peaks, seen.peaks, scale)
-    return observe(closeup, keypoints, grouped, scale, source, tuple(chosen))
+    return only_seen(observe(closeup, keypoints, grouped, scale, source, tuple(chosen)), progress)
+
+
+def only_seen(observations: Observations, progress: Progress) -> Observations:
+    """The observations without people of whom too little was seen to speak of a body: in fewer frames than a person is
+    followed through at least (``pair.fewest_frames``).
+
+    Args:
+        progress: warned of those who are left out.
+
+    Raises:
+        CloseintError: nobody is left.
+    """
+    frames = observations.visible.shape[1]
+    kept = np.flatnonzero(observations.visible.sum(axis=1) >= fewest_frames(frames, observations.fps))
+    if not len(kept):
+        raise CloseintError(
+            "Nobody was seen well enough to follow.",
+            "Two people should be seen at full length, each at least 100 pixels tall.",
+        )
+    if len(kept) == len(observations.visible):
+        return observations
+    number = observations.people[1 - int(kept[0])]
+    progress.warn(
+        f"Person {number} was found but never seen well enough to be reconstructed, so the result has one person. "
+        "Use frames in which both are seen at full length."
+    )
+    parts = ("keypoints2d", "landmarks3d", "landmarks3d_confidence", "visible", "boxes")
+    return replace(
+        observations,
+        people=tuple(observations.people[i] for i in kept),
+        **{name: getattr(observations, name)[kept] for name in parts},
+    )
 
 
 def observe(

@@ -289,7 +289,7 @@ def _denoise(
 
 
 def evenly_mixed(values: Tensor, apart: int) -> Tensor:
-    """Values (T, ...) of ``apart`` interleaved sequences, averaged over time so that each counts the same in each frame.
+    """Values (T, ...) of ``apart`` interleaved sequences, averaged over time so that each counts the same everywhere.
 
     What one sequence is off from the others would shake at the frame rate. Apart from the two ends, where the frames at
     hand share the weight, a mean over ``apart`` frames has one of each; for an even number the outer two count half.

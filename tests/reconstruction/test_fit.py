@@ -2,6 +2,7 @@
 from __future__ import annotations
 
 import itertools
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -12,13 +13,14 @@ from closeint_core.body.data import load_body
 from closeint_core.body.torch_body import TorchBody
 from closeint_core.errors import Cancelled
 from closeint_core.evaluation.metrics import interaction_error, mpjpe
+from closeint_core.evaluation.quality import stature
 from closeint_core.perception.observations import Observations
 from closeint_core.physics.separation import find_penetration
 from closeint_core.physics.windows import window_spans
 from closeint_core.progress import Progress
 from closeint_core.reconstruction.camera import intrinsics, project
 from closeint_core.reconstruction.fit import Floor, Motion, fill_gaps, relaxed_pose, running_median
-from closeint_core.reconstruction.solve import blend_motions, solve
+from closeint_core.reconstruction.solve import Solution, blend_motions, solve
 from closeint_core.reconstruction.world import floor_frame, to_world
 
 BODY = TorchBody(load_body())
@@ -170,3 +172,22 @@ def test_gaps_are_filled_linearly_and_medians_reject_outliers():
     x = torch.zeros(1, 9, 1)
     x[0, 4] = 100
     assert running_median(x, 3).abs().max() == 0
+
+
+def judged(solution: Solution, observed: np.ndarray) -> tuple[float, np.ndarray]:
+    """Median reprojection error in pixels, and (P,) statures in centimetres."""
+    motion = solution.motion
+    skeleton = BODY.skeleton(motion.rotations, motion.betas[:, None], motion.transl)
+    pixels = project(BODY.points("halpe")(skeleton, motion.betas[:, None]), CAMERA).numpy()
+    tall = np.array([100 * stature(BODY.data, betas.numpy()) for betas in motion.betas])
+    return float(np.median(np.linalg.norm(pixels - observed[..., :2], axis=-1))), tall
+
+
+def test_people_of_slow_motion_are_as_tall_as_those_of_plain_footage():
+    seen = observe(pair(24))
+    plain, fast = (
+        judged(solve(BODY, replace(seen, fps=fps), CAMERA, Progress(), effort=0.3, separated=False), seen.keypoints2d)
+        for fps in (24.0, 240.0)
+    )
+    assert fast[0] == pytest.approx(plain[0], rel=0.1)
+    np.testing.assert_allclose(fast[1], plain[1], atol=2.0)

@@ -3,43 +3,18 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
-from tests.reconstruction.test_fit import BODY, CAMERA, observe, pair
 
 from closeint_core.clip import InteractionClip
-from closeint_core.evaluation.quality import stature
 from closeint_core.perception.pipeline import perceive
 from closeint_core.physics.over_time import frame_step, frames_for
-from closeint_core.progress import Progress
-from closeint_core.reconstruction.camera import project
 from closeint_core.reconstruction.learned import evenly_mixed
 from closeint_core.reconstruction.pipeline import Settings, reconstruct_observed
-from closeint_core.reconstruction.solve import Solution, solve
 from closeint_core.video.source import open_source
-
-
-def judged(solution: Solution, observed: np.ndarray) -> tuple[float, np.ndarray]:
-    """Median reprojection error in pixels, and (P,) statures in centimetres."""
-    motion = solution.motion
-    skeleton = BODY.skeleton(motion.rotations, motion.betas[:, None], motion.transl)
-    pixels = project(BODY.points("halpe")(skeleton, motion.betas[:, None]), CAMERA).numpy()
-    tall = np.array([100 * stature(BODY.data, betas.numpy()) for betas in motion.betas])
-    return float(np.median(np.linalg.norm(pixels - observed[..., :2], axis=-1))), tall
-
-
-def test_people_of_slow_motion_are_as_tall_as_those_of_plain_footage():
-    seen = observe(pair(24))
-    plain, fast = (
-        judged(solve(BODY, replace(seen, fps=fps), CAMERA, Progress(), effort=0.3, separated=False), seen.keypoints2d)
-        for fps in (24.0, 240.0)
-    )
-    assert fast[0] == pytest.approx(plain[0], rel=0.1)
-    np.testing.assert_allclose(fast[1], plain[1], atol=2.0)
 
 
 def test_spreads_are_in_seconds_up_to_thirty_frames_a_second_and_per_frame_above():
