@@ -215,6 +215,7 @@ def refine(
             "is found from all keypoints and standing feet. 0 keeps the clip's.",
         ),
     ] = 0.0,
+    device: Annotated[str, typer.Option(help="auto, cpu or cuda.")] = "auto",
     body: ClipBody = None,
     data: Data = None,
     as_json: Json = False,
@@ -228,10 +229,14 @@ def refine(
     from closeint_core.body.torch_body import TorchBody
     from closeint_core.physics.refinement import RefineOptions
     from closeint_core.physics.refinement import refine as refine_clip
+    from closeint_core.reconstruction.reference import torch_device
 
+    if device not in ("auto", "cpu", "cuda"):
+        raise CloseintError(f"--device {device!r} is not auto, cpu or cuda.", "Choose one of them.")
+    device = torch_device(device)
     with TerminalProgress() as progress:
         clip, model = clip_and_body(InteractionClip.load(path), body, data, progress.warn)
-        result = refine_clip(clip, RefineOptions(shape=shape), progress, data, TorchBody(model))
+        result = refine_clip(clip, RefineOptions(shape=shape), progress, data, TorchBody(model), device)
     result.save(output)
     if as_json:
         print_json({"clip": str(output), "warnings": progress.warnings, **result.metadata["refinement"]})

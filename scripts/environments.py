@@ -21,6 +21,7 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parents[1]
 HOME = ROOT / ".envs"
 TORCH = "torch==2.13.0"
+GPU_RUNTIME = "onnxruntime-gpu"
 DEVELOPER_EXTRAS = "inference,dev,docs"
 """Extras of the environment in which the checks run; users' environments have the first alone."""
 WORKER_VERSIONS = ("3.11", "3.12", "3.13", "3.10")
@@ -145,6 +146,17 @@ def _install_torch(python: Path) -> None:
     _run([python, "-m", "pip", "install", "--quiet", TORCH], "installing torch")
 
 
+def _install_gpu_runtime(python: Path) -> None:
+    """Where an NVIDIA driver answers: the GPU build of ONNX Runtime over the plain one, whose module it is as well."""
+    if platform.system() == "Darwin" or not has_nvidia_gpu():
+        return
+    options = ["--quiet", "--no-deps", "--force-reinstall"]
+    try:
+        _run([python, "-m", "pip", "install", *options, GPU_RUNTIME], "installing ONNX Runtime for the GPU")
+    except SetupError:
+        say("no GPU build of ONNX Runtime could be had; people are found on the CPU")
+
+
 def ensure_worker(*, dev: bool = False) -> Path:
     """The worker's Python, with closeint_core installed from this clone; made on first use.
 
@@ -172,6 +184,7 @@ def ensure_worker(*, dev: bool = False) -> Path:
     _run(
         [python, "-m", "pip", "install", "--quiet", "-e", f"{ROOT}[{extras}]"], "installing closeint and its libraries"
     )
+    _install_gpu_runtime(python)
     (environment / "closeint-stamp").write_text(stamps[1] if dev else stamps[0])
     return python
 

@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 from pathlib import Path
 from typing import Any
@@ -10,6 +11,11 @@ from typing import Any
 from closeint_core.errors import CloseintError
 
 WEIGHTS = Path(__file__).resolve().parent / "weights"
+
+
+_GPU_FIX = (
+    "Install onnxruntime-gpu in the worker's environment (Repair does, where an NVIDIA driver answers), or use cpu."
+)
 
 
 def providers_for(device: str) -> list[str]:
@@ -28,7 +34,7 @@ def providers_for(device: str) -> list[str]:
     if device == "cuda" and not has_cuda:
         raise CloseintError(
             "ONNX Runtime has no CUDA provider here.",
-            "Install onnxruntime-gpu in the worker's environment, or use cpu.",
+            _GPU_FIX,
         )
     if device != "cpu" and has_cuda:
         return ["CUDAExecutionProvider", "CPUExecutionProvider"]
@@ -39,7 +45,8 @@ def open_session(name: str, device: str = "auto") -> Any:
     """An ``onnxruntime.InferenceSession`` of the bundled network ``name`` (without suffix).
 
     Raises:
-        CloseintError: the weights or ONNX Runtime are missing (exit code 3).
+        CloseintError: the weights or ONNX Runtime are missing (exit code 3), or the CUDA device that was asked for
+            cannot be used.
     """
     path = WEIGHTS / f"{name}.onnx"
     if not path.is_file():
@@ -61,7 +68,22 @@ def open_session(name: str, device: str = "auto") -> Any:
     # these networks are small: beyond a few threads the hand-over costs more than it gains
     options.intra_op_num_threads = max(1, min(usable_cores(), 8))
     options.inter_op_num_threads = 1
-    return onnxruntime.InferenceSession(str(path), options, providers=providers_for(device))
+    providers = providers_for(device)
+    if "CUDAExecutionProvider" in providers:
+        _load_cuda(onnxruntime)
+    session = onnxruntime.InferenceSession(str(path), options, providers=providers)
+    # ONNX Runtime goes on without a provider whose libraries do not load, and says so in its log only.
+    if device == "cuda" and "CUDAExecutionProvider" not in session.get_providers():
+        raise CloseintError("ONNX Runtime cannot use the CUDA device: its libraries do not load.", _GPU_FIX)
+    return session
+
+
+def _load_cuda(onnxruntime: Any) -> None:
+    """Load CUDA's libraries for ONNX Runtime: those that torch brought, where it does not find its own."""
+    with contextlib.suppress(ImportError):
+        import torch  # noqa: F401  (its libraries are looked through by preload_dlls)
+    if hasattr(onnxruntime, "preload_dlls"):  # from 1.21 on
+        onnxruntime.preload_dlls()
 
 
 def usable_cores() -> int:

@@ -46,7 +46,7 @@ class Settings:
         body: ``default``, ``smpl-neutral``, ``smpl-male``, ``smpl-female`` or the path of a body file.
         frames: first and last (exclusive) frame of the source; None is open.
         fps: true frame rate of the source, where it says another (slow motion) or none (images); None: as it says.
-        device: ``auto``, ``cpu`` or ``cuda``: where the pose networks run.
+        device: ``auto``, ``cpu`` or ``cuda``: where the networks run and the refinement computes.
         data: folder of licensed models, besides the usual places.
         quality: ``draft``, ``standard`` or ``high``: how long the fit runs.
         refine: at the end, take the bodies out of each other on their exact meshes, close contacts, plant feet.
@@ -140,17 +140,17 @@ def reconstruct_observed(
     camera = torch.as_tensor(intrinsics(observations.image_size, settings.focal))
     body = TorchBody(data)
     effort = QUALITIES[settings.quality]
+    device = torch_device(settings.device)
     if denoiser is None:
         solution = solve(body, observations, camera, progress, effort=effort, separated=settings.refine)
     else:
-        device = torch_device(settings.device)
         solution = solve_learned(body, observations, camera, progress, effort=effort, device=device, model=denoiser)
     clip = build_clip(solution, observations, data, video)
     refinement = {}
     if settings.refine and clip.people == 2:
         rounds = max(4, round(SETTLED.rounds * min(effort, 1.0)))
         options = replace(SETTLED, rounds=rounds)
-        clip = refine(clip, options, progress, body=body)
+        clip = refine(clip, options, progress, body=body, device=device)
         refinement = {"refinement": clip.metadata["refinement"]}
     progress.update("measuring", 0, 1)
     clip.metadata = {

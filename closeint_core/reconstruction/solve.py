@@ -29,6 +29,8 @@ from closeint_core.reconstruction.reassociation import UNTRUSTED
 from closeint_core.reconstruction.separating import separate
 
 UNTANGLE = Stage("untangling", 70, 0.015, 0.15)
+_USUAL_STEPS = 500  # of the optimiser in a window: the sum of the stages' iterations at standard quality
+_FINE = 100  # parts of a window that the bar tells apart
 REFIT = Stage("refitting", 120, 0.012, 0.10)
 SEPARATE = Stage("separating", 40, 0.006, 0.10, weights=Weights(overlap=0.3), shape_is_free=False)
 
@@ -124,15 +126,17 @@ def solve_windows(
     frames = evidence.visible.shape[1]
     windows = window_spans(frames)
     fixed: Motion | None = None
+    usual = 0
     if len(windows) > 1:
         seen = [float(evidence.weights[:, a:b].sum()) for a, b in windows]
-        progress.update("calibrating", 0, 1)
-        fixed = fit_window(slice(*windows[int(np.argmax(seen))]), None, progress).motion()
+        calibrating = _Numbered(progress, 0, len(windows) + 1)
+        fixed = fit_window(slice(*windows[int(np.argmax(seen))]), None, calibrating).motion()
+        usual = calibrating.steps
     motions = []
     feet = torch.zeros(*evidence.visible.shape, 2)
     keypoints, weights = evidence.keypoints.clone(), evidence.weights.clone()
     for number, (start, stop) in enumerate(windows):
-        stage_progress = progress if len(windows) == 1 else _Numbered(progress, number, len(windows))
+        stage_progress = progress if len(windows) == 1 else _Numbered(progress, number + 1, len(windows) + 1, usual)
         fit = fit_window(slice(start, stop), fixed, stage_progress)
         motions.append(fit.motion())
         feet[:, start:stop] = torch.maximum(feet[:, start:stop], foot_contacts(fit))
@@ -143,15 +147,23 @@ def solve_windows(
 
 
 class _Numbered(Progress):
-    """Progress of one window among many."""
+    """Progress of one window among many.
 
-    def __init__(self, outer: Progress, number: int, count: int) -> None:
+    Args:
+        number, count: which of how many, the one that is solved for shapes and floor among them. usual: steps that
+            another window took; 0 where none is known.
+    """
+
+    def __init__(self, outer: Progress, number: int, count: int, usual: int = 0) -> None:
         super().__init__()
         self.outer, self.number, self.count = outer, number, count
+        self.steps, self._usual = 0, usual or _USUAL_STEPS
 
     def update(self, stage: str, done: int, total: int) -> None:
-        """One bar over all windows: stages of a window share its part equally."""
-        self.outer.update("fitting windows", self.number, self.count)
+        """One bar over all windows, which moves with every step of a window."""
+        self.steps += 1
+        part = min(self.steps / self._usual, 1.0)
+        self.outer.update("fitting windows", round(_FINE * (self.number + part)), _FINE * self.count)
 
 
 def _fit(

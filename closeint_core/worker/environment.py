@@ -20,10 +20,13 @@ from typing import Literal
 from closeint_core.errors import CloseintError
 
 TORCH = "torch==2.13.0"
+GPU_RUNTIME = "onnxruntime-gpu"
+"""ONNX Runtime with CUDA: the same module as the plain build that closeint asks for, so it is put over it."""
 OLDEST_PYTHON = (3, 10)
 UV_PYTHON = "3.11"
 """What uv is asked for where no Python is found."""
 
+_GPU_SHARE = 0.10  # of an installation's time, for the GPU build of ONNX Runtime
 _STAMP = "closeint.json"
 _PROBE = (
     "import sys, json\n"
@@ -232,6 +235,7 @@ def plan(environment: Environment, wheel: str, base: FoundPython | None, uv: str
             exit_code=3,
         )
     core = f"{wheel}[inference]"
+    rest = 0.40 - (_GPU_SHARE if gpu and sys.platform != "darwin" else 0.0)
     backend: tuple[str, ...] = ("--torch-backend", "auto" if gpu else "cpu")
     plain_fits = sys.platform == "darwin" or (sys.platform.startswith("linux") and gpu)
     if sys.platform == "darwin":
@@ -244,7 +248,8 @@ def plan(environment: Environment, wheel: str, base: FoundPython | None, uv: str
         return [
             Step("Making the environment", make, 0.05),
             Step("Installing torch", (*install, *backend, TORCH), 0.55, fallback=(*pip, TORCH)),
-            Step("Installing closeint and its libraries", (*install, core), 0.40, fallback=(*pip, core)),
+            Step("Installing closeint and its libraries", (*install, core), rest, fallback=(*pip, core)),
+            *_gpu_runtime((*install, "--reinstall"), gpu),
         ]
     assert base is not None
     pip = (python, "-m", "pip", "install", "--no-input", "--progress-bar", "off")
@@ -258,8 +263,19 @@ def plan(environment: Environment, wheel: str, base: FoundPython | None, uv: str
         with_uv = (python, "-m", "uv", "pip", "install", "--python", python, *backend, TORCH)
         steps.append(Step("Fetching uv", (*pip, "uv>=0.5"), 0.02, optional=True))
         steps.append(Step("Installing torch", with_uv, 0.50, fallback=(*pip, TORCH)))
-    steps.append(Step("Installing closeint and its libraries", (*pip, core), 0.40))
-    return steps
+    steps.append(Step("Installing closeint and its libraries", (*pip, core), rest))
+    return [*steps, *_gpu_runtime((*pip, "--force-reinstall"), gpu)]
+
+
+def _gpu_runtime(install: tuple[str, ...], gpu: bool) -> list[Step]:
+    """The step that puts the GPU build of ONNX Runtime over the plain one, where there is an NVIDIA GPU.
+
+    It comes last and is optional: where no such build fits, the plain one stays and finds people on the CPU.
+    """
+    if not gpu or sys.platform == "darwin":
+        return []
+    command = (*install, "--no-deps", GPU_RUNTIME)
+    return [Step("Installing ONNX Runtime for the GPU", command, _GPU_SHARE, optional=True)]
 
 
 def platform_name() -> str:

@@ -88,7 +88,14 @@ def test_plan(
     steps = plan(environment, "core.whl", base, uv, gpu)
     assert sum(step.share for step in steps) == pytest.approx(1.0)
     assert "venv" in steps[0].command
-    assert steps[-1].command[-1] == "core.whl[inference]"
+    core = next(number for number, step in enumerate(steps) if step.command[-1] == "core.whl[inference]")
+    # The GPU build of ONNX Runtime goes over the plain one, so after it; without it people are found on the CPU.
+    after = steps[core + 1 :]
+    assert [step.command[-1] for step in after] == (["onnxruntime-gpu"] if gpu and system != "darwin" else [])
+    for step in after:
+        assert step.optional
+        assert "--no-deps" in step.command
+        assert {"--reinstall", "--force-reinstall"} & set(step.command)
     torch = next(step for step in steps if step.command[-1] == module.TORCH)
     backend = "--torch-backend" in torch.command
     # The registry's plain torch is for CUDA on Linux and for the CPU on Windows.
@@ -96,7 +103,7 @@ def test_plan(
     if backend:
         assert torch.command[torch.command.index("--torch-backend") + 1] == ("auto" if gpu else "cpu")
         assert torch.fallback
-    assert steps.index(torch) < len(steps) - 1
+    assert steps.index(torch) < core
 
 
 # -- installations with stand-ins --------------------------------------------------------------------------------
