@@ -14,6 +14,8 @@ from closeint_core.body.skinning import clip_vertices
 from closeint_core.clip import InteractionClip
 from closeint_core.errors import CloseintError
 from closeint_core.evaluation.metrics import acceleration_error, interaction_error, mpjpe, pa_mpjpe
+from closeint_core.physics.ground import LEVEL, feet_down, measure_feet
+from closeint_core.physics.spheres import sole_vertices
 from closeint_core.physics.touch import contact_scores, part_gaps, steady_contacts
 
 _HIPS = (2, 3)
@@ -33,6 +35,9 @@ def compare_clips(clip: InteractionClip, truth: InteractionClip, data: Path | No
 
     For a pair also precision, recall and F1 of the contacts between body parts, over frames and pairs of parts, as
     measured on the skins of both clips (``physics.touch``).
+
+    ``foot_skate_mm`` and ``foot_skate_max_mm`` are how far feet slide from a frame to the next where the truth's feet
+    stand, ``foot_down_share`` the share of feet and frames in which they do.
 
     People are matched by where they stand in the picture, once for the whole clip; ``swapped`` counts
     frames in which the other assignment would fit better.
@@ -62,13 +67,37 @@ def compare_clips(clip: InteractionClip, truth: InteractionClip, data: Path | No
         if stop - start > 2
         else None,
     }
+    here, there = (slice(start - one.frame_start, stop - one.frame_start) for one in (clip, truth))
+    result |= _slide_where_truth_stands(clip, truth, here, there, orders[best], data)
     if clip.people == 2:
         result["interaction_mm"] = round(float(interaction_error(predicted, true).mean()), 1)
-        found = _touching(clip, slice(start - clip.frame_start, stop - clip.frame_start), orders[best], data)
-        wanted = _touching(truth, slice(start - truth.frame_start, stop - truth.frame_start), [0, 1], data)
+        found = _touching(clip, here, orders[best], data)
+        wanted = _touching(truth, there, [0, 1], data)
         scores = contact_scores(found, wanted)
         result |= {f"contact_{name}": round(value, 3) for name, value in vars(scores).items()}
     return result
+
+
+def _slide_where_truth_stands(
+    clip: InteractionClip, truth: InteractionClip, here: slice, there: slice, order: list[int], data: Path | None
+) -> dict[str, Any]:
+    """How far the clip's feet slide in the frames ``here`` in which the truth's, in ``there``, stand."""
+    soles = _soles(clip, data)[order][:, here]
+    stands = feet_down(_soles(truth, data)[:, there], LEVEL.normal, truth.fps)
+    skate = measure_feet(soles, stands).skate
+    skate = skate[np.isfinite(skate)]
+    return {
+        "foot_skate_mm": round(float(1000 * skate.mean()), 2) if len(skate) else None,
+        "foot_skate_max_mm": round(float(1000 * skate.max()), 2) if len(skate) else None,
+        "foot_down_share": round(float(stands.mean()), 3),
+    }
+
+
+def _soles(clip: InteractionClip, data: Path | None) -> np.ndarray:
+    """(P, T, 2, K, 3) points of the soles, world."""
+    body = load_body(clip.body, data)
+    chosen = sole_vertices(body)
+    return np.concatenate([vertices[:, :, chosen] for _, vertices, _ in clip_vertices(clip, body)], 1)
 
 
 def _touching(clip: InteractionClip, frames: slice, order: list[int], data: Path | None) -> torch.Tensor:

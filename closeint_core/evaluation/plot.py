@@ -89,7 +89,7 @@ def plot_measures(clip: InteractionClip, measures: ClipMeasures, path: Path, tit
 
     top += heights[1] + _GAP
     skate = 1000 * np.concatenate([measures.feet.skate, np.full((clip.people, 1, 2), np.nan)], 1)
-    up = _axis(canvas, top, "foot skate while planted", "mm a frame", _ceiling([skate], 8.0), (3.0,))
+    up = _axis(canvas, top, "foot skate while standing", "mm a frame", _ceiling([skate], 8.0), (3.0,))
     names = [(f"person {p}, {side}", _PEOPLE[p % 2]) for p in range(clip.people) for side in ("left", "right (thin)")]
     _legend(canvas, top, names)
     _feet(canvas, across(seconds), up, skate)
@@ -100,7 +100,7 @@ def plot_measures(clip: InteractionClip, measures: ClipMeasures, path: Path, tit
     height = 1000 * np.where(sunk, -measures.feet.sinking, measures.feet.floating)
     deepest = _ceiling([-height], 8.0)
     up = _axis(
-        canvas, top, "feet over the floor", "mm; while planted,", _ceiling([height], 25.0), (-5.0, 5.0, 10.0), -deepest
+        canvas, top, "feet over the floor", "mm; while standing,", _ceiling([height], 25.0), (-5.0, 5.0, 10.0), -deepest
     )
     _write(canvas, "or below 0 under it", (24, top + 36), 0.47)
     _feet(canvas, across(seconds), up, height)

@@ -12,7 +12,7 @@ import torch
 from closeint_core.body.data import JOINT_NAMES, BodyData
 from closeint_core.body.skinning import clip_vertices
 from closeint_core.clip import InteractionClip
-from closeint_core.physics.ground import LEVEL, FootMeasures, Ground, find_ground, measure_feet
+from closeint_core.physics.ground import LEVEL, FootMeasures, Ground, feet_down, find_ground, measure_feet
 from closeint_core.physics.inside import find_inside
 from closeint_core.physics.penetration import PenetrationSummary, summarise
 from closeint_core.physics.self_penetration import solids_of
@@ -34,8 +34,8 @@ class ClipMeasures:
         touching: (T, 24, 24) bool, part of person 0 touches part of person 1, measured on the skins; None unless asked
             for, or if there are not two people.
         joints: (P, T, 24, 3). keypoints: (P, T, 26, 3) Halpe-26. lowest: (P, T) height of the lowest vertex.
-        slide: (P, T - 1, 2) horizontal way of the left and the right foot from a frame to the next; NaN where the clip
-            does not say that it is planted in both.
+        down: (P, T, 2) bool, feet that stand: low and slow (``ground.feet_down``), or because the clip says so.
+        feet, ground: measured of those; a clip is not asked whether it is right.
     """
 
     penetration: PenetrationSummary
@@ -46,6 +46,7 @@ class ClipMeasures:
     lowest: np.ndarray
     feet: FootMeasures
     ground: Ground | None
+    down: np.ndarray
 
 
 def measure_clip(clip: InteractionClip, body: BodyData, detailed: bool = True) -> ClipMeasures:
@@ -87,11 +88,8 @@ def measure_clip(clip: InteractionClip, body: BodyData, detailed: bool = True) -
             zero = np.zeros(frames)
             summaries.append(PenetrationSummary(zero, zero, zero if detailed else None))
         if solids is not None:
-            own = solids.find_inside(at)
-            deepest = torch.zeros(clip.people * frames).scatter_reduce(
-                0, own.person * frames + own.frame, own.depth, "amax"
-            )
-            self_depth[:, part] = deepest.reshape(clip.people, frames).numpy()
+            self_depth[:, part] = solids.depths(at).numpy()
+    down = feet_down(soles, LEVEL.normal, clip.fps) | (clip.foot_contacts > 0.5)
     return ClipMeasures(
         penetration=PenetrationSummary.join(summaries),
         self_depth=self_depth if detailed else None,
@@ -99,8 +97,9 @@ def measure_clip(clip: InteractionClip, body: BodyData, detailed: bool = True) -
         joints=joints,
         keypoints=keypoints,
         lowest=lowest,
-        feet=measure_feet(soles, clip.foot_contacts > 0.5, lowest=feet_low),
-        ground=find_ground(soles, clip.foot_contacts, LEVEL.normal, clip.fps),
+        feet=measure_feet(soles, down, lowest=feet_low),
+        ground=find_ground(soles, down.astype(np.float32), LEVEL.normal, clip.fps),
+        down=down,
     )
 
 
@@ -110,9 +109,11 @@ def clip_quality(clip: InteractionClip, body: BodyData, measures: ClipMeasures |
     ``reprojection_px`` is the median over keypoints observed with confidence of at least 0.5.
     ``penetration_mm`` has a value for every frame: how deep the two are in each other (zeros without a pair).
     ``mean_penetration_mm`` is the depth averaged over all vertices and frames (A-PD).
-    ``foot_skate_mm`` is the mean movement per frame of the part that is down of feet the clip says are planted,
-    ``foot_drift_mm`` how far it gets at most from its place within a stance, ``foot_float_mm`` how high the lowest
-    point of a planted foot is over the floor on average, ``foot_sink_mm`` how deep any foot is under it at most.
+    ``foot_skate_mm`` is the mean movement per frame, ``foot_skate_max_mm`` the largest, of the part that is down of
+    feet that stand: that are low and slow, or of which the clip says so. ``foot_down_share`` is the share of all feet
+    and frames that this rests on, ``foot_planted_share`` that of which the clip says that they stand.
+    ``foot_drift_mm`` is how far such a foot gets at most from its place within a stance, ``foot_float_mm`` how high its
+    lowest point is over the floor on average, ``foot_sink_mm`` how deep any foot is under it at most.
     ``floor_height_mm`` and ``floor_tilt_deg`` say where the stances of all people have the floor, which should be at 0.
     Detailed ``measures``, if given, add the volume inside both bodies, each person's deepest vertex in itself and the
     number of frames in which it is beyond 5 mm, and which parts touch in how many frames.
@@ -135,6 +136,9 @@ def clip_quality(clip: InteractionClip, body: BodyData, measures: ClipMeasures |
         "frames_in_contact": int((clip.contacts > 0.5).any((0, 2)).sum()),
         "lowest_point_mm": _rounded(1000 * measures.lowest.min()),
         "foot_skate_mm": _rounded(1000 * skate.mean()) if len(skate) else None,
+        "foot_skate_max_mm": _rounded(1000 * skate.max()) if len(skate) else None,
+        "foot_down_share": _rounded(measures.down.mean(), 3),
+        "foot_planted_share": _rounded((clip.foot_contacts > 0.5).mean(), 3),
         "foot_drift_mm": _rounded(1000 * np.nanmax(feet.drift)) if len(floating) else None,
         "foot_float_mm": _rounded(1000 * floating.mean()) if len(floating) else None,
         "floor_height_mm": _rounded(-1000 * ground.offset / ground.normal[2]) if ground else None,

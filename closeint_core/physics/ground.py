@@ -23,6 +23,12 @@ _FEWEST = 3  # stances that can tell a slope
 _SOLE = 0.003  # metres over which the points of a sole share its weight
 _SHORTEST = 0.08  # seconds, a shorter stance is chance
 _LOW, _LOW_SPREAD = 0.05, 0.015  # metres over the floor
+DOWN_PERCENTILE, DOWN_HEIGHT = 10.0, 0.06
+"""Per cent of all feet's heights that are taken for the floor, and metres over it up to which a foot is down: in
+reconstructions soles that stand are at one height within 4 cm."""
+DOWN_SECONDS, DOWN_SPEED = 0.25, 0.6
+"""Seconds around in most of which a foot that is down moves slower than so many metres a second: feet that swing in
+walking do 1.5 to 4, feet that slid in reconstructions 0.2 on average and 0.9 at worst."""
 _SLOW, _SLOW_SPREAD = 0.35, 0.1  # metres a second
 SPEED_SPAN = 1 / 30
 """Seconds over which a foot's speed is measured; a frame where that is longer."""
@@ -188,6 +194,47 @@ def foot_contacts(soles: np.ndarray, ground: Ground, fps: float) -> np.ndarray:
     return (median_filter(sure, (1, width, 1), mode="nearest") if width > 1 else sure).astype(np.float32)
 
 
+def feet_down(soles: np.ndarray, up: np.ndarray, fps: float) -> np.ndarray:
+    """(P, T, 2) bool, feet that are down by where they are and how they move, whatever a clip says of them.
+
+    Low is near the height at which the feet of all people are at their lowest, so that a clip whose floor is off is
+    judged as well. Slow is what moves little in most steps around: a foot that jumps within its stance stays a foot
+    that stands. The first and the last frame between other frames are left out, in which a foot comes or goes.
+
+    Args:
+        soles: (P, T, 2, K, 3) points of the soles. up: (3,) upwards.
+    """
+    height = soles @ up
+    lowest = height.min(-1)
+    level = float(np.percentile(lowest, DOWN_PERCENTILE)) if lowest.size else 0.0
+    down: np.ndarray = lowest < level + DOWN_HEIGHT
+    if soles.shape[1] < 2:
+        return down
+    speed = np.linalg.norm(_ways(soles, height, Ground(np.asarray(up, np.float64), -level)), axis=-1) * fps
+    width = round(DOWN_SECONDS * fps) | 1
+    slow = median_filter(speed, (1, width, 1), mode="nearest") < DOWN_SPEED
+    down &= np.concatenate([slow[:, :1], slow], 1) | np.concatenate([slow, slow[:, -1:]], 1)
+    beside = np.pad(down, ((0, 0), (1, 1), (0, 0)), mode="edge")
+    down &= beside[:, :-2] & beside[:, 2:]
+    return down
+
+
+def _ways(soles: np.ndarray, height: np.ndarray, ground: Ground) -> np.ndarray:
+    """(P, T - 1, 2, 3) ways along the floor of the part of each sole that is down in both of two frames.
+
+    They are the same points before and after, so a foot that rolls over its toes stays where it is.
+
+    Args:
+        soles: (P, T, 2, K, 3), at ``height`` (P, T, 2, K).
+    """
+    flat = soles - height[..., None] * ground.normal
+    above = height - height.min(-1, keepdims=True)
+    both = np.maximum(above[:, 1:], above[:, :-1])
+    share = _shares(both - both.min(-1, keepdims=True))
+    ways: np.ndarray = ((flat[:, 1:] - flat[:, :-1]) * share[..., None]).sum(-2)
+    return ways
+
+
 def _falling(value: np.ndarray, middle: float, spread: float) -> np.ndarray:
     return 1 / (1 + np.exp(np.clip((value - middle) / spread, -60, 60)))
 
@@ -223,12 +270,7 @@ def measure_feet(
     """
     height = ground.heights(soles)  # (P, T, 2, K)
     lowest = height.min(-1) if lowest is None else lowest
-    flat = soles - height[..., None] * ground.normal
-    # The points that are down in both frames, the same ones before and after.
-    above = height - height.min(-1, keepdims=True)
-    both = np.maximum(above[:, 1:], above[:, :-1])
-    share = _shares(both - both.min(-1, keepdims=True))
-    way = ((flat[:, 1:] - flat[:, :-1]) * share[..., None]).sum(-2)
+    way = _ways(soles, height, ground)
     still = planted[:, 1:] & planted[:, :-1]
     # A stance's place is kept up by adding the ways, since what is down may go from heel to toe.
     drift = np.full(planted.shape, np.nan)

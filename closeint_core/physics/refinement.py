@@ -28,6 +28,7 @@ from closeint_core.body.torch_body import TorchBody
 from closeint_core.clip import InteractionClip
 from closeint_core.errors import CloseintError
 from closeint_core.physics.contact import contact_probability
+from closeint_core.physics.depth_watch import Depths, own_depth
 from closeint_core.physics.over_time import dilated, frames_for, hysteresis, least_around, neighbours, steadied
 from closeint_core.physics.pair_terms import Pairs, PairTerms, Weights
 from closeint_core.physics.shared_shape import with_shared_shape
@@ -56,6 +57,7 @@ _AROUND = 10  # frames at 30 a second around those in trouble that give way, see
 _LONGEST_STUCK = 30  # the same, over which somebody stuck is led from what was before to what comes after
 _STILL = 3  # frames beyond these that stand still and hold them, as many as the jerk reaches
 _FIXED = 1e6  # what damps them
+_FIRM = 8.0  # times as firmly a body is kept out of itself where a first result had it deeper in itself
 
 
 @dataclass(frozen=True)
@@ -67,7 +69,9 @@ class RefineOptions:
         tolerance: metres of penetration left alone.
         keep: weight of the motion as it came. seen: weight of the observed keypoints.
         reach: metres from which on a contact that the evidence speaks of is not closed.
-        acceptable: metres of penetration up to which a result is taken even if the clip had less.
+        acceptable: metres of penetration up to which a result is taken even if the clip had less; the same of a body in
+            itself.
+        itself: weight of what keeps a body out of itself.
         shape: how far off the clip's shape coefficients may well be (see ``shared_shape``); 0 leaves them alone.
     """
 
@@ -79,6 +83,7 @@ class RefineOptions:
     reach: float = 0.15
     acceptable: float = 0.010
     shape: float = 0.0
+    itself: float = 0.5
 
 
 SETTLED = RefineOptions(seen=0.2)
@@ -138,13 +143,24 @@ def refine(
         body = TorchBody(body.data).to(device)
     shaped = with_shared_shape(clip, body, options.shape)
     result, report, touching = _refined(shaped, body, spheres, options, progress)
+    depths = Depths(*report.depth, own_depth(clip, body.data), own_depth(result, body.data))
+    if depths.traded(options.acceptable):
+        firm = replace(options, itself=_FIRM * options.itself)
+        again, said, touched = _refined(shaped, body, spheres, firm, progress)
+        other = Depths(*said.depth, depths.own_before, own_depth(again, body.data))
+        if max(other.after, other.own_after) < max(depths.after, depths.own_after):
+            result, report, touching, depths = again, said, touched, other
     metadata = report.as_dict()
+    metadata["max_self_penetration_mm"] = [round(1000 * depth, 2) for depth in (depths.own_before, depths.own_after)]
     if clip.people == 2:
         metadata["max_penetration_mm"] = [round(1000 * depth, 2) for depth in report.depth]
-        if report.depth[1] > max(report.depth[0], options.acceptable):
-            progress.warn("The refinement would have made the penetration worse, so the clip was left as it was.")
-            result = clip.copy()
-        else:
+    if depths.worse(options.acceptable):
+        progress.warn(f"The refinement was not taken, as it made things worse: {depths}. The clip is as it was.")
+        result = clip.copy()
+    else:
+        if depths.traded(options.acceptable):
+            progress.warn(f"The refinement took the two out of each other and one deeper into itself: {depths}.")
+        if clip.people == 2:
             result.contacts = contact_probability(touching.numpy())
     kept = {key: value for key, value in clip.metadata.items() if key != "quality"}
     return result.copy(metadata={**kept, "refinement": metadata}).validate()
@@ -243,7 +259,7 @@ class Refinement:
             self.unlikely = torch.as_tensor(unlikely, dtype=torch.float32, device=device)
         if clip.people == 2:
             self.terms.leaning = (self.belief > 0).any(2).any(0)
-        self.weights = Weights(keep=options.keep, seen=options.seen)
+        self.weights = Weights(keep=options.keep, seen=options.seen, itself=options.itself)
         self.around = frames_for(_AROUND, clip.fps)
         self._done = 0
         self._damping = torch.full((clip.frames,), _DAMPING, device=device)

@@ -119,6 +119,13 @@ class SolidParts:
         depth = depth_below(vertices, self.faces, frame, person, vertex, face, weights, person)
         return Inside(frame, person, vertex, face, weights, depth)
 
+    def depths(self, vertices: Tensor) -> Tensor:
+        """(P, T) metres of the deepest vertex that is inside another part of its own body, of vertices (P, T, V, 3)."""
+        people, frames = vertices.shape[:2]
+        own = self.find_inside(vertices)
+        deepest = torch.zeros(people * frames, dtype=own.depth.dtype, device=own.depth.device)
+        return deepest.scatter_reduce(0, own.person * frames + own.frame, own.depth, "amax").reshape(people, frames)
+
     def _search(self, vertices: Tensor, start: int) -> Tensor:
         """(N, 4) frame, person, vertex and nearest face, sorted; ``vertices`` (P, t, V, 3) begin at frame ``start``."""
         frames = vertices.shape[1]

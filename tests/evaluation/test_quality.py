@@ -3,6 +3,8 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import cv2
 import numpy as np
 import pytest
@@ -14,6 +16,9 @@ from closeint_core.errors import CloseintError
 from closeint_core.evaluation.compare import compare_clips
 from closeint_core.evaluation.plot import plot_measures
 from closeint_core.evaluation.quality import ClipMeasures, clip_quality, measure_clip, touching_parts
+from closeint_core.physics.windows import frames_of
+
+SAMPLE = Path(__file__).resolve().parents[2] / "closeint_core" / "samples" / "greeting.closeint.npz"
 
 PER_PERSON = ("poses", "transl", "betas", "keypoints2d", "visible", "contacts", "foot_contacts")
 
@@ -50,7 +55,7 @@ def test_frame_by_frame(clip: InteractionClip, measures: ClipMeasures) -> None:
     assert measures.touching is not None
     assert not measures.touching[0].any()
     assert measures.touching[2].any()
-    assert (np.isnan(measures.feet.skate[0, 2:])).all()
+    assert measures.down.mean() >= (clip.foot_contacts > 0.5).mean()
     # Person 1 moves along y only, so far does every foot.
     assert measures.feet.skate[1, :, 0] == pytest.approx(np.abs(np.diff(clip.transl[1, :, 1])), abs=1e-5)
 
@@ -119,3 +124,21 @@ def test_contacts_against_the_truth(clip: InteractionClip) -> None:
     assert 0.3 < scores["contact_recall"] < 0.7
     swapped = clip.copy(**{name: getattr(clip, name)[::-1].copy() for name in PER_PERSON})
     assert compare_clips(swapped, clip)["contact_f1"] == 1
+
+
+def test_feet_that_slide_are_found_though_the_clip_says_that_none_stands() -> None:
+    """The sample's true motion, its people pushed aside by 35 mm at once: the clip is not asked whether it is right."""
+    truth = frames_of(InteractionClip.load(SAMPLE), slice(36, 60))
+    body = load_body(truth.body)
+    said = truth.copy(foot_contacts=np.zeros_like(truth.foot_contacts), transl=truth.transl.copy())
+    plain = clip_quality(said, body)
+    assert plain["foot_planted_share"] == 0
+    assert plain["foot_down_share"] == pytest.approx((truth.foot_contacts > 0.5).mean(), abs=0.15)
+    assert plain["foot_skate_mm"] < 0.7
+    said.transl[:, 12:, 0] += 0.035
+    slid = clip_quality(said, body)
+    assert slid["foot_skate_max_mm"] == pytest.approx(35, abs=8)
+    assert slid["foot_skate_mm"] > plain["foot_skate_mm"]
+    against = compare_clips(said, truth)
+    assert against["foot_skate_max_mm"] == pytest.approx(35, abs=8)
+    assert against["foot_down_share"] == plain["foot_down_share"]

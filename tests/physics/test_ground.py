@@ -12,6 +12,7 @@ from closeint_core.physics.ground import (
     LEVEL,
     Ground,
     contact_points,
+    feet_down,
     find_ground,
     fit_ground,
     foot_contacts,
@@ -140,6 +141,30 @@ def test_which_feet_stand() -> None:
     held[0, :, 0, :, 2] += 0.3  # a leg that is held up does not stand however still it is
     assert not (foot_contacts(held, LEVEL, 30.0)[0, :, 0] > 0.5).any()
     assert foot_contacts(soles[:, :1], LEVEL, 30.0).shape == (2, 1, 2)
+
+
+@pytest.mark.parametrize("fps", [24.0, 60.0])
+@pytest.mark.parametrize("floor", [0.0, 0.3])
+def test_feet_that_are_down_whatever_a_clip_says(fps: float, floor: float) -> None:
+    soles, planted = walkers(np.random.default_rng(2), 90)
+    down = feet_down(soles + [0, 0, floor], UP, fps)
+    assert (down != planted).sum() <= 4 * 4  # two people step with two feet: at most four frames around each step
+    # One that slides and jumps within its stance stands all the same, and that is what is measured.
+    slid = soles.copy()
+    slid[0, 70:, 0, :, 0] += 0.035
+    slid[0, 60:, 1, :, 1] += np.minimum(np.arange(30) * 0.004, 0.08)[:, None]
+    found = feet_down(slid, UP, fps)
+    assert (found[0, 60:] == down[0, 60:]).all()
+    skate = measure_feet(slid, found).skate
+    assert np.nanmax(skate) == pytest.approx(0.035, abs=1e-6)
+    assert skate[0, 65, 1] == pytest.approx(0.004, abs=1e-6)
+
+
+def test_a_foot_that_is_held_up_is_not_down() -> None:
+    soles, _ = walkers(np.random.default_rng(3))
+    soles[0, :, 0, :, 2] += 0.3
+    assert not feet_down(soles, UP, 30.0)[0, :, 0].any()
+    assert feet_down(soles[:, :1], UP, 30.0).shape == (2, 1, 2)
 
 
 @given(st.lists(st.booleans(), min_size=1, max_size=30))
