@@ -397,7 +397,7 @@ def run(action: Callable[[], object], arguments: Sequence[str] = ()) -> int:
         status = action()
         if status == CANCELLED:  # typer takes Ctrl-C and says nothing
             raise KeyboardInterrupt
-        return status if isinstance(status, int) else 0
+        return status if isinstance(status, int) and not isinstance(status, bool) else 0
     except CloseintError as error:
         return _complain(error, arguments)
     except (KeyboardInterrupt, Cancelled, typer.Abort) as stop:
