@@ -40,11 +40,11 @@ def test_every_code_page_takes_every_character(page, monkeypatch):
 @pytest.mark.parametrize("page", ["cp1252", "ascii"])
 def test_a_finished_export_is_told_in_any_code_page(page, tmp_path):
     clip = random_clip(frames=1).save(tmp_path / f"{NAME}.closeint.npz")
-    done = closeint("export", clip, "-o", tmp_path / NAME, "--format", "amass", PYTHONIOENCODING=page)
+    done = closeint("export", clip, "-o", tmp_path / NAME, "--format", "joints", PYTHONIOENCODING=page)
     assert (done.returncode, done.stderr) == (0, b"")
-    told = [str(tmp_path / f"{NAME}_{person}.npz") for person in (0, 1)]
-    assert done.stdout.splitlines() == [line.encode(page, "backslashreplace") for line in told]
-    assert all(Path(line).is_file() for line in told)
+    told = str(tmp_path / f"{NAME}.npz")
+    assert done.stdout.splitlines() == [told.encode(page, "backslashreplace")]
+    assert Path(told).is_file()
 
 
 def test_json_and_tables_in_any_code_page(tmp_path):
@@ -66,13 +66,13 @@ def test_json_and_tables_in_any_code_page(tmp_path):
 )
 def test_nobody_reads(shell, status, said, tmp_path):
     clip = random_clip(frames=1).save(tmp_path / "a.closeint.npz")
-    done = closeint("export", clip, "-o", tmp_path / "b", "--format", "amass", shell=shell)
+    done = closeint("export", clip, "-o", tmp_path / "b", "--format", "joints", shell=shell)
     assert done.returncode == status
     assert b"Traceback" not in done.stderr
     assert b"Exception" not in done.stderr
     assert said in done.stderr
     assert len(done.stderr.splitlines()) == (1 if said else 0)
-    assert (tmp_path / "b_1.npz").is_file()
+    assert (tmp_path / "b.npz").is_file()
 
 
 def test_a_stream_that_fails_is_said(monkeypatch):
