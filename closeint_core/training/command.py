@@ -17,9 +17,12 @@ from closeint_core.inputs import input_path
 
 def train(
     config: Annotated[
-        Path,
-        typer.Option("--config", parser=input_path, metavar="FILE", help="A YAML file; or denoiser or prior."),
-    ],
+        Path | None,
+        typer.Option("--config", parser=input_path, metavar="FILE", help="A YAML file; or denoiser, prior or eyes."),
+    ] = None,
+    task: Annotated[
+        str | None, typer.Option("--task", metavar="NAME", help="In place of --config: denoiser, prior or eyes.")
+    ] = None,
     output: Annotated[
         Path | None, typer.Option("--output", "-o", parser=output_path, metavar="DIR", help="In place of 'output'.")
     ] = None,
@@ -37,16 +40,21 @@ def train(
     ] = None,
     restart: Annotated[bool, typer.Option("--restart", help="Throw away what the output folder holds.")] = False,
 ) -> None:
-    """Train the denoiser or the prior. The same command goes on where a run was cut.
+    """Train the denoiser, the prior or the eyes. The same command goes on where a run was cut.
 
     On several GPUs: torchrun --nproc-per-node=N -m closeint_core train --config FILE
     """
-    from closeint_core.training.config import read_config
+    from closeint_core.errors import CloseintError
+    from closeint_core.training.config import NETWORKS, read_config
     from closeint_core.training.runs import train as run
 
-    path = config
-    if not config.exists() and config.name == str(config) and not config.suffix:
-        path = Path(__file__).parent / "configs" / f"{config}.yaml"
+    if (config is None) == (task is None):
+        raise CloseintError("Say what to train: --config or --task, and not both.", "Try closeint train --help.")
+    if task is not None and task not in NETWORKS:
+        raise CloseintError(f"There is no task {task!r}.", f"Use one of {', '.join(NETWORKS)}.")
+    path = config if config is not None else Path(str(task))
+    if task is not None or (not path.exists() and path.name == str(path) and not path.suffix):
+        path = Path(__file__).parent / "configs" / f"{path}.yaml"
     changes: dict[str, Any] = {}
     if output is not None:
         changes["output"] = str(output)

@@ -18,6 +18,7 @@ from closeint_core.denoiser.network import DenoiserConfig, check_sizes
 from closeint_core.denoiser.prior import PriorConfig
 from closeint_core.errors import CloseintError
 from closeint_core.foreign_files import read_text, said
+from closeint_core.training.eyes.config import EyesConfig
 from closeint_core.training.logs import Say
 from closeint_core.training.losses import LossWeights
 from closeint_core.training.published import is_published, translate
@@ -25,7 +26,7 @@ from closeint_core.training.recorded_source import RecordedConfig
 from closeint_core.training.synthetic_source import DataConfig
 
 PRECISIONS = ("float32", "bf16")
-NETWORKS = ("denoiser", "prior")
+NETWORKS = ("denoiser", "prior", "eyes")
 _MOST_BYTES = 1_000_000  # of a configuration; ours have 2 kB
 _DEEPEST = 20  # levels of nesting; ours have 3
 _LARGEST_INTEGER = 1 << 53
@@ -137,9 +138,10 @@ class TrainingConfig:
     """A run.
 
     Attributes:
-        what: ``denoiser`` or ``prior`` (and the model of its codes).
+        what: ``denoiser``, ``prior`` (and the model of its codes), or ``eyes``.
         recorded: interactions to learn from in place of synthetic ones, of which ``data`` then says the length alone.
-        steps: of the optimiser. batch: windows a step, all processes together. Their length is ``data.frames``.
+        steps: of the optimiser. batch: windows a step, all processes together; their length is ``data.frames``. Of the
+            eyes, pictures.
         ema: decay of the moving average of the weights, which is what is validated and saved; 0 for none.
         precision: of the network, ``float32`` or ``bf16`` (autocast). The body and the losses are float32 always.
         compile: by ``torch.compile``.
@@ -164,6 +166,7 @@ class TrainingConfig:
     prior_losses: PriorLossWeights = field(default_factory=PriorLossWeights)
     data: DataConfig = field(default_factory=DataConfig)
     recorded: RecordedConfig = field(default_factory=RecordedConfig)
+    eyes: EyesConfig = field(default_factory=EyesConfig)
     validation: ValidationConfig = field(default_factory=ValidationConfig)
     ema: float = 0.999
     precision: str = "float32"
@@ -180,7 +183,7 @@ class TrainingConfig:
         _require(bool(self.output), "output names no folder")
         _require(
             self.what == "denoiser" or not self.recorded.folder,
-            "the prior learns from synthetic interactions alone, and recorded.folder names recorded ones",
+            f"the {self.what} learns from synthetic interactions alone, and recorded.folder names recorded ones",
         )
         _require(self.recorded.epochs == 0 or bool(self.recorded.folder), "recorded.epochs counts without a folder")
         _require(
@@ -203,7 +206,7 @@ class TrainingConfig:
 
 SAME_ON_RESUMING = frozenset(
     ("what", "seed", "steps", "batch", "denoiser", "prior", "codes", "optimizer", "diffusion", "losses")
-    + ("prior_losses", "data", "recorded", "ema", "precision", "initial")
+    + ("prior_losses", "data", "recorded", "eyes", "ema", "precision", "initial")
 )
 """Parts of a configuration with which a run must go on as it began; the others may change on the way."""
 

@@ -25,7 +25,7 @@ from closeint_core.training.stages import DTYPES, CodesStage, DenoiserStage, Pri
 from closeint_core.training.synthetic_source import SyntheticSource
 from closeint_core.training.trainer import Interrupt, Trainer
 
-STAGES = (DenoiserStage.name, PriorStage.name, CodesStage.name)
+STAGES = (DenoiserStage.name, PriorStage.name, CodesStage.name, "eyes")
 
 
 def train(config: TrainingConfig, say: Say, restart: bool = False) -> bool:
@@ -109,6 +109,8 @@ def first_stage(config: TrainingConfig, body: TorchBody, group: Processes, say: 
     if config.recorded.folder:
         return recorded_stage(config, body, group, say)
     batch = config.batch // group.world
+    if config.what == "eyes":
+        return eyes_stage(config, body, group, say)
 
     def notice(done: int, total: int) -> None:
         if done == total:
@@ -119,6 +121,16 @@ def first_stage(config: TrainingConfig, body: TorchBody, group: Processes, say: 
     if config.what == "prior":
         return PriorStage(config, body, source, held_out)
     return DenoiserStage(config, body, source, held_out, source.generator.tools)
+
+
+def eyes_stage(config: TrainingConfig, body: TorchBody, group: Processes, say: Say) -> Stage:
+    """The eyes, on renders of synthetic interactions."""
+    from closeint_core.training.eyes.stage import EyesStage  # it needs a compiler, the others do not
+
+    def notice(done: int, total: int) -> None:
+        say(f"Interactions made: {done} of {total} parts")
+
+    return EyesStage(config, body, group, notice)
 
 
 def recorded_stage(config: TrainingConfig, body: TorchBody, group: Processes, say: Say) -> DenoiserStage:

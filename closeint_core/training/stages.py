@@ -77,6 +77,10 @@ class Stage(ABC):
     def start(self) -> None:  # noqa: B027 - most stages have nothing to do
         """Before the first step of a run that begins."""
 
+    def rate(self, name: str) -> float:
+        """Learning rate of a parameter relative to the others."""
+        return 1.0
+
 
 # -- the denoiser ------------------------------------------------------------------------------------------------
 

@@ -193,7 +193,7 @@ class Trainer:
         # Fused optimisers leave a step out by themselves when this is 1: no waiting for the device to look.
         self.optimizer.found_inf = failed  # type: ignore[attr-defined]
         for group in self.optimizer.param_groups:
-            group["lr"] = learning_rate(stage.optimizer, step, stage.steps)
+            group["lr"] = group["rate"] * learning_rate(stage.optimizer, step, stage.steps)
         self.optimizer.step()
         self._follow(step)
         with torch.no_grad():
@@ -278,12 +278,15 @@ class Trainer:
 
 
 def make_optimizer(stage: Stage) -> torch.optim.AdamW:
-    """AdamW; only matrices decay."""
-    named = [(name, p) for name, p in stage.network.named_parameters() if p.requires_grad]
+    """AdamW; only matrices decay, and a group holds parameters of one rate (``Stage.rate``)."""
+    named = [(stage.rate(name), p) for name, p in stage.network.named_parameters() if p.requires_grad]
     settings = stage.optimizer
-    groups = [
-        {"params": [p for _, p in named if p.ndim > 1], "weight_decay": settings.weight_decay},
-        {"params": [p for _, p in named if p.ndim <= 1], "weight_decay": 0.0},
-    ]
+    groups = []
+    for rate in sorted({rate for rate, _ in named}, reverse=True):
+        own = [p for given, p in named if given == rate]
+        for decay, chosen in (
+            (settings.weight_decay, [p for p in own if p.ndim > 1]), (0.0, [p for p in own if p.ndim <= 1]),
+        ):  # fmt: skip
+            groups.append({"params": chosen, "weight_decay": decay, "rate": rate})
     betas = (settings.betas[0], settings.betas[1])
     return torch.optim.AdamW(groups, settings.learning_rate, betas, fused=True)

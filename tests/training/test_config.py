@@ -35,7 +35,7 @@ def test_shipped_configurations_are_read(path):
 
 
 def test_there_is_something_shipped():
-    assert [path.stem for path in SHIPPED] == ["denoiser", "prior"]
+    assert [path.stem for path in SHIPPED] == ["denoiser", "eyes", "prior"]
 
 
 @pytest.mark.parametrize(
