@@ -144,7 +144,7 @@ def refine(
     shaped = with_shared_shape(clip, body, options.shape)
     result, report, touching = _refined(shaped, body, spheres, options, progress)
     depths = Depths(*report.depth, own_depth(clip, body.data), own_depth(result, body.data))
-    if depths.traded(options.acceptable):
+    if depths.worse(options.acceptable):  # a trade that gained more than it lost is said, and not paid for twice
         firm = replace(options, itself=_FIRM * options.itself)
         again, said, touched = _refined(shaped, body, spheres, firm, progress)
         other = Depths(*said.depth, depths.own_before, own_depth(again, body.data))
