@@ -118,6 +118,9 @@ def test_read_back(exports: Exported, reader: str, runtime: BlenderRuntime) -> N
         assert facts["ends"] == [start, start + 5]
     else:
         assert bones == [{f"{name}_p{person}" for name in JOINT_NAMES} for person in (1, 2)]
+        # At time 0, wherever the scene has it; Blender's readers of FBX count from frame 1.
+        assert facts["ends"][0] == pytest.approx(0 if reader == "glb" else 1, abs=1e-4)
+        assert np.ptp(facts["ends"]) / facts["rate"] == pytest.approx(5 / exports.clip.fps, rel=2e-3)
 
 
 @pytest.mark.parametrize("person", [0, 1])

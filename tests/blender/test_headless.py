@@ -154,9 +154,12 @@ def test_nothing_installed(place: Place) -> None:
 
 
 def test_import(place: Place) -> None:
-    ran = place.run("import", "result.npz", "--blend", "--usd", "--start-frame", "7")
+    ran = place.run("import", "result.npz", "--blend", "--usd", "--per-person", "--start-frame", "7")
     assert ran.status == 0, ran.said
-    assert (place.folder / "result.usdc").read_bytes()[:8] == b"PXR-USDC"
+    files = [place.folder / f"result_p{person}.usdc" for person in (1, 2)]
+    assert ran.reports[0]["usd"] == [str(file) for file in files]
+    assert all(file.read_bytes()[:8] == b"PXR-USDC" for file in files)
+    assert not (place.folder / "result.usdc").exists()
     assert (place.folder / "result.blend").is_file()
 
 

@@ -150,7 +150,7 @@ def read_back(path, read, frame_of, times):
         "cameras": [ob.name for ob in bpy.data.objects if ob.type == "CAMERA"],
         "paths": [sorted(moving(ob)) for ob in armatures],
         "ends": [min(ends(ob)[0] for ob in armatures), max(ends(ob)[1] for ob in armatures)],
-        "actions": len(bpy.data.actions),
+        "rate": scene.render.fps / scene.render.fps_base,
     }
     return {"heads": np.array(heads), **{f"skin{p}": np.array(one) for p, one in enumerate(points)}}, facts
 
