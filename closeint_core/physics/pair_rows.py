@@ -6,15 +6,18 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+import numpy as np
 import torch
 from torch import Tensor
 from torch.nn.functional import normalize
 
 from closeint_core.body.torch_body import Skeleton
+from closeint_core.physics.contact_pairs import VertexPairs
 from closeint_core.physics.inside import Inside
-from closeint_core.physics.pair_terms import Pairs
+from closeint_core.physics.pairs import Pairs
 from closeint_core.physics.proximity import NearParts, SkinSamples
 from closeint_core.physics.riders import JOINTS, RideMap, Riders
+from closeint_core.physics.ties import Ties, packed
 
 _APART, _FAR = 0.02, 0.012  # metres between skins that do not touch, and more of them the surer that is
 _A_CLUSTER = 10  # vertices of a part inside the partner that stand for the whole part
@@ -290,3 +293,55 @@ def implied_distance(probability: Tensor) -> Tensor:
     """Metres between skins that a probability of touch speaks of (``contact_probability`` turned round), 3 to 12 mm."""
     odds = torch.logit(probability.clamp(0.01, 0.99))
     return (0.02 - 0.004 * odds).clamp(0.003, 0.012)
+
+
+def tied_vertices(
+    pairs: VertexPairs, goal: Tensor, weight: Tensor, ride: RideMap, places: Tensor, frames: int,
+    scale: float = float("inf"), slack: float = 0.0,
+) -> Ties:  # fmt: skip
+    """Ties between vertices of two people.
+
+    Args:
+        pairs: N of them. goal: (N, 3) and weight: (N,), scale and slack: see ``Ties``.
+        places: (2, V, 3) or (2, T, V, 3) rest vertices. frames: T.
+    """
+    frame = torch.as_tensor(pairs.frame)
+    riders = [_riders_of(ride, places, person, frame, vertex) for person, vertex in ((0, pairs.a), (1, pairs.b))]
+    return packed(frame, riders, goal, weight, frames, scale, slack)
+
+
+def apart_vertices(
+    pairs: VertexPairs, gap: float, weight: Tensor, ride: RideMap, places: Tensor, part: Tensor, skeleton: Skeleton,
+    frames: int,
+) -> Pairs:  # fmt: skip
+    """Pairs of vertices of two people that are kept ``gap`` metres apart along the pairs' directions.
+
+    Args:
+        pairs, weight, places, frames: as for ``tied_vertices``. part: (V,). skeleton: as the pairs were found.
+    """
+    frame = torch.as_tensor(pairs.frame)
+    riders = [_riders_of(ride, places, person, frame, vertex) for person, vertex in ((0, pairs.a), (1, pairs.b))]
+    index, column, columns = _packed(frame, weight, frames, len(frame))
+    at = (frame[index], column, frames, columns)
+    bone = part[torch.as_tensor(pairs.b)]
+    turned = skeleton.rotations[1, frame, bone].mT
+    axis = (turned @ torch.as_tensor(pairs.direction)[..., None])[..., 0]
+    goal = torch.full_like(weight, gap)
+    firm = torch.ones(frames, columns, dtype=torch.bool)
+    ends = [Riders(one.moments[index], one.masses[index]) for one in riders]
+    return Pairs(
+        _spread_riders(ends, *at),
+        _spread(axis[index], *at),
+        _spread((bone + JOINTS)[index], *at),
+        _spread(goal[index], *at),
+        _spread(weight[index], *at),
+        firm,
+        False,
+        float("inf"),
+    )
+
+
+def _riders_of(ride: RideMap, places: Tensor, person: int, frame: Tensor, vertex: np.ndarray) -> Riders:
+    index = torch.as_tensor(vertex)
+    rest = places[person, index] if places.ndim == 3 else places[person, frame, index]
+    return ride.vertices(index, rest)

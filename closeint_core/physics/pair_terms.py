@@ -9,7 +9,7 @@ reweighted least squares), so the gradient is exact. Metres, radians, world axes
 from __future__ import annotations
 
 import copy
-from dataclasses import dataclass
+from collections.abc import Sequence
 
 import roma
 import torch
@@ -22,6 +22,7 @@ from closeint_core.physics import energies
 from closeint_core.physics.balance import body_masses, outside_of_support
 from closeint_core.physics.joint_limits import LIMIT_HIGH, LIMIT_LOW
 from closeint_core.physics.over_time import frame_step
+from closeint_core.physics.pairs import Pairs, Weights
 from closeint_core.physics.residuals import (
     by_frame,
     observed_points,
@@ -43,6 +44,7 @@ from closeint_core.physics.riders import (
 )
 from closeint_core.physics.spheres import BodySpheres, sole_vertices
 from closeint_core.physics.system import System, differences
+from closeint_core.physics.ties import Ties, add_ties
 
 # How far, in radians, a joint is moved as readily as any other: limbs before the spine, the root last.
 REACH = torch.tensor(
@@ -54,55 +56,10 @@ _BY_PERSON = (
     "old_rotations", "old_transl", "confidence", "observed", "metres_per_pixel", "ray", "standing", "planted",
     "sole_before", "low", "high",
 )  # fmt: skip
+_TURN = 0.06  # radians a frame squared, at 30 frames a second, by which a joint's change may bend
+_LEAST_FREEDOM = 0.03  # of a frame that hardly moves
 _SUNK = 0.0017  # metres that a foot may plausibly be off under the floor
 _SOFT = 0.0015  # metres over which one-sided terms begin
-
-
-@dataclass
-class Weights:
-    """Weights of the terms, all near one.
-
-    Attributes:
-        push: springs. contact: what draws parts together. spacing: spheres of the two people.
-        The others are named after their terms.
-    """
-
-    push: float = 1.0
-    contact: float = 1.0
-    spacing: float = 1.0
-    keep: float = 6.0
-    place: float = 1.0
-    seen: float = 0.7
-    outlier: float = 0.1
-    smooth: float = 0.3
-    jerk: float = 0.05
-    ground: float = 3.0
-    skate: float = 2.0
-    itself: float = 0.5
-    balance: float = 0.1
-
-
-@dataclass
-class Pairs:
-    """Up to K pairs of points in every frame, one of either person.
-
-    Attributes:
-        riders: (2, T, K) the points of person 0 and of person 1.
-        axis: (T, K, 3) unit direction in the axes of a joint of a person, along which person 0's point is to be seen
-            from person 1's. joint: (T, K) that joint, plus 24 for person 1.
-        goal: (T, K) metres along the axis. pull: the pair is drawn to between 2 mm and the goal where it is ``firm``
-            (T, K), elsewhere to zero; else it is only pushed apart to the goal.
-        weight: (T, K), 0 where there is no pair. knee: metres beyond which the energy grows linearly.
-    """
-
-    riders: Riders
-    axis: Tensor
-    joint: Tensor
-    goal: Tensor
-    weight: Tensor
-    firm: Tensor
-    pull: bool
-    knee: float
 
 
 class PairTerms:
@@ -176,12 +133,17 @@ class PairTerms:
         return self.body.skeleton(rotations, self.betas[:, None], transl)
 
     def evaluate(
-        self, rotations: Tensor, transl: Tensor, weights: Weights, pairs: list[tuple[str, Pairs]]
+        self,
+        rotations: Tensor,
+        transl: Tensor,
+        weights: Weights,
+        pairs: Sequence[tuple[str, Pairs]] = (),
+        ties: Sequence[tuple[str, Ties]] = (),
     ) -> tuple[dict[str, Tensor], System]:
         """Energies (T,) of every frame, weighted, and their linearisation at a state.
 
         Args:
-            rotations: (P, T, 24, 3, 3) local. transl: (P, T, 3). pairs: named sets of pairs.
+            rotations: (P, T, 24, 3, 3) local. transl: (P, T, 3). pairs, ties: named sets of them.
         """
         system = System(self.people, self.frames, STATE, self.device)
         skeleton = self.skeleton(rotations, transl)
@@ -194,11 +156,14 @@ class PairTerms:
         self._ground(terms, system, skeleton, soles, weights)
         self._skate(terms, system, points, weights)
         self._smooth(terms, system, skeleton, weights)
+        self._turn(terms, system, rotations, weights)
         self._balance(terms, system, points, centre, weights)
         if self.spheres is not None:
             self._spheres(terms, system, skeleton, weights)
         for name, one in pairs:
             terms[name] = self._pairs(system, skeleton, one, weights.push if name == "separation" else weights.contact)
+        for name, tied in ties:
+            terms[name] = add_ties(system, skeleton, tied, self.map.below)
         return terms, system
 
     def at(self, frames: Tensor) -> PairTerms:
@@ -212,8 +177,30 @@ class PairTerms:
         if self.lowest is not None:
             part.lowest = Riders(self.lowest.moments[:, frames], self.lowest.masses[:, frames])
             part.lowest_before = self.lowest_before[:, frames]
+        part.freedom = None if self.freedom is None else self.freedom[frames]
+        if self.about is not None:
+            part.about = tuple(one[:, frames] for one in self.about)
         part.when = self.when[frames]
         return part
+
+    freedom: Tensor | None = None
+    """(T,) in 0..1, how readily each frame leaves the motion as it came; None is everywhere alike."""
+    about: tuple[Tensor, ...] | None = None
+    """Joints (P, T, 24, 3), keypoints of the feet (P, T, 6, 3) and rotations (P, T, 24, 3, 3) of a motion whose changes
+    are to be smooth, with feet that slide no more than they do; None: the motion is to be smooth, its feet to stand."""
+
+    def keep_to(self, clip_motion: tuple[Tensor, Tensor], start: tuple[Tensor, Tensor], freedom: Tensor) -> None:
+        """Change a motion as little as may be, instead of making it plausible throughout.
+
+        Args:
+            clip_motion: rotations (P, T, 24, 3, 3) and transl (P, T, 3) of the motion whose changes are to be smooth.
+            start: the same of the motion that is held on to. freedom: see there.
+        """
+        skeleton = self.skeleton(*clip_motion)
+        keypoints = self._placed(skeleton)[0][0]
+        self.about = (skeleton.joints, keypoints[:, :, self.feet], clip_motion[0])
+        self.old_rotations, self.old_transl = start
+        self.freedom = freedom
 
     def _linked(self, order: int) -> Tensor:
         """(T - order, 1) 1 where a difference of that order is one of frames that follow each other."""
@@ -262,16 +249,21 @@ class PairTerms:
 
     def _keep(self, terms: dict[str, Tensor], system: System, turn: Tensor, transl: Tensor, weights: Weights) -> None:
         squared, slope = energies.huber_slope(turn.square().sum(-1) / self.reach**2, 2.0)
-        terms["pose"] = 0.5 * weights.keep * by_frame(squared)
-        stiff = (0.5 * weights.keep * slope / self.reach**2)[..., None]  # (P, T, 24, 1)
+        firm = torch.ones(self.frames, device=self.device)
+        if self.freedom is not None:
+            firm = 1 / self.freedom.clamp(min=_LEAST_FREEDOM).square()
+        terms["pose"] = 0.5 * weights.keep * firm * by_frame(squared)
+        stiff = (0.5 * weights.keep * firm[:, None] * slope / self.reach**2)[..., None]  # (P, T, 24, 1)
         eye = torch.eye(3, device=self.device)
         system.add_small(0, stiff[..., None] * eye, stiff * turn)
         shift = transl - self.old_transl
         along_ray = (shift * self.ray).sum(-1)
         across = shift - along_ray[..., None] * self.ray
-        terms["place"] = weights.place * by_frame(across.square().sum(-1) / 0.05**2 + along_ray.square() / 0.20**2)
+        terms["place"] = (
+            weights.place * firm * by_frame(across.square().sum(-1) / 0.05**2 + along_ray.square() / 0.20**2)
+        )
         outer = self.ray[..., :, None] * self.ray[..., None, :]
-        hold = weights.place * ((eye - outer) / 0.05**2 + outer / 0.20**2)
+        hold = weights.place * firm[:, None, None] * ((eye - outer) / 0.05**2 + outer / 0.20**2)
         pull = (hold @ shift[..., None])[..., 0]
         system.add_small(3 * JOINTS, hold[:, :, None], pull[:, :, None])
 
@@ -341,7 +333,8 @@ class PairTerms:
             return
         both = torch.minimum(self.planted[:, 1:], self.planted[:, :-1]) * self._linked(1)
         spread = 0.003 * self.rate
-        step = differences(feet[..., :2].flatten(2), 1).unflatten(-1, (6, 2))
+        slid = feet if self.about is None else feet - self.about[1]
+        step = differences(slid[..., :2].flatten(2), 1).unflatten(-1, (6, 2))
         value, slope = energies.huber_slope(step.square().sum(-1), 3 * spread)
         terms["skate"] = weights.skate * 0.5 / spread**2 * spread_over(both * value, 1)
         weight = weights.skate * 0.5 * both * slope / spread**2
@@ -351,7 +344,7 @@ class PairTerms:
         joints = skeleton.joints
         lever = (joints[..., :, None, :] - joints[..., None, :, :]) * self.joint_mass[..., None]
         slopes = jacobian(skeleton, lever, torch.ones(joints.shape[:-1], device=self.device)).flatten(2, 3)
-        flat = joints.flatten(2)
+        flat = (joints if self.about is None else joints - self.about[0]).flatten(2)
         changes = []
         for name, order, spread, factor in (
             ("smooth", 2, 0.012 * self.rate**2, weights.smooth),
@@ -366,6 +359,21 @@ class PairTerms:
             terms[name] = spread_over(weight * value, order)
             changes.append((change, (weight * slope).repeat_interleave(3, -1), order))
         system.add_over_time(slopes, *changes)
+
+    def _turn(self, terms: dict[str, Tensor], system: System, rotations: Tensor, weights: Weights) -> None:
+        """What joints are turned by changes evenly: a joint that is pinned in one frame swings there and back."""
+        if self.about is None or not weights.turn or self.frames < 3:
+            return
+        turned = roma.rotmat_to_rotvec(self.about[2].mT @ rotations)  # (P, T, 24, 3)
+        slopes = torch.zeros(*turned.shape[:2], 3 * JOINTS, STATE, device=self.device)
+        blocks = slopes[..., : 3 * JOINTS].unflatten(-1, (JOINTS, 3)).unflatten(-3, (JOINTS, 3))
+        blocks.diagonal(dim1=-4, dim2=-2).copy_(inverse_right_jacobian(turned).movedim(-3, -1))
+        change = differences(turned.flatten(2), 2)
+        spread = _TURN * self.rate**2
+        value, slope = energies.huber_slope(change.unflatten(-1, (JOINTS, 3)).square().sum(-1), 3 * spread)
+        weight = weights.turn / spread**2 * self._linked(2)
+        terms["turn"] = spread_over(weight * value, 2)
+        system.add_over_time(slopes, (change, (weight * slope).repeat_interleave(3, -1), 2))
 
     def _balance(
         self,

@@ -29,8 +29,10 @@ from closeint_core.clip import InteractionClip
 from closeint_core.errors import CloseintError
 from closeint_core.physics.contact import contact_probability
 from closeint_core.physics.depth_watch import Depths, own_depth
-from closeint_core.physics.over_time import dilated, frames_for, hysteresis, least_around, neighbours, steadied
-from closeint_core.physics.pair_terms import Pairs, PairTerms, Weights
+from closeint_core.physics.descent import Descent
+from closeint_core.physics.over_time import dilated, frames_for, hysteresis, neighbours, steadied
+from closeint_core.physics.pair_terms import PairTerms
+from closeint_core.physics.pairs import Pairs, Weights
 from closeint_core.physics.shared_shape import with_shared_shape
 from closeint_core.physics.skins import Skins
 from closeint_core.physics.spheres import BodySpheres, spheres_of
@@ -46,8 +48,6 @@ _LATE, _LAST = 8, 12  # rounds from which on contacts give way where somebody is
 _ENOUGH = 0.004  # metres of depth with which late rounds are content
 _AGAIN = 0.005  # metres of depth from which on a window is refined once more, from where it came to
 _SUNK, _SUNK_LATE = 0.0035, 0.0045  # metres from which on a foot is looked after once more, and in late rounds
-_DAMPING = 0.2  # of the first step in a round
-_TURN, _MOVE = 0.3, 0.15  # radians and metres, the longest step
 _STEADY = 0.05  # seconds over which the evidence of contacts is averaged
 _TOUCHES = (0.65, 0.45)  # probabilities from which on a part is taken to touch, and until below which it does
 _UNSURE = 0.25  # below the latter over which it becomes sure that a part does not touch
@@ -56,7 +56,6 @@ _NEAR = 0.05  # metres between boxes around people who are
 _AROUND = 10  # frames at 30 a second around those in trouble that give way, see ``over_time.frames_for``
 _LONGEST_STUCK = 30  # the same, over which somebody stuck is led from what was before to what comes after
 _STILL = 3  # frames beyond these that stand still and hold them, as many as the jerk reaches
-_FIXED = 1e6  # what damps them
 _FIRM = 8.0  # times as firmly a body is kept out of itself where a first result had it deeper in itself
 
 
@@ -167,7 +166,11 @@ def refine(
 
 
 def _refined(
-    clip: InteractionClip, body: TorchBody, spheres: BodySpheres, options: RefineOptions, progress: Progress
+    clip: InteractionClip,
+    body: TorchBody,
+    spheres: BodySpheres,
+    options: RefineOptions,
+    progress: Progress,
 ) -> tuple[InteractionClip, RefineReport, Tensor]:
     """The clip refined window by window, what that did, and metres (P, T, 24) from each part to the partner."""
     quats = torch.zeros(*clip.poses.shape[:3], 4)
@@ -241,7 +244,13 @@ class Refinement:
         distances: (P, T, 24) metres from each body part to the partner, once solved.
     """
 
-    def __init__(self, body: TorchBody, clip: InteractionClip, spheres: BodySpheres, options: RefineOptions) -> None:
+    def __init__(
+        self,
+        body: TorchBody,
+        clip: InteractionClip,
+        spheres: BodySpheres,
+        options: RefineOptions,
+    ) -> None:
         self.body, self.clip, self.spheres, self.options = body, clip, spheres, options
         with torch.no_grad():
             self.terms = PairTerms(body, clip, spheres)
@@ -250,19 +259,19 @@ class Refinement:
         self.rotations, self.transl = self.terms.old_rotations, self.terms.old_transl
         self.every = torch.arange(clip.frames, device=device)
         self.distances = torch.full(clip.contacts.shape, torch.inf, device=device)
-        touches = steadied(clip.contacts, _STEADY * clip.fps)
-        held = hysteresis(touches, *_TOUCHES) if clip.people == 2 else np.zeros(clip.contacts.shape, bool)
-        self.belief = torch.as_tensor(held * touches, dtype=torch.float32, device=device)
+        likely = steadied(clip.contacts, _STEADY * clip.fps)
+        held = hysteresis(likely, *_TOUCHES) if clip.people == 2 else np.zeros(clip.contacts.shape, bool)
+        self.belief = torch.as_tensor(held * likely, dtype=torch.float32, device=device)
         self.unlikely: Tensor | None = None
         if clip.people == 2 and held.any():  # a clip that speaks of no contact does not say that there is none
-            unlikely = np.clip((_TOUCHES[1] - touches) / _UNSURE, 0, 1) * ~held
+            unlikely = np.clip((_TOUCHES[1] - likely) / _UNSURE, 0, 1) * ~held
             self.unlikely = torch.as_tensor(unlikely, dtype=torch.float32, device=device)
         if clip.people == 2:
             self.terms.leaning = (self.belief > 0).any(2).any(0)
         self.weights = Weights(keep=options.keep, seen=options.seen, itself=options.itself)
         self.around = frames_for(_AROUND, clip.fps)
         self._done = 0
-        self._damping = torch.full((clip.frames,), _DAMPING, device=device)
+        self._descent = Descent(self.terms, self._tick)
 
     # -- solving -----------------------------------------------------------------------------------------------------
 
@@ -435,40 +444,15 @@ class Refinement:
     def _descend(
         self, frames: Tensor, moving: Tensor | None, iterations: int, pairs: list[tuple[str, Pairs]] | None = None
     ) -> None:
-        """Damped Gauss-Newton steps; a step that raises the energy is not taken.
+        """Damped Gauss-Newton steps.
 
         Args:
             frames: (t,) to solve for. moving: (T,) bool, which frames may change; None is all. pairs: for ``frames``.
         """
-        terms = self.terms if len(frames) == self.terms.frames else self.terms.at(frames)
-        whole = self.rotations, self.transl
-        rotations, transl = whole[0][:, frames], whole[1][:, frames]
-        free = torch.ones(len(frames), device=frames.device) if moving is None else moving[frames].float()
-        hold = torch.cat((1 / terms.reach.repeat_interleave(3) ** 2, torch.full_like(terms.reach[:3], 1 / 0.05**2)))
-        damping, taken = self._damping[frames], False
-        values, system = terms.evaluate(rotations, transl, self.weights, pairs or [])
-        energy = torch.stack(list(values.values())).sum(0)  # (t,)
-        for _ in range(iterations):
-            self._done += 1
-            self._progress.update("refining", min(self._done, self._last), self._total)
-            step = system.solve(torch.where(free > 0, damping, _FIXED)[:, None] * hold)  # (t, P, 75)
-            turn = step[..., :72].unflatten(-1, (24, 3)).transpose(0, 1)
-            move = step[..., 72:].transpose(0, 1)
-            # Too long a step is shortened for the whole frame and, less and less, for those around it.
-            longest = torch.maximum(turn.norm(dim=-1).amax((0, 2)) / _TURN, move.norm(dim=-1).amax(0) / _MOVE)
-            share = free * least_around(1 / longest.clamp(min=1.0))
-            turned = rotations @ roma.rotvec_to_rotmat(turn * share[:, None, None])
-            moved = transl + move * share[:, None]
-            values, tried = terms.evaluate(turned, moved, self.weights, pairs or [])
-            new = torch.stack(list(values.values())).sum(0)
-            fell = bool(new.sum() < energy.sum())
-            # Where it rose, steps are to be shorter, whatever the others do.
-            rose = dilated(new > energy + 1e-3, 1)
-            damping = torch.where(rose, damping * (3.0 if fell else 6.0), (damping / 3).clamp(min=0.02))
-            if fell:
-                rotations, transl, system, energy, taken = turned, moved, tried, new, True
-        # Where every step was too long, as one is that runs into what was not in the way before, the next round would
-        # only try the same again.
-        self._damping[frames] = torch.full_like(damping, _DAMPING) if taken else damping
-        self.rotations, self.transl = whole[0].clone(), whole[1].clone()
-        self.rotations[:, frames], self.transl[:, frames] = rotations, transl
+        self.rotations, self.transl = self._descent.run(
+            self.rotations, self.transl, self.weights, iterations, frames=frames, moving=moving, pairs=pairs or []
+        )
+
+    def _tick(self) -> None:
+        self._done += 1
+        self._progress.update("refining", min(self._done, self._last), self._total)

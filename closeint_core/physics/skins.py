@@ -25,7 +25,8 @@ from closeint_core.physics.pair_rows import (
     springs,
     watch,
 )
-from closeint_core.physics.pair_terms import Pairs, PairTerms
+from closeint_core.physics.pair_terms import PairTerms
+from closeint_core.physics.pairs import Pairs
 from closeint_core.physics.proximity import NearParts, near_parts, skin_samples, vertex_rings
 from closeint_core.physics.riders import JOINTS, Riders
 
@@ -124,7 +125,7 @@ class Skins:
         wanted = held if doubt is None else held | (doubt[:, frames] > 0)
         vertices = self.at[:, frames]
         near = near_parts(vertices, self._samples, 3, wanted, liked=held)
-        places = self._places(skeleton)
+        places = self.rest_places(skeleton)
         place = Place(self.terms.map, places, self.parts, skeleton, near, self._normals(vertices, near))
         touching = contacts(place, belief[:, frames], reach)
         if touching is not None:
@@ -132,16 +133,27 @@ class Skins:
         drawn = {"contact": touching}
         if doubt is not None:
             drawn["apart"] = kept_apart(place, doubt[:, frames])
-        if self.found is not None:
-            row = torch.full_like(self.depth, -1, dtype=torch.long)
-            row[frames] = torch.arange(len(frames), device=row.device)
-            some = self.found.take(row[self.found.frame] >= 0)
-            margin = torch.full_like(some.depth, _OUT)
-            if doubt is not None:
-                margin = margin + _AWAY * doubt[some.person, some.frame, self.parts[some.vertex]]
-            some.frame = row[some.frame]
-            drawn["separation"] = springs(some, push[frames], self.terms.map, places, self.parts, skeleton, margin)
+        drawn["separation"] = self._pushed_out(frames, push, skeleton, doubt)
         return [(name, pairs) for name, pairs in drawn.items() if pairs is not None]
+
+    def pushed_out(self, push: Tensor, skeleton: Skeleton) -> list[tuple[str, Pairs]]:
+        """Pairs of points that are to leave the partner, in all frames, of which ``skeleton`` is posed; push: (T,)."""
+        every = torch.arange(self.terms.frames, device=push.device)
+        pairs = self._pushed_out(every, push, skeleton, None)
+        return [] if pairs is None else [("separation", pairs)]
+
+    def _pushed_out(self, frames: Tensor, push: Tensor, skeleton: Skeleton, doubt: Tensor | None) -> Pairs | None:
+        if self.found is None:
+            return None
+        row = torch.full_like(self.depth, -1, dtype=torch.long)
+        row[frames] = torch.arange(len(frames), device=row.device)
+        some = self.found.take(row[self.found.frame] >= 0)
+        margin = torch.full_like(some.depth, _OUT)
+        if doubt is not None:
+            margin = margin + _AWAY * doubt[some.person, some.frame, self.parts[some.vertex]]
+        some.frame = row[some.frame]
+        places = self.rest_places(skeleton)
+        return springs(some, push[frames], self.terms.map, places, self.parts, skeleton, margin)
 
     def _lowest(self, vertices: Tensor, frames: Tensor) -> None:
         """The lowest vertices of each foot, now and before, are kept over the floor like the samples of the soles: a
@@ -177,7 +189,16 @@ class Skins:
             out.append(normalize(both[0] - both[1] + 1e-3 * both[0], dim=-1))
         return torch.stack(out)
 
-    def _places(self, skeleton: Skeleton) -> Tensor:
+    def between(self, frame: Tensor, first: Tensor, second: Tensor) -> Tensor:
+        """Unit normals (N, 3) between vertices ``first`` (N,) of person 0 and ``second`` (N,) of person 1 in frames
+        (N,), outwards from person 1's skin, as last looked at."""
+        each = []
+        for person, vertex in ((1, second), (0, first)):
+            a, b, c = self.at[person, frame[:, None, None], self._ring[vertex]].unbind(-2)
+            each.append(normalize(torch.linalg.cross(b - a, c - a).sum(1), dim=-1))
+        return normalize(each[0] - each[1] + 1e-3 * each[0], dim=-1)
+
+    def rest_places(self, skeleton: Skeleton) -> Tensor:
         """Rest vertices (P, V, 3), or (P, t, V, 3) where the pose changes them."""
         posedirs = self.body.posedirs
         if posedirs is None or skeleton.pose_feature is None:

@@ -138,10 +138,13 @@ class System:
         return jacobian, bands
 
     def solve(self, damping: Tensor | float, iterations: int = 30, tolerance: float = 1e-3) -> Tensor:
-        """(T, P, n) step to the least sum of squares, each unknown held by ``damping`` (broadcast to (T, n))."""
+        """(T, P, n) step to the least sum of squares, each unknown held by ``damping``: (T, P * n), or what broadcasts
+        to (T, n) and is the same for every person."""
         hold = torch.as_tensor(damping, device=self.slope.device, dtype=torch.float32)
+        if hold.ndim < 2 or hold.shape[-1] != self.slope.shape[1]:
+            hold = hold.expand(self.frames, self.size).repeat(1, self.people)
         held = self.blocks()
-        held.diagonal(dim1=-2, dim2=-1).add_(hold.expand(self.frames, self.size).repeat(1, self.people))
+        held.diagonal(dim1=-2, dim2=-1).add_(hold)
         operator = _Operator(held, self._banded())
         inverse = operator.inverse_blocks()
 

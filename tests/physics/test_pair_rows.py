@@ -31,7 +31,7 @@ from closeint_core.physics.pair_rows import (
     springs,
     watch,
 )
-from closeint_core.physics.pair_terms import Pairs
+from closeint_core.physics.pairs import Pairs
 from closeint_core.physics.proximity import near_parts, skin_samples, vertex_rings
 from closeint_core.physics.riders import JOINTS, RideMap, parts_of
 

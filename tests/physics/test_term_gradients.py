@@ -10,7 +10,8 @@ import roma
 import torch
 from test_pair_terms import BODY, FRAMES, near_pair
 
-from closeint_core.physics.pair_terms import PairTerms, Weights
+from closeint_core.physics.pair_terms import PairTerms
+from closeint_core.physics.pairs import Weights
 from closeint_core.physics.riders import STATE
 from closeint_core.physics.spheres import spheres_of
 

@@ -1,0 +1,93 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Points of two people that are to lie where they are told from each other, or one person's points in the world."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from closeint_core.body.torch_body import Skeleton
+from closeint_core.physics import energies
+from closeint_core.physics.riders import JOINTS, RideMap, Riders, arms, jacobian, parts_of
+from closeint_core.physics.system import System
+
+
+@dataclass
+class Ties:
+    """Up to K ties in every frame: person 0's point less person 1's is to be ``goal``.
+
+    Attributes:
+        riders: (P, T, K) the points; a person who has no part in a tie has a point without masses there.
+        goal: (T, K, 3) metres, world axes. weight: (T, K) per square metre, 0 where there is no tie.
+        scale: metres beyond which the energy stops growing (Geman-McClure); infinite: it grows for ever.
+        slack: metres by which a tie may be off at no cost.
+    """
+
+    riders: Riders
+    goal: Tensor
+    weight: Tensor
+    scale: float = float("inf")
+    slack: float = 0.0
+
+
+def add_ties(system: System, skeleton: Skeleton, ties: Ties, below: Tensor) -> Tensor:
+    """Energies (T,) of ties, and their residuals in the system.
+
+    Args:
+        skeleton: posed people, (P, T). below: (24, 24), see ``riders.RideMap``.
+    """
+    people = ties.riders.masses.shape[0]
+    sign = torch.tensor([1.0, -1.0], device=ties.goal.device)[:people, None, None, None]
+    parts = parts_of(skeleton, ties.riders)
+    lever = arms(skeleton, ties.riders, parts, below)
+    slopes = jacobian(skeleton, lever, ties.riders.masses.sum(-1))  # (P, T, K, 3, n)
+    rows = (sign[..., None] * slopes).permute(1, 2, 3, 0, 4).flatten(3).flatten(1, 2)  # (T, K * 3, P * n)
+    miss = (sign * parts.sum(-2)).sum(0) - ties.goal  # (T, K, 3)
+    length = miss.norm(dim=-1)
+    if ties.slack:
+        miss = miss * ((length - ties.slack).clamp(min=0) / length.clamp(min=1e-9))[..., None]
+    squared = miss.square().sum(-1)
+    value, slope_of = squared, torch.ones_like(squared)
+    if np.isfinite(ties.scale):
+        value, slope_of = energies.geman_mcclure_slope(squared, ties.scale)
+    stiff = ties.weight * slope_of
+    system.add_rows(rows, miss.flatten(1), stiff.repeat_interleave(3, -1))
+    return (ties.weight * value).sum(-1)
+
+
+def packed(
+    frame: Tensor, riders: Sequence[Riders], goal: Tensor, weight: Tensor, frames: int,
+    scale: float = float("inf"), slack: float = 0.0,
+) -> Ties:  # fmt: skip
+    """Ties from a list of them.
+
+    Args:
+        frame: (N,). riders: (N,) of each person. goal: (N, 3). weight: (N,). frames: T.
+    """
+    order = torch.argsort(frame, stable=True)
+    counts = torch.bincount(frame, minlength=frames)
+    column = torch.arange(len(frame), device=frame.device) - (counts.cumsum(0) - counts)[frame[order]]
+    at, columns = frame[order], int(counts.max())
+
+    def spread(value: Tensor) -> Tensor:
+        out = value.new_zeros(frames, columns, *value.shape[1:])
+        out[at, column] = value[order]
+        return out
+
+    moments, masses = (torch.stack([spread(one) for one in part]) for part in zip(*riders, strict=True))
+    return Ties(Riders(moments, masses), spread(goal), spread(weight), scale, slack)
+
+
+def nobody(count: int, device: torch.device) -> Riders:
+    """Riders (N,) of a person who has no part in ties."""
+    return Riders(torch.zeros(count, JOINTS, 3, device=device), torch.zeros(count, JOINTS, device=device))
+
+
+def joints_of(ride: RideMap, rest: Tensor, joint: Tensor) -> Riders:
+    """Riders (N,) of joints (N,) that lie at ``rest`` (N, 3) in the rest pose."""
+    masses = torch.nn.functional.one_hot(joint, JOINTS).to(rest)
+    return Riders(masses[..., None] * rest[:, None], masses)
