@@ -30,7 +30,7 @@ from scipy.spatial import cKDTree  # noqa: E402
 from closeint_core.body.data import JOINT_NAMES, BodyData, load_body  # noqa: E402
 from closeint_core.body.skinning import clip_vertices  # noqa: E402
 from closeint_core.clip import InteractionClip  # noqa: E402
-from closeint_core.evaluation.metrics import interaction_error, mpjpe, pa_mpjpe  # noqa: E402
+from closeint_core.metrics.accuracy import interaction_error, mpjpe, pa_mpjpe  # noqa: E402
 from closeint_core.perception import store  # noqa: E402
 from closeint_core.perception.observations import Observations  # noqa: E402
 from closeint_core.progress import Progress  # noqa: E402

@@ -175,8 +175,8 @@ def metrics(
     from closeint_core.clip import InteractionClip
     from closeint_core.evaluation.compare import compare_clips
     from closeint_core.evaluation.plot import plot_measures, require_picture
-    from closeint_core.evaluation.quality import clip_quality, measure_clip
     from closeint_core.files import check_output
+    from closeint_core.metrics.quality import clip_quality, measure_clip
 
     if plot is not None:
         require_picture(plot)

@@ -23,7 +23,7 @@ from closeint_core.denoiser.conditions import Conditions
 from closeint_core.denoiser.crops import Crops
 from closeint_core.denoiser.hmr2 import hmr2_from_state_dict
 from closeint_core.denoiser.sampler import Sampler
-from closeint_core.evaluation.reference_protocol import interaction_errors, person_errors
+from closeint_core.metrics.reference_protocol import interaction_errors, person_errors
 
 HERE = Path(__file__).resolve().parent
 GIVEN = os.environ.get("CLOSEINT_REFERENCE_DIR")

@@ -8,7 +8,7 @@ import numpy as np
 from closeint_core.body.data import BodyData
 from closeint_core.body.skinning import clip_vertices
 from closeint_core.clip import InteractionClip
-from closeint_core.evaluation.metrics import acceleration_error, interaction_error, mpjpe, pa_mpjpe
+from closeint_core.metrics.accuracy import acceleration_error, interaction_error, mpjpe, pa_mpjpe
 from closeint_core.physics.contact import contact_probability, part_distances
 from closeint_core.physics.penetration import measure_penetration
 

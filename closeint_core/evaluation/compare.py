@@ -13,7 +13,7 @@ from closeint_core.body.data import load_body
 from closeint_core.body.skinning import clip_vertices
 from closeint_core.clip import InteractionClip
 from closeint_core.errors import CloseintError
-from closeint_core.evaluation.metrics import acceleration_error, interaction_error, mpjpe, pa_mpjpe
+from closeint_core.metrics.accuracy import acceleration_error, interaction_error, mpjpe, pa_mpjpe
 from closeint_core.physics.ground import LEVEL, feet_down, measure_feet
 from closeint_core.physics.spheres import sole_vertices
 from closeint_core.physics.touch import contact_scores, part_gaps, steady_contacts

@@ -11,8 +11,8 @@ import numpy as np
 
 from closeint_core.clip import InteractionClip
 from closeint_core.errors import CloseintError
-from closeint_core.evaluation.quality import ClipMeasures, touching_parts
 from closeint_core.files import atomic_path
+from closeint_core.metrics.quality import ClipMeasures, touching_parts
 from closeint_core.provenance import put_mark
 
 _ENDINGS = (".png", ".jpg", ".jpeg")

@@ -31,8 +31,8 @@ from closeint_core.denoiser.rotation6d import matrix_to_rows6d
 from closeint_core.denoiser.sampler import Sampler
 from closeint_core.denoiser.state import STATE
 from closeint_core.errors import CloseintError
-from closeint_core.evaluation.quality import clip_quality
 from closeint_core.inputs import input_name
+from closeint_core.metrics.quality import clip_quality
 from closeint_core.models.reference_files import require_reference_files
 from closeint_core.perception.observations import Observations
 from closeint_core.physics.ground import Ground, foot_contacts

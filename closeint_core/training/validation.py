@@ -15,9 +15,9 @@ from closeint_core.denoiser.network import Denoiser
 from closeint_core.denoiser.prior import CodeModel, InteractionPrior, canonical_joints, report
 from closeint_core.denoiser.sampler import Sampler
 from closeint_core.denoiser.state import PairState
-from closeint_core.evaluation.metrics import acceleration_error, interaction_error, mpjpe, pa_mpjpe
-from closeint_core.evaluation.reference_protocol import LSP_HIPS
 from closeint_core.halpe import HALPE_BONES
+from closeint_core.metrics.accuracy import acceleration_error, interaction_error, mpjpe, pa_mpjpe
+from closeint_core.metrics.reference_protocol import LSP_HIPS
 from closeint_core.training.batches import TrainingBatch
 from closeint_core.training.pictures import View, draw_sheet
 

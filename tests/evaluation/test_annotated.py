@@ -36,7 +36,7 @@ from closeint_core.evaluation.annotated import (
     window_values,
 )
 from closeint_core.evaluation.eval_report import PUBLISHED, case_picture, histogram
-from closeint_core.evaluation.reference_protocol import interaction_errors, person_errors
+from closeint_core.metrics.reference_protocol import interaction_errors, person_errors
 from closeint_core.training.readers import read_annotations
 
 LENGTHS, PEOPLE = [33, 20, 16], [2, 1, 2]  # the last one is too short for a test window

@@ -7,7 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy.spatial.transform import Rotation
 
-from closeint_core.evaluation import metrics
+from closeint_core.metrics import accuracy as metrics
 
 seeds = st.integers(0, 2**31)
 

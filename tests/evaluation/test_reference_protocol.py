@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy.spatial.transform import Rotation
 
-from closeint_core.evaluation.reference_protocol import interaction_errors, person_errors
+from closeint_core.metrics.reference_protocol import interaction_errors, person_errors
 
 seeds = st.integers(0, 2**31)
 

@@ -10,7 +10,7 @@ import torch
 from closeint_core.body.data import load_body
 from closeint_core.body.skinning import lbs
 from closeint_core.clip import InteractionClip
-from closeint_core.evaluation.quality import measure_clip
+from closeint_core.metrics.quality import measure_clip
 from closeint_core.physics.ground import FootMeasures
 from closeint_core.physics.refinement import refine
 from closeint_core.reconstruction.fit import relaxed_pose

@@ -12,8 +12,8 @@ import torch
 from closeint_core.body.data import load_body
 from closeint_core.body.torch_body import TorchBody
 from closeint_core.errors import Cancelled
-from closeint_core.evaluation.metrics import interaction_error, mpjpe
-from closeint_core.evaluation.quality import stature
+from closeint_core.metrics.accuracy import interaction_error, mpjpe
+from closeint_core.metrics.quality import stature
 from closeint_core.perception.observations import Observations
 from closeint_core.physics.separation import find_penetration
 from closeint_core.physics.windows import window_spans

@@ -15,7 +15,7 @@ from closeint_core.body.data import load_body
 from closeint_core.body.torch_body import TorchBody
 from closeint_core.clip import InteractionClip
 from closeint_core.errors import CloseintError
-from closeint_core.evaluation.metrics import mpjpe
+from closeint_core.metrics.accuracy import mpjpe
 from closeint_core.perception.observations import Observations
 from closeint_core.progress import Progress
 from closeint_core.reconstruction.evidence import gather_evidence

@@ -16,7 +16,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from closeint_core.evaluation.metrics import interaction_error, similarity_align
+from closeint_core.metrics.accuracy import interaction_error, similarity_align
 
 LSP_HIPS = [2, 3]
 
