@@ -38,7 +38,7 @@ sys.path[:0] = [str(ROOT)]
 from closeint_core.body.data import load_body  # noqa: E402
 from closeint_core.body.skinning import clip_vertices  # noqa: E402
 from closeint_core.clip import InteractionClip  # noqa: E402
-from closeint_core.physics.inside import Inside, find_inside  # noqa: E402
+from closeint_core.mesh.inside import Inside, find_inside  # noqa: E402
 
 SAMPLE = ROOT / "closeint_core" / "samples" / "greeting.closeint.npz"
 

@@ -34,6 +34,7 @@ from closeint_core.denoiser.state import STATE
 from closeint_core.errors import CloseintError
 from closeint_core.evaluation.annotation_repair import fill_unusable
 from closeint_core.halpe import HALPE_TO_LSP
+from closeint_core.mesh.penetration import measure_penetration
 from closeint_core.metrics.reference_protocol import (
     LSP_HIPS,
     joint_accelerations,
@@ -41,7 +42,6 @@ from closeint_core.metrics.reference_protocol import (
     joint_interaction_errors,
     vertex_errors,
 )
-from closeint_core.physics.penetration import measure_penetration
 from closeint_core.progress import Progress
 from closeint_core.reconstruction.camera import solve_translation
 from closeint_core.training.readers import AnnotatedSequence, read_annotations

@@ -12,8 +12,8 @@ from closeint_core.body.data import BodyData
 from closeint_core.body.torch_body import TorchBody
 from closeint_core.clip import InteractionClip
 from closeint_core.errors import CloseintError
+from closeint_core.mesh.contact_probability import clip_contacts
 from closeint_core.perception.observations import Observations
-from closeint_core.physics.contact import clip_contacts
 from closeint_core.training.cameras import Cameras
 from closeint_core.training.observation import SimulatedObservations, observe
 from closeint_core.training.synthetic import KINDS, generate

@@ -8,9 +8,9 @@ import numpy as np
 from closeint_core.body.data import BodyData
 from closeint_core.body.skinning import clip_vertices
 from closeint_core.clip import InteractionClip
+from closeint_core.mesh.contact_probability import contact_probability, part_distances
+from closeint_core.mesh.penetration import measure_penetration
 from closeint_core.metrics.accuracy import acceleration_error, interaction_error, mpjpe, pa_mpjpe
-from closeint_core.physics.contact import contact_probability, part_distances
-from closeint_core.physics.penetration import measure_penetration
 
 LSP_HIPS = (2, 3)
 METRICS = {

@@ -34,9 +34,9 @@ from closeint_core.body.skinning import clip_vertices, vertex_normals
 from closeint_core.body.torch_body import TorchBody
 from closeint_core.clip import InteractionClip
 from closeint_core.errors import CloseintError
+from closeint_core.mesh.contact_probability import part_distances
+from closeint_core.mesh.penetration import measure_penetration
 from closeint_core.metrics.accuracy import interaction_error, mpjpe
-from closeint_core.physics.contact import part_distances
-from closeint_core.physics.penetration import measure_penetration
 from closeint_core.physics.refinement import RefineOptions, refine
 from closeint_core.training.observation import observe
 from closeint_core.training.synthetic import KINDS, Generator, Interactions

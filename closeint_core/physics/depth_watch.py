@@ -14,7 +14,7 @@ import torch
 from closeint_core.body.data import BodyData
 from closeint_core.body.skinning import clip_vertices
 from closeint_core.clip import InteractionClip
-from closeint_core.physics.self_penetration import solids_of
+from closeint_core.mesh.self_penetration import solids_of
 
 
 @dataclass(frozen=True)

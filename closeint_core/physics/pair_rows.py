@@ -12,10 +12,10 @@ from torch import Tensor
 from torch.nn.functional import normalize
 
 from closeint_core.body.torch_body import Skeleton
+from closeint_core.mesh.inside import Inside
+from closeint_core.mesh.nearest_parts import NearParts, SkinSamples
 from closeint_core.physics.contact_pairs import VertexPairs
-from closeint_core.physics.inside import Inside
 from closeint_core.physics.pairs import Pairs
-from closeint_core.physics.proximity import NearParts, SkinSamples
 from closeint_core.physics.riders import JOINTS, RideMap, Riders
 from closeint_core.physics.ties import Ties, packed
 

@@ -27,7 +27,7 @@ from closeint_core.body.data import BodyData, load_body
 from closeint_core.body.torch_body import TorchBody
 from closeint_core.clip import InteractionClip
 from closeint_core.errors import CloseintError
-from closeint_core.physics.contact import contact_probability
+from closeint_core.mesh.contact_probability import contact_probability
 from closeint_core.physics.depth_watch import Depths, own_depth
 from closeint_core.physics.descent import Descent
 from closeint_core.physics.over_time import dilated, frames_for, hysteresis, neighbours, steadied

@@ -19,8 +19,8 @@ from torch import Tensor
 from torch.nn.functional import normalize
 
 from closeint_core.body.torch_body import Skeleton, TorchBody
+from closeint_core.mesh.penetration import vertices_inside
 from closeint_core.physics.energies import huber
-from closeint_core.physics.penetration import vertices_inside
 from closeint_core.physics.spheres import BodySpheres
 
 _SAME_SIDE = 17  # frames over which a limb is expected to stay on one side

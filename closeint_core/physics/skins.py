@@ -14,7 +14,8 @@ from torch import Tensor
 from torch.nn.functional import max_pool1d, normalize
 
 from closeint_core.body.torch_body import Skeleton, TorchBody
-from closeint_core.physics.inside import Inside, find_inside
+from closeint_core.mesh.inside import Inside, find_inside
+from closeint_core.mesh.nearest_parts import NearParts, near_parts, skin_samples, vertex_rings
 from closeint_core.physics.pair_rows import (
     Found,
     Place,
@@ -27,7 +28,6 @@ from closeint_core.physics.pair_rows import (
 )
 from closeint_core.physics.pair_terms import PairTerms
 from closeint_core.physics.pairs import Pairs
-from closeint_core.physics.proximity import NearParts, near_parts, skin_samples, vertex_rings
 from closeint_core.physics.riders import JOINTS, Riders
 
 _LEAN = 1.5  # how much the way out leans towards the side on which the limb is

@@ -19,10 +19,10 @@ from closeint_core.clip import InteractionClip
 from closeint_core.denoiser.network import Denoiser
 from closeint_core.errors import CloseintError
 from closeint_core.inputs import input_name
+from closeint_core.mesh.contact_probability import clip_contacts
 from closeint_core.metrics.quality import clip_quality
 from closeint_core.perception.observations import Observations
 from closeint_core.perception.pair import PeopleAt
-from closeint_core.physics.contact import clip_contacts
 from closeint_core.physics.refinement import SETTLED, refine
 from closeint_core.progress import Progress
 from closeint_core.reconstruction.camera import intrinsics

@@ -87,7 +87,7 @@ def test_gaps_and_depths_are_those_of_the_meshes():
     pytest.importorskip("igl")
     from scipy.spatial import cKDTree
 
-    from closeint_core.physics.penetration import measure_penetration
+    from closeint_core.mesh.penetration import measure_penetration
 
     one, body = state(), load_body()
     frames = [0, 4, 8, 14, 20]

@@ -14,9 +14,9 @@ from meshes import body, body_faces, posed_pairs, spheres
 from torch import Tensor
 
 from closeint_core.errors import CloseintError
-from closeint_core.physics.closest import triangle_distance, triangle_weights
-from closeint_core.physics.inside import Inside, depth_below, find_inside
-from closeint_core.physics.patches import cut
+from closeint_core.mesh.closest import triangle_distance, triangle_weights
+from closeint_core.mesh.inside import Inside, depth_below, find_inside
+from closeint_core.mesh.patches import cut
 
 
 def of(inside: Inside, frame: int, person: int) -> Tensor:

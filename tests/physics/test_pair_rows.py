@@ -17,8 +17,9 @@ from torch.nn.functional import normalize
 
 from closeint_core.body.skinning import lbs
 from closeint_core.body.torch_body import TorchBody
-from closeint_core.physics.contact import contact_probability
-from closeint_core.physics.inside import Inside, find_inside
+from closeint_core.mesh.contact_probability import contact_probability
+from closeint_core.mesh.inside import Inside, find_inside
+from closeint_core.mesh.nearest_parts import near_parts, skin_samples, vertex_rings
 from closeint_core.physics.pair_rows import (
     Found,
     Place,
@@ -32,7 +33,6 @@ from closeint_core.physics.pair_rows import (
     watch,
 )
 from closeint_core.physics.pairs import Pairs
-from closeint_core.physics.proximity import near_parts, skin_samples, vertex_rings
 from closeint_core.physics.riders import JOINTS, RideMap, parts_of
 
 FRAMES = 2

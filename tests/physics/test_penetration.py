@@ -5,8 +5,8 @@ import numpy as np
 import pytest
 import trimesh
 
-from closeint_core.physics.contact import REACH, contact_probability, part_distances
-from closeint_core.physics.penetration import measure_penetration, vertices_inside
+from closeint_core.mesh.contact_probability import REACH, contact_probability, part_distances
+from closeint_core.mesh.penetration import measure_penetration, vertices_inside
 
 
 def spheres(gap: float) -> tuple[np.ndarray, np.ndarray]:

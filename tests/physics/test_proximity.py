@@ -11,7 +11,7 @@ from scipy.spatial import cKDTree
 from torch import Tensor
 
 from closeint_core.body.data import PARENTS
-from closeint_core.physics.proximity import NearParts, near_parts, skin_samples, vertex_rings
+from closeint_core.mesh.nearest_parts import NearParts, near_parts, skin_samples, vertex_rings
 
 FRAMES = 3
 NEAR = 0.05

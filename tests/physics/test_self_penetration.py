@@ -13,8 +13,8 @@ from torch import Tensor
 from closeint_core.body.data import JOINT_NAMES
 from closeint_core.body.skinning import lbs
 from closeint_core.errors import CloseintError
-from closeint_core.physics.closest import triangle_distance
-from closeint_core.physics.self_penetration import SolidParts
+from closeint_core.mesh.closest import triangle_distance
+from closeint_core.mesh.self_penetration import SolidParts
 
 JOINT = {name: index for index, name in enumerate(JOINT_NAMES)}
 

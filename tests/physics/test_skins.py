@@ -9,8 +9,8 @@ from test_pair_terms import near_pair
 from closeint_core.body.data import load_body
 from closeint_core.body.torch_body import TorchBody
 from closeint_core.clip import InteractionClip
+from closeint_core.mesh.penetration import measure_penetration
 from closeint_core.physics.pair_terms import PairTerms
-from closeint_core.physics.penetration import measure_penetration
 from closeint_core.physics.skins import Skins
 from closeint_core.physics.spheres import spheres_of
 

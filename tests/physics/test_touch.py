@@ -10,9 +10,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from meshes import body, body_faces, posed_pairs, spheres
 
-from closeint_core.physics.closest import triangle_distance
-from closeint_core.physics.inside import find_inside
-from closeint_core.physics.touch import contact_scores, part_gaps, steady_contacts
+from closeint_core.mesh.closest import triangle_distance
+from closeint_core.mesh.inside import find_inside
+from closeint_core.mesh.part_contact import contact_scores, part_gaps, steady_contacts
 
 
 def every_gap(vertices: torch.Tensor, faces: torch.Tensor, parts: torch.Tensor, reach: float) -> torch.Tensor:

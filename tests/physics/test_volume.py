@@ -9,8 +9,8 @@ import torch
 import trimesh
 from meshes import body_faces, posed_pairs, spheres
 
-from closeint_core.physics.inside import find_inside
-from closeint_core.physics.volume import shared_volume
+from closeint_core.mesh.inside import find_inside
+from closeint_core.mesh.shared_volume import shared_volume
 
 
 @pytest.mark.parametrize("gap", [0.3, 1.0, 1.5, 1.8])

@@ -17,9 +17,9 @@ from closeint_core.body.data import JOINT_NAMES, load_body
 from closeint_core.body.skinning import lbs, vertex_normals
 from closeint_core.clip import InteractionClip
 from closeint_core.errors import Cancelled, CloseintError
-from closeint_core.physics.contact import contact_probability, part_distances
+from closeint_core.mesh.contact_probability import contact_probability, part_distances
+from closeint_core.mesh.penetration import measure_penetration
 from closeint_core.physics.contact_pairs import signed_gap, touching_pairs
-from closeint_core.physics.penetration import measure_penetration
 from closeint_core.progress import Progress
 from closeint_core.reconstruction.corrections import (
     ContactMark,

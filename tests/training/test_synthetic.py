@@ -15,7 +15,7 @@ from torch.utils._pytree import tree_leaves
 from closeint_core.body.data import load_body
 from closeint_core.body.torch_body import TorchBody
 from closeint_core.errors import CloseintError
-from closeint_core.physics.penetration import measure_penetration
+from closeint_core.mesh.penetration import measure_penetration
 from closeint_core.training.synthetic import KINDS, Generator, Interactions
 from closeint_core.training.synthetic.curves import bspline_basis, ease
 from closeint_core.training.synthetic.diversity import measure_diversity

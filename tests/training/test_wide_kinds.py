@@ -19,7 +19,7 @@ from closeint_core.body.torch_body import TorchBody
 from closeint_core.errors import CloseintError
 from closeint_core.evaluation.bench_cases import draw_pair
 from closeint_core.evaluation.physics_suite import suite_pairs
-from closeint_core.physics.penetration import measure_penetration
+from closeint_core.mesh.penetration import measure_penetration
 from closeint_core.training.config import read_config
 from closeint_core.training.synthetic import KINDS, Generator, Interactions
 from closeint_core.training.synthetic.generate import acceptable, default_tools

@@ -19,10 +19,10 @@ from torch import Tensor
 
 from closeint_core.body.data import BodyData
 from closeint_core.errors import CloseintError
-from closeint_core.physics.closest import face_corners, nearest_faces, triangle_weights
-from closeint_core.physics.crossings import Lattice, winding_numbers
-from closeint_core.physics.inside import Inside, depth_below
-from closeint_core.physics.patches import Patches, cut, pose
+from closeint_core.mesh.closest import face_corners, nearest_faces, triangle_weights
+from closeint_core.mesh.inside import Inside, depth_below
+from closeint_core.mesh.patches import Patches, cut, pose
+from closeint_core.mesh.winding import Lattice, winding_numbers
 
 REST_DISTANCE = 0.05
 """Metres from a part, in the rest pose, up to which a vertex counts as the part's neighbour."""

@@ -17,8 +17,8 @@ from functools import lru_cache
 import torch
 from torch import Tensor
 
-from closeint_core.physics.closest import face_corners
-from closeint_core.physics.patches import Boxes, Posed, group_boxes, met_faces, rows
+from closeint_core.mesh.closest import face_corners
+from closeint_core.mesh.patches import Boxes, Posed, group_boxes, met_faces, rows
 
 BITS = 24
 """Of a lattice coordinate: float32 holds it, float64 the product of two differences."""

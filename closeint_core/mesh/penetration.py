@@ -11,11 +11,11 @@ import torch
 from closeint_core.body.data import BodyData
 from closeint_core.body.skinning import clip_vertices
 from closeint_core.clip import InteractionClip
-from closeint_core.physics.closest import face_corners, nearest_faces, triangle_weights
-from closeint_core.physics.crossings import Lattice, winding_numbers
-from closeint_core.physics.inside import Inside, find_inside
-from closeint_core.physics.patches import filled, halve, patches_of, pose
-from closeint_core.physics.volume import shared_volume
+from closeint_core.mesh.closest import face_corners, nearest_faces, triangle_weights
+from closeint_core.mesh.inside import Inside, find_inside
+from closeint_core.mesh.patches import filled, halve, patches_of, pose
+from closeint_core.mesh.shared_volume import shared_volume
+from closeint_core.mesh.winding import Lattice, winding_numbers
 
 _GROUP = 32  # points that are asked about together
 

@@ -10,9 +10,9 @@ from torch import Tensor
 from torch.nn.functional import normalize
 
 from closeint_core.errors import CloseintError
-from closeint_core.physics.closest import face_corners, nearest_faces, triangle_weights
-from closeint_core.physics.crossings import Lattice, winding_numbers
-from closeint_core.physics.patches import Patches, patches_of, pose
+from closeint_core.mesh.closest import face_corners, nearest_faces, triangle_weights
+from closeint_core.mesh.patches import Patches, patches_of, pose
+from closeint_core.mesh.winding import Lattice, winding_numbers
 
 _FRAMES = {"cpu": 4, "cuda": 128}  # at a time; what a CPU works on should fit its cache
 

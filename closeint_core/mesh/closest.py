@@ -10,7 +10,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from closeint_core.physics.patches import Posed, rows
+from closeint_core.mesh.patches import Posed, rows
 
 _POINTS = {"cpu": 1 << 10, "cuda": 1 << 17}  # at a time
 _ROUNDING = 1 + 1e-5  # of bounds in float32

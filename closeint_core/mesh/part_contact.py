@@ -8,10 +8,10 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from closeint_core.physics.closest import box_gap, face_corners, triangle_distance
-from closeint_core.physics.crossings import Lattice
-from closeint_core.physics.inside import Inside, find_inside
-from closeint_core.physics.patches import met_faces, patches_of, pose
+from closeint_core.mesh.closest import box_gap, face_corners, triangle_distance
+from closeint_core.mesh.inside import Inside, find_inside
+from closeint_core.mesh.patches import met_faces, patches_of, pose
+from closeint_core.mesh.winding import Lattice
 
 TOUCH = 0.015
 """Metres between two skins that touch: soft tissue, clothes, and what a reconstruction can tell."""

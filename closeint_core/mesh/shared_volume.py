@@ -11,9 +11,9 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from closeint_core.physics.crossings import Lattice, crossings
-from closeint_core.physics.inside import Inside
-from closeint_core.physics.patches import Posed, patches_of, pose
+from closeint_core.mesh.inside import Inside
+from closeint_core.mesh.patches import Posed, patches_of, pose
+from closeint_core.mesh.winding import Lattice, crossings
 
 _TILE = 8  # rays along the side of a tile
 _START = -(2.0**25)  # of rays, beyond any lattice coordinate
