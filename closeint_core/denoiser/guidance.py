@@ -25,7 +25,7 @@ from closeint_core.physics import energies as physics
 from closeint_core.physics.joint_limits import beyond_limits
 
 if TYPE_CHECKING:
-    from closeint_core.physics.spheres import BodySpheres
+    from closeint_core.body.spheres import BodySpheres
 
 STEP_SCALE = (1.0, 0.3, 0.1)
 """How far a unit gradient may move pose, betas and crop camera, relative to each other."""

@@ -11,12 +11,12 @@ import torch
 
 from closeint_core.body.data import load_body
 from closeint_core.body.skinning import clip_vertices
+from closeint_core.body.spheres import sole_vertices
 from closeint_core.clip import InteractionClip
 from closeint_core.errors import CloseintError
 from closeint_core.mesh.part_contact import contact_scores, part_gaps, steady_contacts
 from closeint_core.metrics.accuracy import acceleration_error, interaction_error, mpjpe, pa_mpjpe
 from closeint_core.physics.ground import LEVEL, feet_down, measure_feet
-from closeint_core.physics.spheres import sole_vertices
 
 _HIPS = (2, 3)
 

@@ -11,6 +11,7 @@ import torch
 
 from closeint_core.body.data import JOINT_NAMES, BodyData
 from closeint_core.body.skinning import clip_vertices
+from closeint_core.body.spheres import FOOT_PARTS, sole_vertices
 from closeint_core.clip import InteractionClip
 from closeint_core.mesh.inside import find_inside
 from closeint_core.mesh.part_contact import part_gaps, steady_contacts
@@ -18,7 +19,6 @@ from closeint_core.mesh.penetration import PenetrationSummary, summarise
 from closeint_core.mesh.self_penetration import solids_of
 from closeint_core.mesh.shared_volume import shared_volume
 from closeint_core.physics.ground import LEVEL, FootMeasures, Ground, feet_down, find_ground, measure_feet
-from closeint_core.physics.spheres import FOOT_PARTS, sole_vertices
 
 _CONFIDENT = 0.5
 _SELF = 0.005  # metres inside itself that count

@@ -16,6 +16,7 @@ import torch
 from torch import Tensor
 from torch.nn.functional import normalize
 
+from closeint_core.body.spheres import BodySpheres, sole_vertices
 from closeint_core.body.torch_body import Skeleton, TorchBody
 from closeint_core.clip import InteractionClip
 from closeint_core.physics import energies
@@ -42,7 +43,6 @@ from closeint_core.physics.riders import (
     jacobian,
     parts_of,
 )
-from closeint_core.physics.spheres import BodySpheres, sole_vertices
 from closeint_core.physics.system import System, differences
 from closeint_core.physics.ties import Ties, add_ties
 

@@ -24,6 +24,7 @@ from torch import Tensor
 from torch.nn.functional import max_pool1d, normalize
 
 from closeint_core.body.data import BodyData, load_body
+from closeint_core.body.spheres import BodySpheres, spheres_of
 from closeint_core.body.torch_body import TorchBody
 from closeint_core.clip import InteractionClip
 from closeint_core.errors import CloseintError
@@ -35,7 +36,6 @@ from closeint_core.physics.pair_terms import PairTerms
 from closeint_core.physics.pairs import Pairs, Weights
 from closeint_core.physics.shared_shape import with_shared_shape
 from closeint_core.physics.skins import Skins
-from closeint_core.physics.spheres import BodySpheres, spheres_of
 from closeint_core.physics.windows import blend_in, frames_of, window_spans
 from closeint_core.progress import Progress
 

@@ -18,10 +18,10 @@ import torch
 from torch import Tensor
 from torch.nn.functional import normalize
 
+from closeint_core.body.spheres import BodySpheres
 from closeint_core.body.torch_body import Skeleton, TorchBody
 from closeint_core.mesh.penetration import vertices_inside
 from closeint_core.physics.energies import huber
-from closeint_core.physics.spheres import BodySpheres
 
 _SAME_SIDE = 17  # frames over which a limb is expected to stay on one side
 _CHUNK = 32  # frames whose full meshes are in memory at a time

@@ -12,10 +12,10 @@ import roma
 import torch
 from torch import Tensor
 
+from closeint_core.body.spheres import sole_vertices
 from closeint_core.body.torch_body import TorchBody
 from closeint_core.clip import InteractionClip
 from closeint_core.physics.residuals import observed_points, pixel_slopes, standing_feet
-from closeint_core.physics.spheres import sole_vertices
 from closeint_core.physics.windows import frames_of
 
 _FRAMES = 96  # of the clip, evenly spread, are looked at

@@ -18,6 +18,7 @@ import torch
 from torch import Tensor
 
 from closeint_core.body.data import JOINT_NAMES, load_body
+from closeint_core.body.spheres import BodySpheres, spheres_of
 from closeint_core.body.torch_body import TorchBody
 from closeint_core.denoiser.checkpoint import load_denoiser
 from closeint_core.denoiser.conditions import Conditions
@@ -27,7 +28,6 @@ from closeint_core.denoiser.sampler import Sampler
 from closeint_core.denoiser.state import STATE
 from closeint_core.errors import CloseintError
 from closeint_core.perception.observations import Observations
-from closeint_core.physics.spheres import BodySpheres, spheres_of
 from closeint_core.physics.windows import LONGEST
 from closeint_core.progress import Progress
 from closeint_core.reconstruction.camera import project

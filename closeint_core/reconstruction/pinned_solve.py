@@ -19,6 +19,7 @@ import torch
 from torch import Tensor
 
 from closeint_core.body.data import PARENTS, load_body
+from closeint_core.body.spheres import BodySpheres, spheres_of
 from closeint_core.body.torch_body import TorchBody
 from closeint_core.clip import InteractionClip
 from closeint_core.physics.contact_pairs import VertexPairs, close_pairs, nearest_pairs, touching_pairs
@@ -28,7 +29,6 @@ from closeint_core.physics.pair_terms import PairTerms
 from closeint_core.physics.pairs import Pairs, Weights
 from closeint_core.physics.riders import JOINTS
 from closeint_core.physics.skins import Skins
-from closeint_core.physics.spheres import BodySpheres, spheres_of
 from closeint_core.physics.ties import Ties, joints_of, nobody, packed
 from closeint_core.physics.windows import frames_of
 from closeint_core.progress import Progress

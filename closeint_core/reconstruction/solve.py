@@ -17,10 +17,10 @@ import roma
 import torch
 from torch import Tensor
 
+from closeint_core.body.spheres import BodySpheres, spheres_of
 from closeint_core.body.torch_body import TorchBody
 from closeint_core.perception.observations import Observations
 from closeint_core.physics import energies
-from closeint_core.physics.spheres import BodySpheres, spheres_of
 from closeint_core.physics.windows import LONGEST, blend_in, window_spans
 from closeint_core.progress import Progress
 from closeint_core.reconstruction.evidence import Evidence, gather_evidence, planted_feet

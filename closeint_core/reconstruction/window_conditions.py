@@ -9,10 +9,10 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
+from closeint_core.body.inverse_kinematics import poses_from_landmarks
 from closeint_core.denoiser.conditions import Conditions
 from closeint_core.denoiser.crops import Crops
 from closeint_core.denoiser.rotation6d import matrix_to_rows6d
-from closeint_core.reconstruction.inverse_kinematics import poses_from_landmarks
 
 SURE = 0.1
 """Confidence from which a keypoint counts for the crop."""

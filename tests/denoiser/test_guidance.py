@@ -8,6 +8,7 @@ import roma
 import torch
 from windows import UP, Windows, randomize, synthetic_windows
 
+from closeint_core.body.spheres import BodySpheres
 from closeint_core.denoiser.guidance import (
     ContactEnergy,
     Energy,
@@ -23,7 +24,6 @@ from closeint_core.denoiser.network import Denoiser
 from closeint_core.denoiser.prior import InteractionPrior, PriorConfig, PriorEnergy
 from closeint_core.denoiser.sampler import Sampler
 from closeint_core.denoiser.state import PairState
-from closeint_core.physics.spheres import BodySpheres
 
 
 @pytest.fixture(scope="module")

@@ -7,12 +7,12 @@ import torch
 from test_pair_terms import near_pair
 
 from closeint_core.body.data import load_body
+from closeint_core.body.spheres import spheres_of
 from closeint_core.body.torch_body import TorchBody
 from closeint_core.clip import InteractionClip
 from closeint_core.mesh.penetration import measure_penetration
 from closeint_core.physics.pair_terms import PairTerms
 from closeint_core.physics.skins import Skins
-from closeint_core.physics.spheres import spheres_of
 
 BODY = TorchBody(load_body())
 

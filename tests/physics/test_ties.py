@@ -9,13 +9,13 @@ import roma
 import torch
 from test_pair_terms import BODY, FRAMES, near_pair
 
+from closeint_core.body.spheres import spheres_of
 from closeint_core.physics.contact_pairs import VertexPairs
 from closeint_core.physics.descent import Descent
 from closeint_core.physics.pair_rows import tied_vertices
 from closeint_core.physics.pair_terms import PairTerms
 from closeint_core.physics.pairs import Weights
 from closeint_core.physics.riders import STATE
-from closeint_core.physics.spheres import spheres_of
 from closeint_core.physics.ties import Ties, joints_of, nobody, packed
 
 NOTHING = Weights(0, 0, 0, 0, 0, 0, 0.1, 0, 0, 0, 0, 0, 0, 0)

@@ -7,9 +7,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from closeint_core.body.data import load_body
+from closeint_core.body.inverse_kinematics import frame_from, poses_from_landmarks, swing
 from closeint_core.body.torch_body import TorchBody
 from closeint_core.physics import energies
-from closeint_core.reconstruction.inverse_kinematics import frame_from, poses_from_landmarks, swing
 
 BODY = TorchBody(load_body())
 HALPE = BODY.points("halpe")

@@ -11,9 +11,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from closeint_core.body.data import load_body
+from closeint_core.body.inverse_kinematics import poses_from_landmarks
 from closeint_core.body.torch_body import TorchBody
 from closeint_core.denoiser.rotation6d import rows6d_to_matrix
-from closeint_core.reconstruction.inverse_kinematics import poses_from_landmarks
 from closeint_core.reconstruction.window_conditions import fill_nearest, window_conditions, window_crops
 
 SIZE = torch.tensor([[640.0, 480.0]])

@@ -13,10 +13,10 @@ import torch
 
 import closeint_core
 from closeint_core.body.data import JOINT_NAMES, load_body
+from closeint_core.body.inverse_kinematics import poses_from_landmarks
 from closeint_core.body.torch_body import TorchBody
 from closeint_core.clip import InteractionClip
 from closeint_core.halpe import HALPE_INDEX as K
-from closeint_core.reconstruction.inverse_kinematics import poses_from_landmarks
 from closeint_core.training.cameras import Cameras
 from closeint_core.training.observation import (
     DetectorErrors,

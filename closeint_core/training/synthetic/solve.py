@@ -17,8 +17,8 @@ import torch
 from torch import Tensor
 
 from closeint_core.body.data import JOINT_NAMES
+from closeint_core.body.spheres import inscribe_spheres, ride_on_vertices
 from closeint_core.body.torch_body import LinearPoints, Skeleton, TorchBody
-from closeint_core.physics.spheres import inscribe_spheres, ride_on_vertices
 from closeint_core.training.synthetic.curves import bspline_basis
 from closeint_core.training.synthetic.legs import BASE, axis_rotation, solve_leg
 from closeint_core.training.synthetic.plan import Plan
