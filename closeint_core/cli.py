@@ -354,7 +354,7 @@ def draw(
 ) -> None:
     """Make up an interaction of two people, less than a second long, from the bundled prior."""
     from closeint_core.body.data import load_body
-    from closeint_core.denoiser.drawing import drawn_clip
+    from closeint_core.exchange.sampled import drawn_clip
     from closeint_core.files import check_output
 
     check_output(output, "clip")

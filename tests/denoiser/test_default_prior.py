@@ -17,9 +17,9 @@ from closeint_core.body.skinning import lbs
 from closeint_core.clip import InteractionClip
 from closeint_core.denoiser import prior as module
 from closeint_core.denoiser.canonical import PairMotion, pair_frames
-from closeint_core.denoiser.drawing import drawn_clip
 from closeint_core.denoiser.prior import DEFAULT_PRIOR, canonical_joints, default_prior, draw_interactions, report
 from closeint_core.errors import CloseintError
+from closeint_core.exchange.sampled import drawn_clip
 
 WINDOW = 16
 SAMPLE = Path(closeint_core.__file__).parent / "samples" / "greeting.closeint.npz"
