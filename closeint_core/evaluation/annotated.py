@@ -23,6 +23,7 @@ from torch import Tensor
 import closeint_core
 from closeint_core.body.data import BodyData, load_body
 from closeint_core.body.torch_body import TorchBody
+from closeint_core.camera import solve_translation
 from closeint_core.denoiser.checkpoint import load_denoiser
 from closeint_core.denoiser.conditions import Conditions
 from closeint_core.denoiser.crops import Crops
@@ -43,7 +44,6 @@ from closeint_core.metrics.reference_protocol import (
     vertex_errors,
 )
 from closeint_core.progress import Progress
-from closeint_core.reconstruction.camera import solve_translation
 from closeint_core.training.readers import AnnotatedSequence, read_annotations
 
 PROTOCOLS = ("default", "reference")

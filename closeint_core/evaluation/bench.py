@@ -23,6 +23,7 @@ import torch
 import closeint_core
 from closeint_core.body.data import BodyData, load_body
 from closeint_core.body.torch_body import TorchBody
+from closeint_core.camera import intrinsics
 from closeint_core.clip import SUFFIX, InteractionClip
 from closeint_core.errors import CloseintError
 from closeint_core.evaluation.bench_cases import HIDDEN_WINDOW, Case, case_name, simulated_case
@@ -35,7 +36,6 @@ from closeint_core.perception import store
 from closeint_core.perception.observations import Observations
 from closeint_core.progress import Progress
 from closeint_core.provenance import is_ours
-from closeint_core.reconstruction.camera import intrinsics
 from closeint_core.reconstruction.learned import WEIGHTS
 
 HIDDEN_METHODS = ("a", "b", "d")

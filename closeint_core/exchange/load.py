@@ -11,6 +11,7 @@ import numpy as np
 from closeint_core.body import restricted_pickle
 from closeint_core.body.data import DEFAULT_BODY_NAME, BodyData, load_body
 from closeint_core.body.skinning import lbs
+from closeint_core.camera import intrinsics
 from closeint_core.clip import InteractionClip
 from closeint_core.errors import CloseintError
 from closeint_core.exchange.parameters import (
@@ -23,7 +24,6 @@ from closeint_core.exchange.parameters import (
 )
 from closeint_core.exchange.rotation import compose
 from closeint_core.foreign_files import read_arrays, read_bytes, read_text
-from closeint_core.reconstruction.camera import intrinsics
 
 _BODIES = {"male": "smpl-male", "female": "smpl-female", "neutral": "smpl-neutral"}
 _AMASS = ("poses", "trans", "betas", "gender", "mocap_framerate", "mocap_frame_rate", "fps", "body")

@@ -36,8 +36,8 @@ from closeint_core.physics.pair_terms import PairTerms
 from closeint_core.physics.pairs import Pairs, Weights
 from closeint_core.physics.shared_shape import with_shared_shape
 from closeint_core.physics.skins import Skins
-from closeint_core.physics.windows import blend_in, frames_of, window_spans
 from closeint_core.progress import Progress
+from closeint_core.windows import blend_in, frames_of, window_spans
 
 _DEEP = 0.015  # metres from which on an overlap is deep
 _TANGLED = 0.035  # metres from which on the nearest way out may be the wrong one

@@ -16,7 +16,7 @@ from closeint_core.body.spheres import sole_vertices
 from closeint_core.body.torch_body import TorchBody
 from closeint_core.clip import InteractionClip
 from closeint_core.physics.residuals import observed_points, pixel_slopes, standing_feet
-from closeint_core.physics.windows import frames_of
+from closeint_core.windows import frames_of
 
 _FRAMES = 96  # of the clip, evenly spread, are looked at
 _WORTH = 8.0  # frames that say something of their own: errors of keypoints and poses last

@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 
 from closeint_core.physics import energies
-from closeint_core.reconstruction.series import fill_gaps
+from closeint_core.sequences import fill_gaps
 
 LEAST_TRUST = 0.03
 """What a frame counts in which every joint is doubtful."""

@@ -20,14 +20,14 @@ from torch.nn.functional import normalize
 from closeint_core.body.inverse_kinematics import poses_from_landmarks
 from closeint_core.body.spheres import BodySpheres
 from closeint_core.body.torch_body import TorchBody
+from closeint_core.camera import project, solve_translation
 from closeint_core.physics import energies
 from closeint_core.physics.over_time import frame_step
 from closeint_core.progress import Progress
-from closeint_core.reconstruction.camera import project, solve_translation
 from closeint_core.reconstruction.evidence import Evidence, planted_feet
 from closeint_core.reconstruction.guide import Guide, guide_of, unseen
 from closeint_core.reconstruction.reassociation import reclaim_joints, recover_joints
-from closeint_core.reconstruction.series import continuous, fill_gaps, running_median
+from closeint_core.sequences import continuous, fill_gaps, running_median
 
 EnergyTerms = dict[str, Tensor]
 

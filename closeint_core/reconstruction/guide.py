@@ -14,7 +14,7 @@ from torch import Tensor
 
 from closeint_core.body.torch_body import TorchBody
 from closeint_core.physics import energies
-from closeint_core.reconstruction.series import fill_gaps
+from closeint_core.sequences import fill_gaps
 
 if TYPE_CHECKING:
     from closeint_core.reconstruction.fit import Motion

@@ -20,6 +20,7 @@ from torch import Tensor
 from closeint_core.body.data import JOINT_NAMES, load_body
 from closeint_core.body.spheres import BodySpheres, spheres_of
 from closeint_core.body.torch_body import TorchBody
+from closeint_core.camera import project
 from closeint_core.denoiser.checkpoint import load_denoiser
 from closeint_core.denoiser.conditions import Conditions
 from closeint_core.denoiser.crops import Crops
@@ -28,14 +29,11 @@ from closeint_core.denoiser.sampler import Sampler
 from closeint_core.denoiser.state import STATE
 from closeint_core.errors import CloseintError
 from closeint_core.perception.observations import Observations
-from closeint_core.physics.windows import LONGEST
 from closeint_core.progress import Progress
-from closeint_core.reconstruction.camera import project
 from closeint_core.reconstruction.consensus import Consensus
 from closeint_core.reconstruction.evidence import Evidence
 from closeint_core.reconstruction.fit import STAGES, Floor, Motion, PairFit, Stage, Weights
 from closeint_core.reconstruction.reference import floor_and_feet
-from closeint_core.reconstruction.series import running_median
 from closeint_core.reconstruction.solve import (
     Plan,
     Solution,
@@ -45,6 +43,8 @@ from closeint_core.reconstruction.solve import (
 )
 from closeint_core.reconstruction.window_conditions import window_conditions
 from closeint_core.reconstruction.windows import gather, window_starts, window_weights
+from closeint_core.sequences import running_median
+from closeint_core.windows import LONGEST
 
 WINDOW = 16
 STRIDE = 2

@@ -30,10 +30,10 @@ from closeint_core.physics.pairs import Pairs, Weights
 from closeint_core.physics.riders import JOINTS
 from closeint_core.physics.skins import Skins
 from closeint_core.physics.ties import Ties, joints_of, nobody, packed
-from closeint_core.physics.windows import frames_of
 from closeint_core.progress import Progress
 from closeint_core.reconstruction.corrections import Corrections, RefineSettings
 from closeint_core.reconstruction.pinned_report import join_reports, marked_vertices, measure_span
+from closeint_core.windows import frames_of
 
 _CONTEXT = 3  # unchanged frames at either end, which the jerk reaches into
 _ABLE = 0.3  # freedom from which on a frame can mend penetration

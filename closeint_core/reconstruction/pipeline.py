@@ -15,6 +15,7 @@ import torch
 import closeint_core
 from closeint_core.body.data import BodyData, load_body
 from closeint_core.body.torch_body import TorchBody
+from closeint_core.camera import intrinsics
 from closeint_core.clip import InteractionClip
 from closeint_core.denoiser.network import Denoiser
 from closeint_core.errors import CloseintError
@@ -25,7 +26,6 @@ from closeint_core.perception.observations import Observations
 from closeint_core.perception.pair import PeopleAt
 from closeint_core.physics.refinement import SETTLED, refine
 from closeint_core.progress import Progress
-from closeint_core.reconstruction.camera import intrinsics
 from closeint_core.reconstruction.choices import MODELS
 from closeint_core.reconstruction.learned import default_denoiser, solve_learned
 from closeint_core.reconstruction.reference import torch_device

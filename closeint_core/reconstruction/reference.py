@@ -20,6 +20,7 @@ from torch import Tensor
 import closeint_core
 from closeint_core.body.data import load_body
 from closeint_core.body.torch_body import TorchBody
+from closeint_core.camera import intrinsics
 from closeint_core.clip import InteractionClip
 from closeint_core.denoiser.checkpoint import load_denoiser
 from closeint_core.denoiser.conditions import Conditions
@@ -37,7 +38,6 @@ from closeint_core.models.reference_files import require_reference_files
 from closeint_core.perception.observations import Observations
 from closeint_core.physics.ground import Ground, foot_contacts
 from closeint_core.progress import Progress
-from closeint_core.reconstruction.camera import intrinsics
 from closeint_core.reconstruction.fit import Floor, Motion
 from closeint_core.reconstruction.solve import Solution
 from closeint_core.reconstruction.windows import blend, blend_rotations, gather, window_starts, window_weights

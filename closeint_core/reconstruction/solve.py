@@ -21,12 +21,12 @@ from closeint_core.body.spheres import BodySpheres, spheres_of
 from closeint_core.body.torch_body import TorchBody
 from closeint_core.perception.observations import Observations
 from closeint_core.physics import energies
-from closeint_core.physics.windows import LONGEST, blend_in, window_spans
 from closeint_core.progress import Progress
 from closeint_core.reconstruction.evidence import Evidence, gather_evidence, planted_feet
 from closeint_core.reconstruction.fit import STAGES, Floor, Motion, PairFit, Stage, Weights
 from closeint_core.reconstruction.reassociation import UNTRUSTED
 from closeint_core.reconstruction.separating import separate
+from closeint_core.windows import LONGEST, blend_in, window_spans
 
 UNTANGLE = Stage("untangling", 70, 0.015, 0.15)
 _USUAL_STEPS = 500  # of the optimiser in a window: the sum of the stages' iterations at standard quality

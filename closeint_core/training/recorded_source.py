@@ -19,12 +19,12 @@ from torch import Tensor
 
 from closeint_core.body.data import load_body
 from closeint_core.body.torch_body import TorchBody
+from closeint_core.camera import solve_translation
 from closeint_core.denoiser.conditions import Conditions
 from closeint_core.denoiser.crops import Crops
 from closeint_core.denoiser.rotation6d import matrix_to_rows6d
 from closeint_core.denoiser.state import PairState
 from closeint_core.errors import CloseintError
-from closeint_core.reconstruction.camera import solve_translation
 from closeint_core.training.batches import TrainingBatch
 from closeint_core.training.logs import Say
 from closeint_core.training.readers.hi4d import AnnotatedSequence, read_annotations

@@ -17,11 +17,11 @@ import torch
 from torch import Tensor
 
 from closeint_core.body.torch_body import TorchBody
+from closeint_core.camera import ORDINARY_FOCAL
 from closeint_core.denoiser.canonical import PairMotion
 from closeint_core.denoiser.network import MAX_POSITIONS
 from closeint_core.denoiser.state import PairState
 from closeint_core.errors import CloseintError
-from closeint_core.reconstruction.camera import ORDINARY_FOCAL
 from closeint_core.reconstruction.window_conditions import window_conditions
 from closeint_core.training.batches import MotionBatch, TrainingBatch
 from closeint_core.training.observation import DetectorErrors, SimulatedObservations, observe

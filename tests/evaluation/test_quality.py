@@ -16,7 +16,7 @@ from closeint_core.errors import CloseintError
 from closeint_core.evaluation.compare import compare_clips
 from closeint_core.evaluation.plot import plot_measures
 from closeint_core.metrics.quality import ClipMeasures, clip_quality, measure_clip, touching_parts
-from closeint_core.physics.windows import frames_of
+from closeint_core.windows import frames_of
 
 SAMPLE = Path(__file__).resolve().parents[2] / "closeint_core" / "samples" / "greeting.closeint.npz"
 

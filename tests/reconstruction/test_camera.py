@@ -6,8 +6,8 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from closeint_core.camera import intrinsics, project, solve_translation
 from closeint_core.errors import CloseintError
-from closeint_core.reconstruction.camera import intrinsics, project, solve_translation
 
 CAMERA = torch.as_tensor(intrinsics((1280, 720), 900.0))
 

@@ -11,17 +11,17 @@ import torch
 
 from closeint_core.body.data import load_body
 from closeint_core.body.torch_body import TorchBody
+from closeint_core.camera import intrinsics, project
 from closeint_core.errors import Cancelled
 from closeint_core.metrics.accuracy import interaction_error, mpjpe
 from closeint_core.metrics.quality import stature
 from closeint_core.perception.observations import Observations
 from closeint_core.physics.separation import find_penetration
-from closeint_core.physics.windows import window_spans
 from closeint_core.progress import Progress
-from closeint_core.reconstruction.camera import intrinsics, project
 from closeint_core.reconstruction.fit import Floor, Motion, fill_gaps, relaxed_pose, running_median
 from closeint_core.reconstruction.solve import Solution, blend_motions, solve
 from closeint_core.reconstruction.world import floor_frame, to_world
+from closeint_core.windows import window_spans
 
 BODY = TorchBody(load_body())
 CAMERA = torch.as_tensor(intrinsics((1280, 720), 1100.0))

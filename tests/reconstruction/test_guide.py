@@ -13,9 +13,9 @@ from hypothesis import strategies as st
 
 from closeint_core.body.data import load_body
 from closeint_core.body.torch_body import TorchBody
+from closeint_core.camera import project
 from closeint_core.physics import energies
 from closeint_core.progress import Progress
-from closeint_core.reconstruction.camera import project
 from closeint_core.reconstruction.evidence import Evidence, gather_evidence
 from closeint_core.reconstruction.fit import Floor, Motion, PairFit, Stage
 from closeint_core.reconstruction.guide import guide_of, unseen
