@@ -121,7 +121,7 @@ def time_gradient(at: Tensor, faces: Tensor) -> None:
 def time_refinement(clip: InteractionClip, frames: int, device: str, profiled: bool) -> dict[str, Any]:
     """Seconds to refine ``clip`` there and back to ``frames`` frames, and what became of it."""
     from closeint_core.body.torch_body import TorchBody
-    from closeint_core.physics.refinement import refine
+    from closeint_core.solver.phases import refine
 
     body = TorchBody(load_body(clip.body)).to(device)
     long = repeated(clip, frames)

@@ -227,9 +227,9 @@ def refine(
     check_output(output, "clip", [path])
     from closeint_core.body.choice import clip_and_body
     from closeint_core.body.torch_body import TorchBody
-    from closeint_core.physics.refinement import RefineOptions
-    from closeint_core.physics.refinement import refine as refine_clip
     from closeint_core.reconstruction.reference import torch_device
+    from closeint_core.solver.phases import RefineOptions
+    from closeint_core.solver.phases import refine as refine_clip
 
     if device not in ("auto", "cpu", "cuda"):
         raise CloseintError(f"--device {device!r} is not auto, cpu or cuda.", "Choose one of them.")

@@ -37,7 +37,7 @@ from closeint_core.errors import CloseintError
 from closeint_core.mesh.contact_probability import part_distances
 from closeint_core.mesh.penetration import measure_penetration
 from closeint_core.metrics.accuracy import interaction_error, mpjpe
-from closeint_core.physics.refinement import RefineOptions, refine
+from closeint_core.solver.phases import RefineOptions, refine
 from closeint_core.training.observation import observe
 from closeint_core.training.synthetic import KINDS, Generator, Interactions
 from closeint_core.training.synthetic.generate import default_body

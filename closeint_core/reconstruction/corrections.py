@@ -303,7 +303,7 @@ def refine_around(
         CloseintError: there is nothing to do, or the corrections do not fit the clip.
         Cancelled: the progress object asked to stop.
     """
-    from closeint_core.reconstruction.pinned_solve import solve_around  # torch: not in Blender's Python
+    from closeint_core.solver.pinned_solve import solve_around  # torch: not in Blender's Python
 
     corrections.validate(clip)
     if not len(corrections):

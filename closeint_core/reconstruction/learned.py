@@ -31,19 +31,19 @@ from closeint_core.errors import CloseintError
 from closeint_core.perception.observations import Observations
 from closeint_core.progress import Progress
 from closeint_core.reconstruction.consensus import Consensus
-from closeint_core.reconstruction.evidence import Evidence
-from closeint_core.reconstruction.fit import STAGES, Floor, Motion, PairFit, Stage, Weights
 from closeint_core.reconstruction.reference import floor_and_feet
-from closeint_core.reconstruction.solve import (
+from closeint_core.reconstruction.window_conditions import window_conditions
+from closeint_core.reconstruction.windows import gather, window_starts, window_weights
+from closeint_core.sequences import running_median
+from closeint_core.solver.evidence import Evidence
+from closeint_core.solver.initial import STAGES, Floor, Motion, PairFit, Stage, Weights
+from closeint_core.solver.solve import (
     Plan,
     Solution,
     evidence_of,
     small_on_one_thread,
     solve_windows,
 )
-from closeint_core.reconstruction.window_conditions import window_conditions
-from closeint_core.reconstruction.windows import gather, window_starts, window_weights
-from closeint_core.sequences import running_median
 from closeint_core.windows import LONGEST
 
 WINDOW = 16

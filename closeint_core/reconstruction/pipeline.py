@@ -24,13 +24,13 @@ from closeint_core.mesh.contact_probability import clip_contacts
 from closeint_core.metrics.quality import clip_quality
 from closeint_core.perception.observations import Observations
 from closeint_core.perception.pair import PeopleAt
-from closeint_core.physics.refinement import SETTLED, refine
 from closeint_core.progress import Progress
 from closeint_core.reconstruction.choices import MODELS
 from closeint_core.reconstruction.learned import default_denoiser, solve_learned
 from closeint_core.reconstruction.reference import torch_device
-from closeint_core.reconstruction.solve import Solution, solve
 from closeint_core.reconstruction.world import on_its_feet, to_world
+from closeint_core.solver.phases import SETTLED, refine
+from closeint_core.solver.solve import Solution, solve
 
 QUALITIES = {"draft": 0.35, "standard": 1.0, "high": 2.0}
 """Factor on the fit's iterations."""

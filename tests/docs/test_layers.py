@@ -29,9 +29,9 @@ UPWARDS = {
 
 CIRCLES = (
     {"closeint_core.body.data", "closeint_core.body.smpl_files"},
-    {"closeint_core.reconstruction.corrections", "closeint_core.reconstruction.pinned_report",
-     "closeint_core.reconstruction.pinned_solve"},
-    {"closeint_core.reconstruction.fit", "closeint_core.reconstruction.guide"},
+    {"closeint_core.reconstruction.corrections", "closeint_core.solver.pinned_report",
+     "closeint_core.solver.pinned_solve"},
+    {"closeint_core.solver.initial", "closeint_core.solver.motion_prior"},
     {"closeint_core.reconstruction.learned", "closeint_core.reconstruction.pipeline",
      "closeint_core.reconstruction.reference"},
 )  # fmt: skip

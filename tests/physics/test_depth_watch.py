@@ -5,9 +5,9 @@ import pytest
 from test_refinement import DATA, QUICK, standing
 
 from closeint_core.metrics.quality import clip_quality, measure_clip
-from closeint_core.physics.depth_watch import Depths, own_depth
-from closeint_core.physics.refinement import refine
 from closeint_core.progress import Progress
+from closeint_core.solver.depth_watch import Depths, own_depth
+from closeint_core.solver.phases import refine
 
 
 @pytest.mark.parametrize(

@@ -19,7 +19,7 @@ from closeint_core.body.skinning import lbs
 from closeint_core.clip import InteractionClip
 from closeint_core.physics.energies import joint_limits
 from closeint_core.physics.joint_limits import LIMIT_HIGH, LIMIT_LOW, beyond_limits
-from closeint_core.reconstruction.fit import relaxed_pose
+from closeint_core.solver.initial import relaxed_pose
 
 J = {name: index for index, name in enumerate(JOINT_NAMES)}
 TOLERANCE = 10.0

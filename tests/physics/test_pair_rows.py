@@ -20,7 +20,7 @@ from closeint_core.body.torch_body import TorchBody
 from closeint_core.mesh.contact_probability import contact_probability
 from closeint_core.mesh.inside import Inside, find_inside
 from closeint_core.mesh.nearest_parts import near_parts, skin_samples, vertex_rings
-from closeint_core.physics.pair_rows import (
+from closeint_core.solver.contacts import (
     Found,
     Place,
     contacts,
@@ -32,8 +32,8 @@ from closeint_core.physics.pair_rows import (
     springs,
     watch,
 )
-from closeint_core.physics.pairs import Pairs
-from closeint_core.physics.riders import JOINTS, RideMap, parts_of
+from closeint_core.solver.pairs import Pairs
+from closeint_core.solver.skinned_points import JOINTS, RideMap, parts_of
 
 FRAMES = 2
 BODY = TorchBody(body())

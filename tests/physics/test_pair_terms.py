@@ -12,9 +12,9 @@ from closeint_core.body.data import load_body
 from closeint_core.body.spheres import spheres_of
 from closeint_core.body.torch_body import TorchBody
 from closeint_core.clip import InteractionClip
-from closeint_core.physics.pair_terms import PairTerms
-from closeint_core.physics.pairs import Weights
-from closeint_core.physics.riders import STATE, inverse_right_jacobian
+from closeint_core.solver.pairs import Weights
+from closeint_core.solver.skinned_points import STATE, inverse_right_jacobian
+from closeint_core.solver.terms import PairTerms
 
 BODY = TorchBody(load_body())
 FRAMES = 5

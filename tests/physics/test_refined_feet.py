@@ -12,8 +12,8 @@ from closeint_core.body.skinning import lbs
 from closeint_core.clip import InteractionClip
 from closeint_core.metrics.quality import measure_clip
 from closeint_core.physics.ground import FootMeasures
-from closeint_core.physics.refinement import refine
-from closeint_core.reconstruction.fit import relaxed_pose
+from closeint_core.solver.initial import relaxed_pose
+from closeint_core.solver.phases import refine
 
 DATA = load_body()
 FRAMES = 12

@@ -13,10 +13,10 @@ from closeint_core.errors import Cancelled, CloseintError
 from closeint_core.evaluation.physics_suite import make_pair, refine_and_measure
 from closeint_core.mesh.contact_probability import contact_probability, part_distances
 from closeint_core.mesh.penetration import measure_penetration
-from closeint_core.physics import refinement
-from closeint_core.physics.refinement import RefineOptions, refine
 from closeint_core.progress import Progress
-from closeint_core.reconstruction.fit import relaxed_pose
+from closeint_core.solver import phases as refinement
+from closeint_core.solver.initial import relaxed_pose
+from closeint_core.solver.phases import RefineOptions, refine
 
 DATA = load_body()
 QUICK = RefineOptions(rounds=6)

@@ -8,7 +8,7 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from closeint_core.physics.residuals import by_frame, one_sided, spread_over, standing_feet
+from closeint_core.solver.residuals import by_frame, one_sided, spread_over, standing_feet
 
 
 @given(height=st.floats(-0.1, 0.1), soft=st.floats(1e-4, 1e-2))

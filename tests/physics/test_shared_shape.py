@@ -13,8 +13,8 @@ from test_refinement import DATA, QUICK, standing
 from closeint_core.body.skinning import clip_vertices
 from closeint_core.body.torch_body import TorchBody
 from closeint_core.clip import InteractionClip
-from closeint_core.physics.refinement import RefineOptions, refine
-from closeint_core.physics.shared_shape import _Evidence, with_shared_shape
+from closeint_core.solver.phases import RefineOptions, refine
+from closeint_core.solver.shared_shape import _Evidence, with_shared_shape
 
 BODY = TorchBody(DATA)
 

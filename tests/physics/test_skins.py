@@ -11,8 +11,8 @@ from closeint_core.body.spheres import spheres_of
 from closeint_core.body.torch_body import TorchBody
 from closeint_core.clip import InteractionClip
 from closeint_core.mesh.penetration import measure_penetration
-from closeint_core.physics.pair_terms import PairTerms
-from closeint_core.physics.skins import Skins
+from closeint_core.solver.collision_state import Skins
+from closeint_core.solver.terms import PairTerms
 
 BODY = TorchBody(load_body())
 

@@ -5,7 +5,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from closeint_core.physics.system import System, differences, spread_back
+from closeint_core.solver.least_squares import System, differences, spread_back
 
 PEOPLE, FRAMES, SIZE = 2, 7, 6
 FACTORS = {1: (-1.0, 1.0), 2: (1.0, -2.0, 1.0), 3: (-1.0, 3.0, -3.0, 1.0)}

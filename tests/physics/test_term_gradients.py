@@ -11,9 +11,9 @@ import torch
 from test_pair_terms import BODY, FRAMES, near_pair
 
 from closeint_core.body.spheres import spheres_of
-from closeint_core.physics.pair_terms import PairTerms
-from closeint_core.physics.pairs import Weights
-from closeint_core.physics.riders import STATE
+from closeint_core.solver.pairs import Weights
+from closeint_core.solver.skinned_points import STATE
+from closeint_core.solver.terms import PairTerms
 
 TERMS = {"keep": "pose", "place": "place", "seen": "reprojection", "smooth": "smooth", "jerk": "jerk", "ground": "sink",
          "skate": "skate", "balance": "balance", "spacing": "overlap", "itself": "itself"}  # fmt: skip

@@ -10,13 +10,13 @@ import torch
 from test_pair_terms import BODY, FRAMES, near_pair
 
 from closeint_core.body.spheres import spheres_of
-from closeint_core.physics.contact_pairs import VertexPairs
-from closeint_core.physics.descent import Descent
-from closeint_core.physics.pair_rows import tied_vertices
-from closeint_core.physics.pair_terms import PairTerms
-from closeint_core.physics.pairs import Weights
-from closeint_core.physics.riders import STATE
-from closeint_core.physics.ties import Ties, joints_of, nobody, packed
+from closeint_core.solver.contact_pairs import VertexPairs
+from closeint_core.solver.contacts import tied_vertices
+from closeint_core.solver.descent import Descent
+from closeint_core.solver.pairs import Weights
+from closeint_core.solver.skinned_points import STATE
+from closeint_core.solver.terms import PairTerms
+from closeint_core.solver.ties import Ties, joints_of, nobody, packed
 
 NOTHING = Weights(0, 0, 0, 0, 0, 0, 0.1, 0, 0, 0, 0, 0, 0, 0)
 

@@ -19,7 +19,6 @@ from closeint_core.clip import InteractionClip
 from closeint_core.errors import Cancelled, CloseintError
 from closeint_core.mesh.contact_probability import contact_probability, part_distances
 from closeint_core.mesh.penetration import measure_penetration
-from closeint_core.physics.contact_pairs import signed_gap, touching_pairs
 from closeint_core.progress import Progress
 from closeint_core.reconstruction.corrections import (
     ContactMark,
@@ -29,7 +28,8 @@ from closeint_core.reconstruction.corrections import (
     RotationPin,
     refine_around,
 )
-from closeint_core.reconstruction.pinned_solve import find_spans, spread_pins
+from closeint_core.solver.contact_pairs import signed_gap, touching_pairs
+from closeint_core.solver.pinned_solve import find_spans, spread_pins
 
 BODY = load_body()
 FRAMES = 21

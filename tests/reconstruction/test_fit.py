@@ -16,11 +16,11 @@ from closeint_core.errors import Cancelled
 from closeint_core.metrics.accuracy import interaction_error, mpjpe
 from closeint_core.metrics.quality import stature
 from closeint_core.perception.observations import Observations
-from closeint_core.physics.separation import find_penetration
 from closeint_core.progress import Progress
-from closeint_core.reconstruction.fit import Floor, Motion, fill_gaps, relaxed_pose, running_median
-from closeint_core.reconstruction.solve import Solution, blend_motions, solve
 from closeint_core.reconstruction.world import floor_frame, to_world
+from closeint_core.solver.initial import Floor, Motion, fill_gaps, relaxed_pose, running_median
+from closeint_core.solver.separation import find_penetration
+from closeint_core.solver.solve import Solution, blend_motions, solve
 from closeint_core.windows import window_spans
 
 BODY = TorchBody(load_body())

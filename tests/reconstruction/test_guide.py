@@ -16,10 +16,10 @@ from closeint_core.body.torch_body import TorchBody
 from closeint_core.camera import project
 from closeint_core.physics import energies
 from closeint_core.progress import Progress
-from closeint_core.reconstruction.evidence import Evidence, gather_evidence
-from closeint_core.reconstruction.fit import Floor, Motion, PairFit, Stage
-from closeint_core.reconstruction.guide import guide_of, unseen
 from closeint_core.reconstruction.learned import SPREAD
+from closeint_core.solver.evidence import Evidence, gather_evidence
+from closeint_core.solver.initial import Floor, Motion, PairFit, Stage
+from closeint_core.solver.motion_prior import guide_of, unseen
 
 FRAMES = 12
 

@@ -18,8 +18,6 @@ from closeint_core.errors import CloseintError
 from closeint_core.metrics.accuracy import mpjpe
 from closeint_core.perception.observations import Observations
 from closeint_core.progress import Progress
-from closeint_core.reconstruction.evidence import gather_evidence
-from closeint_core.reconstruction.fit import Floor, Motion
 from closeint_core.reconstruction.learned import (
     WEIGHTS,
     believable,
@@ -28,6 +26,8 @@ from closeint_core.reconstruction.learned import (
     nearest_shape,
     solve_learned,
 )
+from closeint_core.solver.evidence import gather_evidence
+from closeint_core.solver.initial import Floor, Motion
 
 SAMPLE = Path(__file__).parents[2] / "closeint_core" / "samples" / "greeting.closeint.npz"
 FRAMES = 24

@@ -24,10 +24,10 @@ from closeint_core.camera import project, solve_translation
 from closeint_core.physics import energies
 from closeint_core.physics.over_time import frame_step
 from closeint_core.progress import Progress
-from closeint_core.reconstruction.evidence import Evidence, planted_feet
-from closeint_core.reconstruction.guide import Guide, guide_of, unseen
-from closeint_core.reconstruction.reassociation import reclaim_joints, recover_joints
 from closeint_core.sequences import continuous, fill_gaps, running_median
+from closeint_core.solver.evidence import Evidence, planted_feet
+from closeint_core.solver.motion_prior import Guide, guide_of, unseen
+from closeint_core.solver.reassociation import reclaim_joints, recover_joints
 
 EnergyTerms = dict[str, Tensor]
 

@@ -29,14 +29,14 @@ from closeint_core.body.torch_body import TorchBody
 from closeint_core.clip import InteractionClip
 from closeint_core.errors import CloseintError
 from closeint_core.mesh.contact_probability import contact_probability
-from closeint_core.physics.depth_watch import Depths, own_depth
-from closeint_core.physics.descent import Descent
 from closeint_core.physics.over_time import dilated, frames_for, hysteresis, neighbours, steadied
-from closeint_core.physics.pair_terms import PairTerms
-from closeint_core.physics.pairs import Pairs, Weights
-from closeint_core.physics.shared_shape import with_shared_shape
-from closeint_core.physics.skins import Skins
 from closeint_core.progress import Progress
+from closeint_core.solver.collision_state import Skins
+from closeint_core.solver.depth_watch import Depths, own_depth
+from closeint_core.solver.descent import Descent
+from closeint_core.solver.pairs import Pairs, Weights
+from closeint_core.solver.shared_shape import with_shared_shape
+from closeint_core.solver.terms import PairTerms
 from closeint_core.windows import blend_in, frames_of, window_spans
 
 _DEEP = 0.015  # metres from which on an overlap is deep

@@ -22,17 +22,17 @@ from closeint_core.body.data import PARENTS, load_body
 from closeint_core.body.spheres import BodySpheres, spheres_of
 from closeint_core.body.torch_body import TorchBody
 from closeint_core.clip import InteractionClip
-from closeint_core.physics.contact_pairs import VertexPairs, close_pairs, nearest_pairs, touching_pairs
-from closeint_core.physics.descent import Descent
-from closeint_core.physics.pair_rows import apart_vertices, tied_vertices
-from closeint_core.physics.pair_terms import PairTerms
-from closeint_core.physics.pairs import Pairs, Weights
-from closeint_core.physics.riders import JOINTS
-from closeint_core.physics.skins import Skins
-from closeint_core.physics.ties import Ties, joints_of, nobody, packed
 from closeint_core.progress import Progress
 from closeint_core.reconstruction.corrections import Corrections, RefineSettings
-from closeint_core.reconstruction.pinned_report import join_reports, marked_vertices, measure_span
+from closeint_core.solver.collision_state import Skins
+from closeint_core.solver.contact_pairs import VertexPairs, close_pairs, nearest_pairs, touching_pairs
+from closeint_core.solver.contacts import apart_vertices, tied_vertices
+from closeint_core.solver.descent import Descent
+from closeint_core.solver.pairs import Pairs, Weights
+from closeint_core.solver.pinned_report import join_reports, marked_vertices, measure_span
+from closeint_core.solver.skinned_points import JOINTS
+from closeint_core.solver.terms import PairTerms
+from closeint_core.solver.ties import Ties, joints_of, nobody, packed
 from closeint_core.windows import frames_of
 
 _CONTEXT = 3  # unchanged frames at either end, which the jerk reaches into

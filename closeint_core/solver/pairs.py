@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from torch import Tensor
 
-from closeint_core.physics.riders import (
+from closeint_core.solver.skinned_points import (
     Riders,
 )
 

@@ -15,7 +15,7 @@ from torch import Tensor
 from closeint_core.body.spheres import sole_vertices
 from closeint_core.body.torch_body import TorchBody
 from closeint_core.clip import InteractionClip
-from closeint_core.physics.residuals import observed_points, pixel_slopes, standing_feet
+from closeint_core.solver.residuals import observed_points, pixel_slopes, standing_feet
 from closeint_core.windows import frames_of
 
 _FRAMES = 96  # of the clip, evenly spread, are looked at

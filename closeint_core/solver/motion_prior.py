@@ -17,7 +17,7 @@ from closeint_core.physics import energies
 from closeint_core.sequences import fill_gaps
 
 if TYPE_CHECKING:
-    from closeint_core.reconstruction.fit import Motion
+    from closeint_core.solver.initial import Motion
 
 _STATURE_KNEE = 2.0  # first shape coefficients, in standard deviations of adults; beyond, the cost grows slowly
 _APART = 0.045  # of the distance from the camera: by how much the motion is off in where one is from the other

@@ -10,9 +10,9 @@ import torch
 from torch import Tensor
 
 from closeint_core.physics.over_time import dilated, least_around
-from closeint_core.physics.pair_terms import PairTerms
-from closeint_core.physics.pairs import Pairs, Weights
-from closeint_core.physics.ties import Ties
+from closeint_core.solver.pairs import Pairs, Weights
+from closeint_core.solver.terms import PairTerms
+from closeint_core.solver.ties import Ties
 
 FIRST_DAMPING = 0.2
 """Damping of the first step, in units of each unknown's reach; it falls threefold with every step that helps."""

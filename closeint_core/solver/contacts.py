@@ -14,10 +14,10 @@ from torch.nn.functional import normalize
 from closeint_core.body.torch_body import Skeleton
 from closeint_core.mesh.inside import Inside
 from closeint_core.mesh.nearest_parts import NearParts, SkinSamples
-from closeint_core.physics.contact_pairs import VertexPairs
-from closeint_core.physics.pairs import Pairs
-from closeint_core.physics.riders import JOINTS, RideMap, Riders
-from closeint_core.physics.ties import Ties, packed
+from closeint_core.solver.contact_pairs import VertexPairs
+from closeint_core.solver.pairs import Pairs
+from closeint_core.solver.skinned_points import JOINTS, RideMap, Riders
+from closeint_core.solver.ties import Ties, packed
 
 _APART, _FAR = 0.02, 0.012  # metres between skins that do not touch, and more of them the surer that is
 _A_CLUSTER = 10  # vertices of a part inside the partner that stand for the whole part

@@ -13,9 +13,9 @@ from dataclasses import replace
 
 import torch
 
-from closeint_core.physics.separation import Separation, Springs, find_penetration, join_springs, point_apart
 from closeint_core.progress import Progress
-from closeint_core.reconstruction.fit import PairFit, Stage
+from closeint_core.solver.initial import PairFit, Stage
+from closeint_core.solver.separation import Separation, Springs, find_penetration, join_springs, point_apart
 
 
 def separate(fit: PairFit, stage: Stage, progress: Progress, rounds: int = 2, tolerance: float = 0.004) -> None:

@@ -16,7 +16,7 @@ from torch.nn.functional import max_pool1d, normalize
 from closeint_core.body.torch_body import Skeleton, TorchBody
 from closeint_core.mesh.inside import Inside, find_inside
 from closeint_core.mesh.nearest_parts import NearParts, near_parts, skin_samples, vertex_rings
-from closeint_core.physics.pair_rows import (
+from closeint_core.solver.contacts import (
     Found,
     Place,
     contacts,
@@ -26,9 +26,9 @@ from closeint_core.physics.pair_rows import (
     springs,
     watch,
 )
-from closeint_core.physics.pair_terms import PairTerms
-from closeint_core.physics.pairs import Pairs
-from closeint_core.physics.riders import JOINTS, Riders
+from closeint_core.solver.pairs import Pairs
+from closeint_core.solver.skinned_points import JOINTS, Riders
+from closeint_core.solver.terms import PairTerms
 
 _LEAN = 1.5  # how much the way out leans towards the side on which the limb is
 _TOGETHER = 17  # frames over which limbs are expected to be entangled or not

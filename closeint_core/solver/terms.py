@@ -23,8 +23,9 @@ from closeint_core.physics import energies
 from closeint_core.physics.balance import body_masses, outside_of_support
 from closeint_core.physics.joint_limits import LIMIT_HIGH, LIMIT_LOW
 from closeint_core.physics.over_time import frame_step
-from closeint_core.physics.pairs import Pairs, Weights
-from closeint_core.physics.residuals import (
+from closeint_core.solver.least_squares import System, differences
+from closeint_core.solver.pairs import Pairs, Weights
+from closeint_core.solver.residuals import (
     by_frame,
     observed_points,
     one_sided,
@@ -32,7 +33,7 @@ from closeint_core.physics.residuals import (
     spread_over,
     standing_feet,
 )
-from closeint_core.physics.riders import (
+from closeint_core.solver.skinned_points import (
     JOINTS,
     STATE,
     RideMap,
@@ -43,8 +44,7 @@ from closeint_core.physics.riders import (
     jacobian,
     parts_of,
 )
-from closeint_core.physics.system import System, differences
-from closeint_core.physics.ties import Ties, add_ties
+from closeint_core.solver.ties import Ties, add_ties
 
 # How far, in radians, a joint is moved as readily as any other: limbs before the spine, the root last.
 REACH = torch.tensor(

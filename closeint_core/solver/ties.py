@@ -12,8 +12,8 @@ from torch import Tensor
 
 from closeint_core.body.torch_body import Skeleton
 from closeint_core.physics import energies
-from closeint_core.physics.riders import JOINTS, RideMap, Riders, arms, jacobian, parts_of
-from closeint_core.physics.system import System
+from closeint_core.solver.least_squares import System
+from closeint_core.solver.skinned_points import JOINTS, RideMap, Riders, arms, jacobian, parts_of
 
 
 @dataclass

@@ -22,10 +22,10 @@ from closeint_core.body.torch_body import TorchBody
 from closeint_core.perception.observations import Observations
 from closeint_core.physics import energies
 from closeint_core.progress import Progress
-from closeint_core.reconstruction.evidence import Evidence, gather_evidence, planted_feet
-from closeint_core.reconstruction.fit import STAGES, Floor, Motion, PairFit, Stage, Weights
-from closeint_core.reconstruction.reassociation import UNTRUSTED
-from closeint_core.reconstruction.separating import separate
+from closeint_core.solver.evidence import Evidence, gather_evidence, planted_feet
+from closeint_core.solver.initial import STAGES, Floor, Motion, PairFit, Stage, Weights
+from closeint_core.solver.reassociation import UNTRUSTED
+from closeint_core.solver.separating import separate
 from closeint_core.windows import LONGEST, blend_in, window_spans
 
 UNTANGLE = Stage("untangling", 70, 0.015, 0.15)
