@@ -30,8 +30,8 @@ from closeint_core.denoiser.state import STATE
 from closeint_core.errors import CloseintError
 from closeint_core.perception.observations import Observations
 from closeint_core.progress import Progress
-from closeint_core.reconstruction.consensus import Consensus
 from closeint_core.reconstruction.reference import floor_and_feet
+from closeint_core.reconstruction.robust_blend import Consensus
 from closeint_core.reconstruction.window_conditions import window_conditions
 from closeint_core.reconstruction.windows import gather, window_starts, window_weights
 from closeint_core.sequences import running_median

@@ -21,8 +21,8 @@ from closeint_core.training.logs import Say
 from closeint_core.training.processes import Processes, processes
 from closeint_core.training.recorded_source import RecordedSource, published_layout
 from closeint_core.training.schedule import seed_everything
-from closeint_core.training.stages import DTYPES, CodesStage, DenoiserStage, PriorStage, Stage
 from closeint_core.training.synthetic_source import SyntheticSource
+from closeint_core.training.tasks import DTYPES, CodesStage, DenoiserStage, PriorStage, Stage
 from closeint_core.training.trainer import Interrupt, Trainer
 
 STAGES = (DenoiserStage.name, PriorStage.name, CodesStage.name, "eyes")

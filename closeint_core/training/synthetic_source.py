@@ -23,13 +23,13 @@ from closeint_core.denoiser.network import MAX_POSITIONS
 from closeint_core.denoiser.state import PairState
 from closeint_core.errors import CloseintError
 from closeint_core.reconstruction.window_conditions import window_conditions
+from closeint_core.training.augmentation import loosened, repaired
 from closeint_core.training.batches import MotionBatch, TrainingBatch
 from closeint_core.training.observation import DetectorErrors, SimulatedObservations, observe
-from closeint_core.training.planners import Planned, planners_of
+from closeint_core.training.plan_workers import Planned, planners_of
 from closeint_core.training.synthetic.generate import Generator, Interactions
 from closeint_core.training.synthetic.solve import halpe_points
 from closeint_core.training.synthetic.spec import Collection, Split
-from closeint_core.training.variation import loosened, repaired
 
 _UP = (0.0, 0.0, 1.0)
 _FARTHEST_FOCAL = 1.4  # a wrong focal length is wrong by this factor at most

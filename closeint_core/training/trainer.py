@@ -21,10 +21,10 @@ from closeint_core.files import atomic_path
 from closeint_core.training.checkpointing import RunState, load_state, save_state
 from closeint_core.training.config import TrainingConfig, to_dict
 from closeint_core.training.logs import RunLog, Say, Stopwatch
-from closeint_core.training.passes import Passes, RecordedPasses
 from closeint_core.training.processes import Processes
 from closeint_core.training.schedule import average_decay, learning_rate, seed_everything
-from closeint_core.training.stages import Stage, count_parameters
+from closeint_core.training.tasks import Stage, count_parameters
+from closeint_core.training.train_step import Passes, RecordedPasses
 from closeint_core.training.validation import Judged
 
 _MOST_SKIPPED = 0.5  # of the steps between two lines of the log; beyond, the run has failed

@@ -9,7 +9,7 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from closeint_core.training.passes import Passes, RecordedPasses, copied, tensors_in
+from closeint_core.training.train_step import Passes, RecordedPasses, copied, tensors_in
 
 
 @dataclass(frozen=True)

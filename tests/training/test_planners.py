@@ -8,7 +8,7 @@ from dataclasses import fields
 import pytest
 import torch
 
-from closeint_core.training.planners import ProcessPlanners, ThreadPlanners, planners_of
+from closeint_core.training.plan_workers import ProcessPlanners, ThreadPlanners, planners_of
 from closeint_core.training.synthetic.generate import Generator, default_body
 from closeint_core.training.synthetic.plan import Plan
 

@@ -23,8 +23,8 @@ from closeint_core.denoiser.schedule import CosineSchedule, SpacedSchedule  # no
 from closeint_core.training.batches import TrainingBatch  # noqa: E402
 from closeint_core.training.config import TrainingConfig, build  # noqa: E402
 from closeint_core.training.schedule import OwnStart  # noqa: E402
-from closeint_core.training.stages import DenoiserObjective, DenoiserStage  # noqa: E402
 from closeint_core.training.synthetic.generate import default_tools  # noqa: E402
+from closeint_core.training.tasks import DenoiserObjective, DenoiserStage  # noqa: E402
 
 
 @lru_cache(maxsize=1)

@@ -26,7 +26,7 @@ from closeint_core.errors import CloseintError
 from closeint_core.training import runs
 from closeint_core.training.config import TrainingConfig, build
 from closeint_core.training.logs import read_log
-from closeint_core.training.stages import DenoiserStage
+from closeint_core.training.tasks import DenoiserStage
 from closeint_core.training.trainer import Trainer
 
 PROGRAM = Path(__file__).with_name("toy_run.py")

@@ -7,9 +7,9 @@ import pytest
 import roma
 import torch
 
+from closeint_core.training.augmentation import loosened, repaired
 from closeint_core.training.synthetic.generate import Interactions, default_body
 from closeint_core.training.usual_range import USUAL_HIGH, USUAL_LOW
-from closeint_core.training.variation import loosened, repaired
 
 CHOSEN = torch.tensor([True, False, True, False])
 

@@ -35,8 +35,8 @@ from closeint_core.training import runs  # noqa: E402
 from closeint_core.training.batches import MotionBatch, TrainingBatch  # noqa: E402
 from closeint_core.training.config import TrainingConfig, read_config  # noqa: E402
 from closeint_core.training.processes import Processes  # noqa: E402
-from closeint_core.training.stages import DenoiserStage, PriorStage, Stage  # noqa: E402
 from closeint_core.training.synthetic.generate import default_tools  # noqa: E402
+from closeint_core.training.tasks import DenoiserStage, PriorStage, Stage  # noqa: E402
 
 WINDOWS, FRAMES = 8, 4
 TINY: dict[str, Any] = {

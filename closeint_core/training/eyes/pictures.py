@@ -18,13 +18,13 @@ from closeint_core.rendering.degradation import degrade, draw_grade
 from closeint_core.rendering.draws import Draws
 from closeint_core.rendering.renderer import PairRenderer, RenderedPairs
 from closeint_core.rendering.surroundings import read_panoramas
+from closeint_core.training.augmentation import loosened, repaired
 from closeint_core.training.eyes.config import EyesConfig
 from closeint_core.training.eyes.interactions import load_interactions, save_interactions
 from closeint_core.training.schedule import seed_everything
 from closeint_core.training.synthetic.generate import Interactions
 from closeint_core.training.synthetic.spec import Split
 from closeint_core.training.synthetic_source import DataConfig, SyntheticSource
-from closeint_core.training.variation import loosened, repaired
 
 _HANDS = (20, 21, 22, 23)
 _PULLED_APART = (0.03, 0.16)  # metres

@@ -22,7 +22,7 @@ from closeint_core.training.eyes.pictures import EyesBatch, PairPictures, make_b
 from closeint_core.training.eyes.sheet import drawn_answers
 from closeint_core.training.processes import Processes
 from closeint_core.training.schedule import seed_everything
-from closeint_core.training.stages import Stage
+from closeint_core.training.tasks import Stage
 from closeint_core.training.validation import Judged
 
 if TYPE_CHECKING:
