@@ -11,8 +11,8 @@ import numpy as np
 
 from closeint_core.body.data import JOINT_NAMES, PARENTS, BodyData, load_body
 from closeint_core.clip import InteractionClip
+from closeint_core.corrections import ContactMark, Corrections, PositionPin, RotationPin
 from closeint_core.errors import CloseintError
-from closeint_core.reconstruction.corrections import ContactMark, Corrections, PositionPin, RotationPin
 
 from .analysis.balls import BodyBalls, fill
 from .analysis.contacts import PairState

@@ -29,13 +29,13 @@ def readers(folder: Path) -> dict[str, Callable[[Path], Any]]:
     """What reads each kind of file; the other files that a reader needs lie in ``folder``."""
     from closeint_core.body.smpl_files import load_smpl
     from closeint_core.clip import InteractionClip
+    from closeint_core.corrections import Corrections
     from closeint_core.denoiser import hmr2
     from closeint_core.denoiser.checkpoint import load_denoiser
     from closeint_core.denoiser.prior import load_prior
     from closeint_core.evaluation.bench import read_record
     from closeint_core.exchange.load import import_files
     from closeint_core.perception.store import load_observations
-    from closeint_core.reconstruction.corrections import Corrections
     from closeint_core.training import readers as training
     from closeint_core.training.checkpointing import load_state
     from closeint_core.training.config import TrainingConfig, read_config

@@ -11,10 +11,10 @@ import numpy as np
 from closeint_core.body.data import BodyData
 from closeint_core.body.skinning import lbs
 from closeint_core.clip import InteractionClip
+from closeint_core.corrections import ContactMark, Corrections, RefineSettings
 from closeint_core.mesh.contact_probability import contact_probability, part_distances
 from closeint_core.mesh.penetration import measure_penetration
 from closeint_core.progress import Progress
-from closeint_core.reconstruction.corrections import ContactMark, Corrections, RefineSettings
 from closeint_core.solver.contact_pairs import VertexPairs, signed_gap
 
 _FRAMES_AT_ONCE = 4

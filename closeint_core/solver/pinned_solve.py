@@ -22,8 +22,8 @@ from closeint_core.body.data import PARENTS, load_body
 from closeint_core.body.spheres import BodySpheres, spheres_of
 from closeint_core.body.torch_body import TorchBody
 from closeint_core.clip import InteractionClip
+from closeint_core.corrections import Corrections, RefineSettings
 from closeint_core.progress import Progress
-from closeint_core.reconstruction.corrections import Corrections, RefineSettings
 from closeint_core.solver.collision_state import Skins
 from closeint_core.solver.contact_pairs import VertexPairs, close_pairs, nearest_pairs, touching_pairs
 from closeint_core.solver.contacts import apart_vertices, tied_vertices

@@ -19,6 +19,9 @@ from torch import Tensor
 
 from closeint_core.body.spheres import BodySpheres, spheres_of
 from closeint_core.body.torch_body import TorchBody
+from closeint_core.clip import InteractionClip
+from closeint_core.corrections import Corrections, RefineSettings
+from closeint_core.errors import CloseintError
 from closeint_core.perception.observations import Observations
 from closeint_core.physics import energies
 from closeint_core.progress import Progress
@@ -230,3 +233,35 @@ def blend_motions(parts: list[Motion], windows: list[tuple[int, int]], frames: i
     return Motion(
         roma.unitquat_to_rotmat(quats), transl, parts[0].betas, Floor(parts[0].floor.normal, parts[0].floor.offset)
     )
+
+
+def refine_around(
+    clip: InteractionClip,
+    corrections: Corrections,
+    settings: RefineSettings | None = None,
+    progress: Progress | None = None,
+) -> InteractionClip:
+    """Solve a clip again around corrections.
+
+    Rotation pins come out exactly, positions and contacts to within the tolerances (a warning says where not). Both
+    people are solved together: contacts that were there hold, and bodies stay out of each other. Frames further than
+    ``blend_seconds`` from a correction are returned bit for bit. Shapes, camera and observations do not change.
+
+    Args:
+        clip: the motion; where it has been corrected, as it was before.
+        corrections: what must hold.
+        settings, progress: see there; the stages are ``refining`` and ``measuring``.
+
+    Returns:
+        A new clip; ``metadata["refinement"]`` says what was held how well (JSON types).
+
+    Raises:
+        CloseintError: there is nothing to do, or the corrections do not fit the clip.
+        Cancelled: the progress object asked to stop.
+    """
+    from closeint_core.solver.pinned_solve import solve_around  # torch: not in Blender's Python
+
+    corrections.validate(clip)
+    if not len(corrections):
+        raise CloseintError("There is nothing to refine around.", "Key a correction or mark a contact first.")
+    return solve_around(clip, corrections, settings or RefineSettings(), progress or Progress())

@@ -68,7 +68,8 @@ def refine(request: Request, progress: Progress) -> dict[str, Any]:
     from closeint_core.clip import InteractionClip
 
     try:
-        from closeint_core.reconstruction import corrections
+        from closeint_core import corrections
+        from closeint_core.solver.solve import refine_around
     except ImportError as error:
         raise CloseintError("This version of the worker cannot refine.", "Press Repair.", exit_code=3) from error
     output = _path(request, "output")
@@ -76,7 +77,7 @@ def refine(request: Request, progress: Progress) -> dict[str, Any]:
     clip = InteractionClip.load(_path(request, "clip"))
     pins = corrections.Corrections.load(_path(request, "corrections"))
     settings = corrections.RefineSettings.from_json({"data": request.get("data"), **(request.get("settings") or {})})
-    refined = corrections.refine_around(clip, pins, settings, progress)
+    refined = refine_around(clip, pins, settings, progress)
     refined.save(output)
     return {
         "path": str(output),

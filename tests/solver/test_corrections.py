@@ -16,20 +16,14 @@ from hypothesis import strategies as st
 from closeint_core.body.data import JOINT_NAMES, load_body
 from closeint_core.body.skinning import lbs, vertex_normals
 from closeint_core.clip import InteractionClip
+from closeint_core.corrections import ContactMark, Corrections, PositionPin, RefineSettings, RotationPin
 from closeint_core.errors import Cancelled, CloseintError
 from closeint_core.mesh.contact_probability import contact_probability, part_distances
 from closeint_core.mesh.penetration import measure_penetration
 from closeint_core.progress import Progress
-from closeint_core.reconstruction.corrections import (
-    ContactMark,
-    Corrections,
-    PositionPin,
-    RefineSettings,
-    RotationPin,
-    refine_around,
-)
 from closeint_core.solver.contact_pairs import signed_gap, touching_pairs
 from closeint_core.solver.pinned_solve import find_spans, spread_pins
+from closeint_core.solver.solve import refine_around
 
 BODY = load_body()
 FRAMES = 21
