@@ -34,7 +34,8 @@ from closeint_core.metrics.accuracy import interaction_error, mpjpe, pa_mpjpe  #
 from closeint_core.perception import store  # noqa: E402
 from closeint_core.perception.observations import Observations  # noqa: E402
 from closeint_core.progress import Progress  # noqa: E402
-from closeint_core.reconstruction.pipeline import Settings, reconstruct_observed  # noqa: E402
+from closeint_core.reconstruction.pipeline import reconstruct_observed  # noqa: E402
+from closeint_core.settings import Settings  # noqa: E402
 
 LIMBS = slice(5, 17)
 """Shoulders, elbows, wrists, hips, knees, ankles: the same numbers in Halpe-26 and in the joints' file."""

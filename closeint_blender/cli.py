@@ -24,7 +24,7 @@ from closeint_core.clip import SUFFIX
 from closeint_core.errors import Cancelled, CloseintError
 from closeint_core.files import check_output
 from closeint_core.inputs import input_path
-from closeint_core.reconstruction.choices import MODELS
+from closeint_core.settings import MODELS
 from closeint_core.streams import guard_output
 from closeint_core.worker.client import Job
 

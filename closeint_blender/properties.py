@@ -8,7 +8,7 @@ import bpy
 from bpy.props import BoolProperty, EnumProperty, FloatProperty, IntProperty, PointerProperty, StringProperty
 
 from closeint_core.errors import CloseintError
-from closeint_core.reconstruction.choices import MODELS
+from closeint_core.settings import MODELS
 
 from .import_settings import ImportSettings
 

@@ -128,8 +128,8 @@ def reconstruct(
     from closeint_core.files import check_output
 
     check_output(output, "clip", [source])
-    from closeint_core.reconstruction.pipeline import Settings
     from closeint_core.reconstruction.pipeline import reconstruct as run
+    from closeint_core.settings import Settings
 
     if device not in ("auto", "cpu", "cuda"):
         raise CloseintError(f"--device {device!r} is not auto, cpu or cuda.", "Choose one of them.")

@@ -14,7 +14,7 @@ from bpy_extras.io_utils import ImportHelper
 
 from closeint_core.clip import SUFFIX
 from closeint_core.errors import CloseintError
-from closeint_core.reconstruction.choices import MODELS
+from closeint_core.settings import MODELS
 from closeint_core.worker.client import Job
 
 from .. import session

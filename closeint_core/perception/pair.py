@@ -4,7 +4,6 @@
 from __future__ import annotations
 
 import itertools
-from dataclasses import dataclass
 
 import numpy as np
 from scipy.optimize import linear_sum_assignment
@@ -12,6 +11,7 @@ from scipy.optimize import linear_sum_assignment
 from closeint_core.errors import CloseintError
 from closeint_core.perception.tracking import Track, body_size
 from closeint_core.progress import Progress
+from closeint_core.settings import PeopleAt
 
 _HOW_TO_CHOOSE = "To choose others use --people i,j: people are numbered from 0 by first appearance, left to right."
 
@@ -67,19 +67,6 @@ def choose_people(
     both = np.isfinite(series[a][:, 5, 0]) & np.isfinite(series[b][:, 5, 0])
     first = int(np.argmax(both))
     return sorted((a, b), key=lambda i: float(np.nanmean(series[i][first, :, 0])))
-
-
-@dataclass(frozen=True)
-class PeopleAt:
-    """One or two people pointed at in a frame of the video.
-
-    Attributes:
-        frame: index in the whole source.
-        boxes: xyxy of each, pixels.
-    """
-
-    frame: int
-    boxes: tuple[tuple[float, float, float, float], ...]
 
 
 def people_at(tracks: list[Track], keypoints: np.ndarray, where: PeopleAt, frame_start: int) -> tuple[int, ...]:

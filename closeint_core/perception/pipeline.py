@@ -17,9 +17,10 @@ from closeint_core.perception.fusion import fuse, untangle
 from closeint_core.perception.motion import body_scale
 from closeint_core.perception.movenet import MoveNet
 from closeint_core.perception.observations import Observations
-from closeint_core.perception.pair import PeopleAt, choose_people, fewest_frames, people_at, persistent
+from closeint_core.perception.pair import choose_people, fewest_frames, people_at, persistent
 from closeint_core.perception.tracking import Track, follow, rejoin
 from closeint_core.progress import Progress
+from closeint_core.settings import PeopleAt
 from closeint_core.video.source import FrameSource
 
 LONGEST_GAP = 2.0

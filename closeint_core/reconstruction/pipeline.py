@@ -5,7 +5,7 @@ from __future__ import annotations
 
 import hashlib
 import time
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
@@ -23,47 +23,13 @@ from closeint_core.inputs import input_name
 from closeint_core.mesh.contact_probability import clip_contacts
 from closeint_core.metrics.quality import clip_quality
 from closeint_core.perception.observations import Observations
-from closeint_core.perception.pair import PeopleAt
 from closeint_core.progress import Progress
-from closeint_core.reconstruction.choices import MODELS
 from closeint_core.reconstruction.learned import default_denoiser, solve_learned
 from closeint_core.reconstruction.reference import torch_device
 from closeint_core.reconstruction.world import on_its_feet, to_world
+from closeint_core.settings import QUALITIES, Settings, check_settings
 from closeint_core.solver.phases import SETTLED, refine
 from closeint_core.solver.solve import Solution, solve
-
-QUALITIES = {"draft": 0.35, "standard": 1.0, "high": 2.0}
-"""Factor on the fit's iterations."""
-
-
-@dataclass(frozen=True)
-class Settings:
-    """What a user can choose.
-
-    Attributes:
-        people: which two people, as numbered by the perception or as pointed at in a frame; None chooses.
-        focal: focal length in pixels; None assumes an ordinary lens.
-        body: ``default``, ``smpl-neutral``, ``smpl-male``, ``smpl-female`` or the path of a body file.
-        frames: first and last (exclusive) frame of the source; None is open.
-        fps: true frame rate of the source, where it says another (slow motion) or none (images); None: as it says.
-        device: ``auto``, ``cpu`` or ``cuda``: where the networks run and the refinement computes.
-        data: folder of licensed models, besides the usual places.
-        quality: ``draft``, ``standard`` or ``high``: how long the fit runs.
-        refine: at the end, take the bodies out of each other on their exact meshes, close contacts, plant feet.
-        model: ``default`` (the learned network, see ``learned``), ``fit`` (the pair's fit alone), or ``reference`` for
-            the published networks (see ``reference``).
-    """
-
-    people: tuple[int, ...] | PeopleAt | None = None
-    focal: float | None = None
-    body: str = "default"
-    frames: tuple[int | None, int | None] | None = None
-    fps: float | None = None
-    device: str = "auto"
-    data: str | None = None
-    quality: str = "standard"
-    refine: bool = True
-    model: str = "default"
 
 
 def reconstruct(
@@ -97,14 +63,6 @@ def reconstruct(
     clip = reconstruct_observed(observations, settings, progress, video=input_name(source), started=started)
     clip.metadata["footage"] = frames.described()
     return clip
-
-
-def check_settings(settings: Settings) -> None:
-    """Raises CloseintError for a model or a quality that does not exist."""
-    if settings.model not in MODELS:
-        raise CloseintError(f"There is no model {settings.model!r}.", f"Choose {' or '.join(MODELS)}.")
-    if settings.model != "reference" and settings.quality not in QUALITIES:
-        raise CloseintError(f"There is no quality {settings.quality!r}.", f"Choose {', '.join(QUALITIES)}.")
 
 
 def _prepare(settings: Settings) -> tuple[BodyData, Denoiser | None]:

@@ -44,7 +44,7 @@ from closeint_core.solver.solve import Solution
 
 if TYPE_CHECKING:
     from closeint_core.denoiser.hmr2_images import PersonFeatures
-    from closeint_core.reconstruction.pipeline import Settings
+    from closeint_core.settings import Settings
 
 WINDOW = 16
 STEPS = 5

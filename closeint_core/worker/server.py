@@ -133,8 +133,7 @@ def _settings(request: Request, source: Path | None) -> Any:
     Raises:
         CloseintError: a value is of the wrong kind.
     """
-    from closeint_core.perception.pair import PeopleAt
-    from closeint_core.reconstruction.pipeline import Settings
+    from closeint_core.settings import PeopleAt, Settings
 
     known = {field.name for field in fields(Settings)}
     values = {name: request[name] for name in known if request.get(name) is not None}

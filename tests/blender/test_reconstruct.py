@@ -17,7 +17,7 @@ from blender_runtimes import BlenderRuntime
 from wild_clips import random_clip
 
 from closeint_core.body.data import DEFAULT_BODY_FILE
-from closeint_core.reconstruction.choices import MODELS
+from closeint_core.settings import MODELS
 
 INSIDE = Path(__file__).parent / "inside"
 

@@ -9,8 +9,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from closeint_core.errors import CloseintError
-from closeint_core.perception.pair import PeopleAt, people_at
+from closeint_core.perception.pair import people_at
 from closeint_core.perception.tracking import Track
+from closeint_core.settings import PeopleAt
 
 START = 50
 

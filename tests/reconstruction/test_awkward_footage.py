@@ -14,7 +14,8 @@ import pytest
 from closeint_core.clip import InteractionClip
 from closeint_core.errors import CloseintError
 from closeint_core.progress import Progress
-from closeint_core.reconstruction.pipeline import Settings, reconstruct
+from closeint_core.reconstruction.pipeline import reconstruct
+from closeint_core.settings import Settings
 from closeint_core.video.source import open_source
 
 SAMPLE = Path(__file__).resolve().parents[2] / "closeint_core" / "samples" / "greeting.mp4"

@@ -8,7 +8,7 @@ import sys
 
 import pytest
 
-from closeint_core.reconstruction.choices import MODELS
+from closeint_core.settings import MODELS
 
 
 def test_models_are_the_pipeline_s() -> None:

@@ -12,7 +12,8 @@ from closeint_core.clip import InteractionClip
 from closeint_core.errors import CloseintError
 from closeint_core.progress import Progress
 from closeint_core.reconstruction import pipeline
-from closeint_core.reconstruction.pipeline import Settings, reconstruct_observed
+from closeint_core.reconstruction.pipeline import reconstruct_observed
+from closeint_core.settings import Settings
 
 
 @pytest.mark.parametrize("model", ["default", "fit"])

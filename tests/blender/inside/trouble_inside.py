@@ -25,7 +25,7 @@ import bpy  # noqa: E402
 import closeint_blender  # noqa: E402
 from closeint_blender import session  # noqa: E402
 from closeint_blender.preferences import preferences  # noqa: E402
-from closeint_core.reconstruction.choices import MODELS  # noqa: E402
+from closeint_core.settings import MODELS  # noqa: E402
 
 FEW = {"frames": "30:36", "quality": "draft", "model": "fit" if "fit" in MODELS else MODELS[0]}
 
