@@ -7,7 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
-from closeint_core.physics.over_time import dilated, hysteresis, least_around, neighbours, steadied
+from closeint_core.sequences import dilated, hysteresis, least_around, neighbours, steadied
 
 
 @settings(max_examples=60, deadline=None)

@@ -9,7 +9,7 @@ import roma
 import torch
 from torch import Tensor
 
-from closeint_core.physics.over_time import dilated, least_around
+from closeint_core.sequences import dilated, least_around
 from closeint_core.solver.pairs import Pairs, Weights
 from closeint_core.solver.terms import PairTerms
 from closeint_core.solver.ties import Ties

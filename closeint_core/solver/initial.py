@@ -22,9 +22,8 @@ from closeint_core.body.spheres import BodySpheres
 from closeint_core.body.torch_body import TorchBody
 from closeint_core.camera import project, solve_translation
 from closeint_core.physics import energies
-from closeint_core.physics.over_time import frame_step
 from closeint_core.progress import Progress
-from closeint_core.sequences import continuous, fill_gaps, running_median
+from closeint_core.sequences import continuous, fill_gaps, frame_step, running_median
 from closeint_core.solver.evidence import Evidence, planted_feet
 from closeint_core.solver.motion_prior import Guide, guide_of, unseen
 from closeint_core.solver.reassociation import reclaim_joints, recover_joints

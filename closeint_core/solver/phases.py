@@ -29,8 +29,8 @@ from closeint_core.body.torch_body import TorchBody
 from closeint_core.clip import InteractionClip
 from closeint_core.errors import CloseintError
 from closeint_core.mesh.contact_probability import contact_probability
-from closeint_core.physics.over_time import dilated, frames_for, hysteresis, neighbours, steadied
 from closeint_core.progress import Progress
+from closeint_core.sequences import dilated, frames_for, hysteresis, neighbours, steadied
 from closeint_core.solver.collision_state import Skins
 from closeint_core.solver.depth_watch import Depths, own_depth
 from closeint_core.solver.descent import Descent

@@ -7,7 +7,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from closeint_core.physics.over_time import hysteresis
+from closeint_core.sequences import hysteresis
 
 _STANDS = (0.6, 0.25)  # probabilities from which on a foot is taken to stand, and until below which it does
 

@@ -22,7 +22,7 @@ from closeint_core.clip import InteractionClip
 from closeint_core.physics import energies
 from closeint_core.physics.balance import body_masses, outside_of_support
 from closeint_core.physics.joint_limits import LIMIT_HIGH, LIMIT_LOW
-from closeint_core.physics.over_time import frame_step
+from closeint_core.sequences import frame_step
 from closeint_core.solver.least_squares import System, differences
 from closeint_core.solver.pairs import Pairs, Weights
 from closeint_core.solver.residuals import (

@@ -11,9 +11,9 @@ import torch
 
 from closeint_core.clip import InteractionClip
 from closeint_core.perception.pipeline import perceive
-from closeint_core.physics.over_time import frame_step, frames_for
 from closeint_core.reconstruction.learned import evenly_mixed
 from closeint_core.reconstruction.pipeline import reconstruct_observed
+from closeint_core.sequences import frame_step, frames_for
 from closeint_core.settings import Settings
 from closeint_core.video.source import open_source
 
