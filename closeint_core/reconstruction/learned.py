@@ -33,7 +33,6 @@ from closeint_core.progress import Progress
 from closeint_core.reconstruction.reference import floor_and_feet
 from closeint_core.reconstruction.robust_blend import Consensus
 from closeint_core.reconstruction.window_conditions import window_conditions
-from closeint_core.reconstruction.windows import gather, window_starts, window_weights
 from closeint_core.sequences import running_median
 from closeint_core.solver.evidence import Evidence
 from closeint_core.solver.initial import STAGES, Floor, Motion, PairFit, Stage, Weights
@@ -44,7 +43,7 @@ from closeint_core.solver.solve import (
     small_on_one_thread,
     solve_windows,
 )
-from closeint_core.windows import LONGEST
+from closeint_core.windows import LONGEST, gather, window_starts, window_weights
 
 WINDOW = 16
 STRIDE = 2

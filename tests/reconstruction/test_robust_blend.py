@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from torch import Tensor
 
 from closeint_core.reconstruction.robust_blend import Consensus
-from closeint_core.reconstruction.windows import blend, blend_rotations, gather, window_starts, window_weights
+from closeint_core.windows import blend, blend_rotations, gather, window_starts, window_weights
 
 SPREAD = 0.05
 LENGTH = 16

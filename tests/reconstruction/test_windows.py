@@ -12,7 +12,7 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from closeint_core.reconstruction.windows import blend, blend_rotations, gather, window_starts, window_weights
+from closeint_core.windows import blend, blend_rotations, gather, window_starts, window_weights
 
 
 @given(st.integers(1, 300), st.integers(2, 32), st.integers(1, 32))
