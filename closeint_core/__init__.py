@@ -5,4 +5,5 @@ Importing this package, ``closeint_core.clip`` or ``closeint_core.body.data`` ne
 torch is imported by the modules that compute with it.
 """
 
-__version__ = "0.1.0"
+__version__ = "0.2.0"
+"""The one place of the version; ``python scripts/release.py version X.Y.Z`` changes it and the files that repeat it."""

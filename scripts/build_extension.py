@@ -19,6 +19,7 @@ import shutil
 import subprocess
 import sys
 import tempfile
+import zipfile
 from pathlib import Path
 
 from blender_runtimes import ROOT, BlenderRuntime, find_runtimes
@@ -28,6 +29,8 @@ from closeint_core.errors import CloseintError
 from closeint_core.files import check_output, require_writable
 from closeint_core.streams import guard_output
 
+_EARLIEST = (1980, 1, 1, 0, 0, 0)
+"""The first moment that a zip can name."""
 _IGNORED = shutil.ignore_patterns("__pycache__", "*.pyc", ".*_cache", ".DS_Store")
 
 
@@ -35,17 +38,17 @@ class BuildError(Exception):
     """The extension cannot be built: one sentence."""
 
 
-def build_wheel(folder: Path) -> Path:
-    """Build the wheel of ``closeint_core`` into ``folder`` and return its path.
+def build_wheel(folder: Path, root: Path = ROOT) -> Path:
+    """Build the wheel of ``closeint_core`` in the working tree ``root`` into ``folder`` and return its path.
 
     From a copy of the sources: setuptools packs whatever an earlier build left in ``build/`` beside them.
     """
     with tempfile.TemporaryDirectory(prefix="closeint-wheel-") as name:
         source = Path(name)
-        shutil.copytree(ROOT / "closeint_core", source / "closeint_core", ignore=_IGNORED)
+        shutil.copytree(root / "closeint_core", source / "closeint_core", ignore=_IGNORED)
         for file in ("pyproject.toml", "README.md", "LICENSE", "NOTICE"):
-            if (ROOT / file).is_file():
-                shutil.copy2(ROOT / file, source / file)
+            if (root / file).is_file():
+                shutil.copy2(root / file, source / file)
         command = [
             sys.executable,
             "-m",
@@ -63,44 +66,60 @@ def build_wheel(folder: Path) -> Path:
     wheels = list(folder.glob("closeint_core-*.whl"))
     if len(wheels) != 1:
         raise BuildError(f"Expected one wheel of closeint_core in {folder}, found {len(wheels)}.")
+    repack(wheels[0])
     return wheels[0]
 
 
-def stage(folder: Path) -> None:
-    """Put the extension's content into ``folder``."""
-    shutil.copytree(ROOT / "closeint_blender", folder, ignore=_IGNORED, dirs_exist_ok=True)
-    shutil.copy2(ROOT / "blender_manifest.toml", folder)
+def repack(path: Path) -> None:
+    """Write a zip again so that the same content is the same bytes: sorted, with one time and the same permissions."""
+    again = path.with_name(f".{path.name}")
+    with zipfile.ZipFile(path) as old, zipfile.ZipFile(again, "w", zipfile.ZIP_DEFLATED) as new:
+        new.comment = old.comment
+        for name in sorted(name for name in old.namelist() if not name.endswith("/")):
+            entry = zipfile.ZipInfo(name, _EARLIEST)
+            entry.compress_type = zipfile.ZIP_STORED if name.endswith(".whl") else zipfile.ZIP_DEFLATED
+            entry.create_system, entry.external_attr = 3, 0o100644 << 16  # as an ordinary file of Unix, everywhere
+            new.writestr(entry, old.read(name))
+    os.replace(again, path)
+
+
+def stage(folder: Path, root: Path = ROOT) -> None:
+    """Put the content of the extension in the working tree ``root`` into ``folder``."""
+    shutil.copytree(root / "closeint_blender", folder, ignore=_IGNORED, dirs_exist_ok=True)
+    shutil.copy2(root / "blender_manifest.toml", folder)
     wheels = folder / "wheels"
     wheels.mkdir()
-    wheel = build_wheel(wheels)
-    manifest = (ROOT / "blender_manifest.toml").read_text(encoding="utf-8")
+    wheel = build_wheel(wheels, root)
+    manifest = (root / "blender_manifest.toml").read_text(encoding="utf-8")
     version = re.search(r'^version = "(.+)"$', manifest, re.MULTILINE)
     if not version or f"./wheels/{wheel.name}" not in manifest or f"-{version[1]}-" not in wheel.name:
         raise BuildError(f"blender_manifest.toml does not name this wheel or its version: {wheel.name}.")
 
 
-def build_extension(out: Path, runtime: BlenderRuntime | None = None) -> Path:
+def build_extension(out: Path, runtime: BlenderRuntime | None = None, root: Path = ROOT) -> Path:
     """Build the zip into the folder ``out``, check it, and return its path.
 
     Args:
         out: folder, made when missing.
         runtime: the Blender whose tool is used; the newest of this machine by default.
+        root: the working tree.
 
     Raises:
         BuildError: there is no Blender, or its tool refuses the extension.
     """
     runtime = runtime or _newest_runtime()
-    check_output(out / f"closeint-{_version()}.zip", "extension")
+    check_output(out / f"closeint-{_version(root)}.zip", "extension")
     out.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(prefix=".closeint-extension-", dir=out) as name:
         staged, packed = Path(name) / "closeint", Path(name) / "packed"
         packed.mkdir()
-        stage(staged)
+        stage(staged, root)
         build = ["build", f"--source-dir={staged}", f"--output-dir={packed}"]
         _run(runtime.extension_command(build), "Blender's tool cannot build the extension")
         made = next(packed.glob("*.zip"), None)
         if made is None:
             raise BuildError("Blender's tool wrote no zip.")
+        repack(made)
         _run(runtime.extension_command(["validate", str(made)]), "Blender's tool finds the extension invalid")
         target = check_output(out / made.name, "extension")
         os.replace(made, target)
@@ -156,13 +175,13 @@ def require_repository(folder: Path) -> None:
     require_writable(folder)
 
 
-def _version() -> str:
+def _version(root: Path) -> str:
     """The extension's version.
 
     Raises:
         BuildError: its manifest names none.
     """
-    version = re.search(r'^version = "(.+)"$', (ROOT / "blender_manifest.toml").read_text("utf-8"), re.MULTILINE)
+    version = re.search(r'^version = "(.+)"$', (root / "blender_manifest.toml").read_text("utf-8"), re.MULTILINE)
     if version is None:
         raise BuildError("blender_manifest.toml names no version.")
     return version[1]
