@@ -19,5 +19,5 @@ def test_models_are_the_pipeline_s() -> None:
 
 
 def test_no_torch_is_needed() -> None:
-    code = "import sys; from closeint_core.reconstruction.choices import MODELS"
+    code = "import sys; from closeint_core.settings import MODELS"
     subprocess.run([sys.executable, "-c", f"{code}; assert not {{'torch', 'numpy'}} & set(sys.modules)"], check=True)
