@@ -1,15 +1,21 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Where model files that a user supplies are looked for.
+"""Where model files that a user supplies are looked for, and where weights that were trained here are kept.
 
 The standard library only, so that Blender's Python can import it.
 """
 
 from __future__ import annotations
 
+import hashlib
+import json
 import os
+import shutil
 import sys
 from collections.abc import Iterable
 from pathlib import Path
+from typing import Any
+
+from closeint_core.files import atomic_path
 
 ENVIRONMENT_VARIABLE = "CLOSEINT_DATA"
 
@@ -52,3 +58,34 @@ def find(name_candidates: str | Iterable[str], data_dir: Path | None = None) -> 
             if path.is_file():
                 return path
     return None
+
+
+TRAINED = "trained"
+"""The folder of the store that holds what was trained on this machine."""
+_HASH = 12
+"""Hexadecimal digits of a file's sha256 in its name: enough to tell every training there will ever be."""
+
+
+def keep(weights: Path, name: str, facts: dict[str, Any]) -> tuple[Path, str]:
+    """Copy weights into the store as ``trained/NAME-HASH.safetensors``, with what they are beside them as JSON.
+
+    The store is the first folder of ``$CLOSEINT_DATA``, or else :func:`user_data_dir`. The same weights are kept once.
+
+    Args:
+        weights: a file. name: of the network. facts: what is worth knowing of its training, as JSON takes it.
+
+    Returns:
+        The file in the store and its sha256.
+
+    Raises:
+        CloseintError: the store cannot be written to.
+    """
+    given = [Path(part).expanduser() for part in os.environ.get(ENVIRONMENT_VARIABLE, "").split(os.pathsep) if part]
+    folder = (given[0] if given else user_data_dir()) / TRAINED
+    digest = hashlib.sha256(weights.read_bytes()).hexdigest()
+    kept = folder / f"{name}-{digest[:_HASH]}{weights.suffix}"
+    with atomic_path(kept) as temporary:
+        shutil.copyfile(weights, temporary)
+    with atomic_path(kept.with_suffix(".json")) as temporary:
+        temporary.write_text(json.dumps({"sha256": digest, **facts}, indent=1) + "\n", encoding="utf-8")
+    return kept, digest

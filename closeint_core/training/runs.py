@@ -11,12 +11,14 @@ from pathlib import Path
 
 import torch
 
+from closeint_core import __version__
 from closeint_core.body.data import load_body
 from closeint_core.body.torch_body import TorchBody
 from closeint_core.denoiser.prior import InteractionPrior
 from closeint_core.errors import Cancelled, CloseintError
 from closeint_core.files import check_folder, mark_folder
-from closeint_core.training.config import TrainingConfig
+from closeint_core.models import store
+from closeint_core.training.config import TrainingConfig, to_dict
 from closeint_core.training.logs import Say
 from closeint_core.training.processes import Processes, processes
 from closeint_core.training.recorded_source import RecordedSource, published_layout
@@ -89,7 +91,20 @@ def _train_stages(config: TrainingConfig, group: Processes, interrupt: Interrupt
         if group.agreed(interrupt.asked):
             raise Cancelled(f"Interrupted, with a checkpoint: the same command goes on from {where}.")
         say(f"The time budget of {config.time_budget:g} s is spent: the same command goes on from {where}.")
+    elif group.first:
+        keep_weights(trainer.written[-1], config, say)
     return done
+
+
+def keep_weights(weights: Path, config: TrainingConfig, say: Say) -> None:
+    """Copy the weights of a finished run into the store of models; where that fails, the run is whole without."""
+    facts = {"closeint": __version__, "run": str(Path(config.output).absolute()), "configuration": to_dict(config)}
+    try:
+        kept, digest = store.keep(weights, config.what, facts)
+    except CloseintError as error:
+        say(f"The weights stay in {weights.parent} alone. {error}")
+        return
+    say(f"Kept as {kept}, sha256 {digest}.")
 
 
 def training_body(config: TrainingConfig) -> TorchBody:

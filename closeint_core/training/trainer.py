@@ -67,6 +67,7 @@ class Trainer:
 
     Attributes:
         average: the moving average of the network, which is what is judged and saved.
+        written: the files of weights of a run that came to its end or was cut; empty in all processes but the first.
     """
 
     def __init__(
@@ -82,6 +83,7 @@ class Trainer:
         self.interrupt, self.say, self.deadline = interrupt, say, deadline
         self.folder = Path(config.output)
         self.checkpoint = self.folder / f"{stage.name}_checkpoint.pt"
+        self.written: list[Path] = []
         self.step = 0
         self.seconds = 0.0  # spent before this process
         self._began = time.monotonic()
@@ -170,7 +172,7 @@ class Trainer:
                     watch.reset()
             self.save()
             if self.processes.first:
-                written = stage.save(self.average, self.folder)
+                self.written = written = stage.save(self.average, self.folder)
                 outcome = "finished" if done else "stopped"
                 said = f"The {stage.name} {outcome} at step {self.step} of {stage.steps}: {written[0].parent}"
                 assert log is not None

@@ -3,12 +3,15 @@
 
 from __future__ import annotations
 
+import hashlib
+import json
 import os
 import sys
 from pathlib import Path
 
 import pytest
 
+from closeint_core.errors import CloseintError
 from closeint_core.models import store
 
 
@@ -49,3 +52,37 @@ def test_relative_xdg_folder_is_ignored(tmp_path: Path, monkeypatch: pytest.Monk
     monkeypatch.setenv("XDG_DATA_HOME", "somewhere")
     monkeypatch.setenv("HOME", str(tmp_path))
     assert store.user_data_dir() == tmp_path / ".local" / "share" / "closeint"
+
+
+def test_trained_weights_are_kept_by_their_hash(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("CLOSEINT_DATA", os.pathsep.join((str(tmp_path / "store"), str(tmp_path / "other"))))
+    weights = tmp_path / "run" / "denoiser_float16.safetensors"
+    weights.parent.mkdir()
+    found = {}
+    for content in (b"first", b"second", b"first"):
+        weights.write_bytes(content)
+        path, digest = store.keep(weights, "denoiser", {"run": "here"})
+        assert digest == hashlib.sha256(content).hexdigest()
+        assert path.name == f"denoiser-{digest[:12]}.safetensors"
+        assert path.read_bytes() == content
+        found[path] = json.loads(path.with_suffix(".json").read_text())
+        assert found[path] == {"sha256": digest, "run": "here"}
+    assert len(found) == 2
+    assert set((tmp_path / "store" / "trained").iterdir()) == {*found, *(path.with_suffix(".json") for path in found)}
+    assert not (tmp_path / "other").exists()
+
+
+def test_without_a_variable_weights_go_to_the_user(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sys, "platform", "linux")
+    monkeypatch.delenv("CLOSEINT_DATA", raising=False)
+    monkeypatch.setenv("XDG_DATA_HOME", str(tmp_path / "data"))
+    weights = tmp_path / "w.safetensors"
+    weights.write_bytes(b"w")
+    assert store.keep(weights, "prior", {})[0].parent == tmp_path / "data" / "closeint" / "trained"
+
+
+def test_a_store_that_takes_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "file").touch()
+    monkeypatch.setenv("CLOSEINT_DATA", str(tmp_path / "file"))
+    with pytest.raises(CloseintError, match="Cannot write to the folder"):
+        store.keep(tmp_path / "file", "prior", {})

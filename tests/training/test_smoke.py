@@ -3,6 +3,8 @@
 
 from __future__ import annotations
 
+import hashlib
+import json
 import math
 from pathlib import Path
 from typing import Any
@@ -13,7 +15,7 @@ import torch
 from closeint_core.denoiser.checkpoint import load_denoiser
 from closeint_core.denoiser.prior import load_prior
 from closeint_core.training import runs
-from closeint_core.training.config import TrainingConfig, build
+from closeint_core.training.config import TrainingConfig, build, to_dict
 from closeint_core.training.logs import read_log
 from closeint_core.training.processes import Processes
 from closeint_core.training.trainer import Interrupt, Trainer
@@ -46,7 +48,7 @@ MINUTES: dict[str, Any] = {
 }
 
 
-def test_the_denoiser_trains_in_seconds(tmp_path):
+def test_the_denoiser_trains_in_seconds(tmp_path, model_store):
     config = build(TrainingConfig, SECONDS | {"what": "denoiser", "output": str(tmp_path)})
     said: list[str] = []
     assert runs.train(config, said.append)
@@ -57,6 +59,23 @@ def test_the_denoiser_trains_in_seconds(tmp_path):
     assert "Interactions in memory: 4" in said
     assert load_denoiser(tmp_path / "denoiser_float16.safetensors").config == config.denoiser
     assert len(list((tmp_path / "pictures").glob("*.png"))) == 1
+    weights = (tmp_path / "denoiser_float16.safetensors").read_bytes()
+    digest = hashlib.sha256(weights).hexdigest()
+    kept = model_store / "trained" / f"denoiser-{digest[:12]}.safetensors"
+    assert kept.read_bytes() == weights
+    assert said[-1] == f"Kept as {kept}, sha256 {digest}."
+    facts = json.loads(kept.with_suffix(".json").read_text())
+    assert facts["run"] == str(tmp_path)
+    assert facts["configuration"] == to_dict(config)
+
+
+def test_a_store_that_cannot_be_written_costs_nothing(tmp_path, monkeypatch):
+    (tmp_path / "file").touch()
+    monkeypatch.setenv("CLOSEINT_DATA", str(tmp_path / "file"))
+    said: list[str] = []
+    runs.keep_weights(tmp_path / "file", build(TrainingConfig, {"what": "prior"}), said.append)
+    (line,) = said
+    assert line.startswith(f"The weights stay in {tmp_path} alone. Cannot write to the folder")
 
 
 def test_the_prior_trains_in_seconds(tmp_path):
