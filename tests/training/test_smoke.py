@@ -73,7 +73,7 @@ def test_a_store_that_cannot_be_written_costs_nothing(tmp_path, monkeypatch):
     (tmp_path / "file").touch()
     monkeypatch.setenv("CLOSEINT_DATA", str(tmp_path / "file"))
     said: list[str] = []
-    runs.keep_weights(tmp_path / "file", build(TrainingConfig, {"what": "prior"}), said.append)
+    runs.keep_weights(tmp_path / "file", build(TrainingConfig, SECONDS | {"what": "prior", "output": "x"}), said.append)
     (line,) = said
     assert line.startswith(f"The weights stay in {tmp_path} alone. Cannot write to the folder")
 
