@@ -24,6 +24,8 @@ class PeopleAt:
     boxes: tuple[tuple[float, float, float, float], ...]
 
 
+EYES = False
+"""Whether the eyes for pairs (``closeint_core.eyes``) look unless somebody chooses: once their weights are bundled."""
 QUALITIES = {"draft": 0.35, "standard": 1.0, "high": 2.0}
 """Factor on the fit's iterations."""
 
@@ -44,6 +46,8 @@ class Settings:
         refine: at the end, take the bodies out of each other on their exact meshes, close contacts, plant feet.
         model: ``default`` (the learned network, see ``learned``), ``fit`` (the pair's fit alone), or ``reference`` for
             the published networks (see ``reference``).
+        eyes: the eyes for pairs look too (``perception.pair_look``): better joints at contact, with probabilities, and
+            what touches what.
     """
 
     people: tuple[int, ...] | PeopleAt | None = None
@@ -56,6 +60,7 @@ class Settings:
     quality: str = "standard"
     refine: bool = True
     model: str = "default"
+    eyes: bool = EYES
 
 
 def check_settings(settings: Settings) -> None:

@@ -8,7 +8,7 @@ evidence = eyes.look(frames, prompts_of_keypoints(keypoints))
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
 from pathlib import Path
 
 import numpy as np
@@ -29,7 +29,11 @@ _AROUND = 1.4
 """Side of the pair's square relative to what its joints take up, the middle of what was trained with."""
 _FOUND = 0.3  # probability of a joint that says how far a person reaches
 _SMALLEST = 48.0  # pixels of a square
+SHORTEST = 1 / 13
+"""Of a square's side: no trunk counts as shorter."""
 _NEIGHBOURS = 3
+_NEAR = 8  # frames over which anything of one frame is told to another
+_LIKELY = 0.5  # probability from which on what was found tells the next look where to look
 
 
 @dataclass(frozen=True)
@@ -62,9 +66,9 @@ class PairEvidence:
         return len(self.keypoints)
 
     @classmethod
-    def nothing(cls, frames: int) -> PairEvidence:
-        """Of frames in which nobody told of a pair."""
-        cells = SIZE // STRIDE
+    def nothing(cls, frames: int, masks: bool = True) -> PairEvidence:
+        """Of frames in which nobody told of a pair; without ``masks`` there are none of any frame."""
+        cells, masked = SIZE // STRIDE, frames if masks else 0
 
         def unknown(*shape: int) -> np.ndarray:
             return np.full((frames, *shape), np.nan, np.float32)
@@ -72,7 +76,7 @@ class PairEvidence:
         count, parts = len(JOINTS_IN_HALPE), len(PARTS)
         return cls(
             unknown(2, count, 2), unknown(2, count), unknown(2, count), unknown(3),
-            np.zeros((frames, cells, cells), np.uint8), unknown(cells, cells), unknown(2, parts), unknown(),
+            np.zeros((masked, cells, cells), np.uint8), unknown(cells, cells)[:masked], unknown(2, parts), unknown(),
             unknown(parts, parts),
         )  # fmt: skip
 
@@ -120,6 +124,8 @@ class PairEyes:
             looks: the square of the first look is a guess from the prompts; from the second on it is drawn around what
                 was found. neighbours: touch from the frames before and after as well.
 
+        ``EyesStream`` does the same for frames that come one at a time.
+
         Raises:
             CloseintError: frames and prompts do not fit each other.
         """
@@ -129,51 +135,45 @@ class PairEyes:
                 f"{len(frames)} frames have prompts of the shape {prompts.shape}, not ({len(frames)}, 2, 2, 2).",
                 "Give shoulders and hips of both people for each frame.",
             )
-        known = np.flatnonzero(np.isfinite(prompts).all(-1).any((1, 2)))
-        evidence = PairEvidence.nothing(len(frames))
-        if len(known) == 0:
-            return evidence
-        parts = [
-            self._first(frames, prompts, known[begin : begin + _AT_ONCE], looks)
-            for begin in range(0, len(known), _AT_ONCE)
-        ]
-        seen = _Seen(*(torch.cat([getattr(part, f.name) for part in parts]) for f in fields(_Seen)))
-        second = self._compare(seen, known, neighbours)
-        self._write(evidence, known, seen, second)
-        return evidence
+        stream = EyesStream(self, len(frames), looks=looks, neighbours=neighbours)
+        for index, (frame, told) in enumerate(zip(frames, prompts, strict=True)):
+            stream.add(index, frame, told)
+        return stream.finish()
 
     # -- the first look --------------------------------------------------------------------------------------------
 
-    def _first(self, frames: Sequence[np.ndarray], prompts: np.ndarray, rows: np.ndarray, looks: int) -> _Seen:
-        stacked = np.stack([np.asarray(frames[row]) for row in rows])
-        pictures = torch.from_numpy(stacked).to(self.device).permute(0, 3, 1, 2).float() / 255
-        given = torch.from_numpy(np.isfinite(prompts[rows]).all(-1)).to(self.device)
-        points = torch.from_numpy(np.nan_to_num(prompts[rows])).to(self.device)
+    def _first(self, frames: Sequence[np.ndarray], prompts: np.ndarray, squares: np.ndarray, looks: int) -> _Seen:
+        """The first look at frames with prompts (T, 2, 2, 2) and squares (T, 3), NaN where the prompts say them."""
+        pictures = [torch.from_numpy(np.ascontiguousarray(frame)).to(self.device) for frame in frames]
+        given = torch.from_numpy(np.isfinite(prompts).all(-1)).to(self.device)
+        points = torch.from_numpy(np.nan_to_num(prompts)).to(self.device)
         trunks = trunk_lengths(points, given, 0.0)
-        squares = squares_of_prompts(points, given, trunks, pictures.shape[-2:])
+        told = torch.from_numpy(squares).to(self.device)
+        guessed = squares_of_prompts(points, given, trunks, pictures[0].shape[:2])
+        around = torch.where(told.isfinite().all(-1, keepdim=True), told, guessed)
         for number in range(max(1, looks)):
-            look, found, sure = self._look(pictures, points, given, squares)
+            look, found, sure = self._look(pictures, points, given, around)
             if number + 1 < looks:
-                squares = squares_around(found, sure, squares)
-        hands, windows = _hands(pictures, found, squares)
+                around = squares_around(found, sure, around)
+        hands, windows = _hands(pictures, found, around)
         masks = _merged_masks(look.masks)
         # What the second look needs, in little memory.
         return _Seen(
-            found, sure, look.visible.unflatten(0, (-1, 2)).sigmoid(), squares, masks[0], masks[1],
+            found, sure, look.visible.unflatten(0, (-1, 2)).sigmoid(), around, masks[0], masks[1],
             look.tokens.float(), look.local.float(), look.places, look.spread, hands, windows,
         )  # fmt: skip
 
     def _look(
-        self, pictures: Tensor, points: Tensor, given: Tensor, squares: Tensor
+        self, pictures: list[Tensor], points: Tensor, given: Tensor, squares: Tensor
     ) -> tuple[FirstLook, Tensor, Tensor]:
         """The first look into squares (T, 3): itself, joints (T, 2, 13, 2) in pixels of the frames, how sure."""
-        cut = cut_squares(pictures, squares[:, None, :2], squares[:, None, 2], SIZE)[:, 0]
+        cut = _cut(pictures, squares[:, None, :2], squares[:, None, 2], SIZE)[:, 0]
         scale = SIZE / squares[:, None, None, 2:]
         inside = (points - squares[:, None, None, :2]) * scale + SIZE / 2
         shown = blobs(for_each_person(inside), for_each_person(given).float(), SIZE)
         with torch.inference_mode(), self._narrow():
             look = self.network.look(cut.repeat_interleave(2, 0), shown)
-        trunks = trunk_lengths(inside, given, SIZE / 13)
+        trunks = trunk_lengths(inside, given, SHORTEST * SIZE)
         found, sure = decode(look.heat, WITHIN * trunks.flatten() / STRIDE)
         found = found.unflatten(0, (-1, 2)) * STRIDE
         return look, (found - SIZE / 2) / scale + squares[:, None, None, :2], sure.unflatten(0, (-1, 2))
@@ -183,25 +183,21 @@ class PairEyes:
 
     # -- the second look -------------------------------------------------------------------------------------------
 
-    def _compare(self, seen: _Seen, known: np.ndarray, neighbours: bool) -> SecondLook:
-        """Logits of 2 T rows; each frame with those before and after it where ``neighbours``."""
-        count = len(known)
-        frames = _NEIGHBOURS if neighbours and count > 1 else 1
-        answers = []
-        for begin in range(0, count, _AT_ONCE):
-            middle = torch.arange(begin, min(begin + _AT_ONCE, count))
-            index = middle[:, None] + torch.arange(frames) - frames // 2
-            index = _near_in_time(index, middle, known).flatten().to(self.device)
-            rows = (2 * index[:, None] + torch.arange(2, device=self.device)).flatten()
-            look = FirstLook(
-                seen.tokens, seen.tokens, seen.tokens, seen.tokens[rows], seen.local[rows], seen.places[rows],
-                seen.spread[rows],
-            )  # fmt: skip
-            with torch.inference_mode(), self._narrow():
-                second = self.network.compare(look, seen.hands[index], seen.windows[index], frames)
-            own = (frames * torch.arange(len(middle)) + frames // 2)[:, None] * 2 + torch.arange(2)
-            answers.append([part[own.flatten()] for part in second])
-        return SecondLook(*(torch.cat(parts) for parts in zip(*answers, strict=True)))
+    def _compare(self, seen: _Seen, at: np.ndarray, middle: Tensor, neighbours: bool) -> SecondLook:
+        """Logits of 2 N rows, of the frames ``middle`` (N,) among those seen, whose numbers are ``at``; each with those
+        before and after it where ``neighbours``."""
+        frames = _NEIGHBOURS if neighbours and len(at) > 1 else 1
+        index = middle[:, None] + torch.arange(frames) - frames // 2
+        index = _near_in_time(index, middle, at).flatten().to(self.device)
+        rows = (2 * index[:, None] + torch.arange(2, device=self.device)).flatten()
+        look = FirstLook(
+            seen.tokens, seen.tokens, seen.tokens, seen.tokens[rows], seen.local[rows], seen.places[rows],
+            seen.spread[rows],
+        )  # fmt: skip
+        with torch.inference_mode(), self._narrow():
+            second = self.network.compare(look, seen.hands[index], seen.windows[index], frames)
+        own = (frames * torch.arange(len(middle)) + frames // 2)[:, None] * 2 + torch.arange(2)
+        return SecondLook(*(part[own.flatten()] for part in second))
 
     def _write(self, evidence: PairEvidence, known: np.ndarray, seen: _Seen, second: SecondLook) -> None:
         lines = self.calibration
@@ -211,11 +207,96 @@ class PairEyes:
         evidence.probability[known] = np.where(visible > 0.5, lines.seen_joints(sure), lines.hidden_joints(sure))
         evidence.visible[known] = lines.visible(visible)
         evidence.squares[known] = seen.squares.cpu().numpy()
-        evidence.parts[known] = seen.parts.cpu().numpy()
-        evidence.part_probability[known] = seen.part_probability.cpu().numpy()
+        if len(evidence.parts):
+            evidence.parts[known] = seen.parts.cpu().numpy()
+            evidence.part_probability[known] = seen.part_probability.cpu().numpy()
         evidence.before[known] = lines.before(second.before.unflatten(0, (-1, 2)).sigmoid().cpu().numpy())
         evidence.nearer[known] = lines.nearer(second.nearer[::2].sigmoid().cpu().numpy())
         evidence.touch[known] = lines.touch(second.touch[::2].sigmoid().cpu().numpy())
+
+
+class EyesStream:
+    """Looks at frames that come one at a time; beside the evidence, memory does not grow with them.
+
+    Args:
+        frames: of which evidence is wanted; those that are not added have none. looks, neighbours: see
+            ``PairEyes.look``.
+        masks: keep part masks as well; else ``parts`` and ``part_probability`` of the evidence are empty (0, 64, 64).
+        again: look again at frames in which a prompt is missing, told by what was found in them or near in time.
+    """
+
+    def __init__(
+        self,
+        eyes: PairEyes,
+        frames: int,
+        *,
+        looks: int = 2,
+        neighbours: bool = True,
+        masks: bool = True,
+        again: bool = False,
+    ) -> None:
+        self._eyes, self._looks, self._neighbours, self._again = eyes, looks, neighbours, again
+        self._evidence = PairEvidence.nothing(frames, masks)
+        self._waiting: list[tuple[int, np.ndarray, np.ndarray, np.ndarray, np.ndarray]] = []
+        self._seen: _Seen | None = None
+        self._at = np.zeros(0, np.int64)  # numbers of the frames in ``_seen``
+        self._compared = 0  # of them
+
+    def add(self, index: int, picture: np.ndarray, prompts: np.ndarray, square: np.ndarray | None = None) -> None:
+        """A frame; its number is higher than of those before.
+
+        Args:
+            picture: (H, W, 3) uint8 RGB. prompts: (2, 2, 2), see ``PairEyes.look``; nobody is looked for where all are
+                NaN. square: (3,) where both people are roughly, pixels; from the prompts if not given.
+        """
+        prompts = np.asarray(prompts, np.float32)
+        if not np.isfinite(prompts).all(-1).any():
+            return
+        told, corner = np.full(3, np.nan, np.float32), np.zeros(2, np.float32)
+        if square is not None:
+            told = np.asarray(square, np.float32)
+            if self._looks <= 1:
+                picture, corner = _around(picture, told)
+                told = told - np.append(corner, np.float32(0))
+        self._waiting.append((index, picture, prompts - corner, told, corner))
+        if len(self._waiting) == _AT_ONCE:
+            self._look(last=False)
+
+    def finish(self) -> PairEvidence:
+        """The evidence of all frames."""
+        self._look(last=True)
+        return self._evidence
+
+    def _look(self, *, last: bool) -> None:
+        if self._waiting:
+            indices, pictures, prompts, squares, corners = zip(*self._waiting, strict=True)
+            told, around = np.stack(prompts), np.stack(squares)
+            found = self._eyes._first(pictures, told, around, self._looks)
+            if self._again:
+                shift = np.stack(corners)[:, None, None]  # (T, 1, 1, 2)
+                places = found.found.cpu() + torch.from_numpy(shift)
+                filled = filled_prompts(told + shift, places, found.sure.cpu(), np.asarray(indices)) - shift
+                missing = np.flatnonzero((np.isfinite(filled) & ~np.isfinite(told)).any((1, 2, 3)))
+                if len(missing):
+                    again = [pictures[row] for row in missing]
+                    more = self._eyes._first(again, filled[missing], around[missing], self._looks)
+                    found = found.replaced(missing, more)
+            found = found.moved(torch.from_numpy(np.stack(corners)))
+            self._seen = found if self._seen is None else self._seen.followed_by(found)
+            self._at = np.concatenate([self._at, indices])
+            self._waiting = []
+        if self._seen is None:
+            return
+        # The newest frame waits for the one after it.
+        ready = len(self._at) if last else len(self._at) - 1
+        if ready > self._compared:
+            middle = torch.arange(self._compared, ready)
+            second = self._eyes._compare(self._seen, self._at, middle, self._neighbours)
+            rows = slice(self._compared, ready)
+            self._eyes._write(self._evidence, self._at[rows], self._seen[rows], second)
+        kept = slice(max(0, ready - 1), None)  # one compared frame is the neighbour of the next
+        self._compared = ready - kept.start
+        self._seen, self._at = self._seen[kept], self._at[kept]
 
 
 @dataclass(frozen=True)
@@ -234,6 +315,68 @@ class _Seen:
     spread: Tensor
     hands: Tensor
     windows: Tensor
+
+    def __getitem__(self, frames: slice) -> _Seen:
+        return _Seen(**{f.name: getattr(self, f.name)[_rows(f.name, frames)] for f in fields(self)})
+
+    def replaced(self, rows: np.ndarray, other: _Seen) -> _Seen:
+        """With other answers for some frames."""
+        result = {f.name: getattr(self, f.name).clone() for f in fields(self)}
+        for name, values in result.items():
+            at = torch.as_tensor(rows, device=values.device)
+            if name in _BY_PERSON:
+                at = (2 * at[:, None] + torch.arange(2, device=values.device)).flatten()
+            values[at] = getattr(other, name)
+        return _Seen(**result)
+
+    def moved(self, corners: Tensor) -> _Seen:
+        """In pixels of the frames, from those of parts of them with their upper left ``corners`` (T, 2) there."""
+        corners = corners.to(self.found.device)
+        squares = torch.cat([self.squares[:, :2] + corners, self.squares[:, 2:]], 1)
+        return replace(self, found=self.found + corners[:, None, None], squares=squares)
+
+    def followed_by(self, other: _Seen) -> _Seen:
+        """These frames and then those."""
+        return _Seen(**{f.name: torch.cat([getattr(self, f.name), getattr(other, f.name)]) for f in fields(self)})
+
+
+_BY_PERSON = ("tokens", "local", "places", "spread")
+
+
+def _rows(name: str, frames: slice) -> slice:
+    """Of an array of ``_Seen``: some have a row for each person, those of a frame one after the other."""
+    if name not in _BY_PERSON:
+        return frames
+    return slice(*(None if end is None else 2 * end for end in (frames.start, frames.stop)))
+
+
+def _around(picture: np.ndarray, square: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """The part of a picture that holds a square (3,) and the hands at its edge, and its upper left corner (2,)."""
+    reach = (0.5 + HAND_SHARE) * square[2]
+    end = np.array(picture.shape[1::-1])
+    low = np.clip(np.floor(square[:2] - reach), 0, end - 1).astype(int)
+    high = np.clip(np.ceil(square[:2] + reach), low + 1, end).astype(int)
+    return picture[low[1] : high[1], low[0] : high[0]].copy(), low.astype(np.float32)
+
+
+def filled_prompts(prompts: np.ndarray, found: Tensor, sure: Tensor, at: np.ndarray) -> np.ndarray:
+    """Prompts (T, 2, 2, 2) in which a missing point of a person of whom the other is known is what was found: in that
+    frame, or in the nearest one at most ``_NEAR`` frames away.
+
+    Args:
+        found: (T, 2, 13, 2) joints in pixels. sure: (T, 2, 13). at: (T,) numbers of the frames.
+    """
+    own, likely = prompt_points(found, sure > _LIKELY)
+    points, known = own.numpy(), likely.numpy()
+    given = np.isfinite(prompts).all(-1)
+    filled = prompts.copy()
+    away = np.abs(at[:, None] - at)
+    for row, person, end in zip(*np.nonzero(~given & given[:, :, ::-1]), strict=True):
+        near = np.where(known[:, person, end] & (away[row] <= _NEAR), away[row], _NEAR + 1)
+        best = int(near.argmin())
+        if near[best] <= _NEAR:
+            filled[row, person, end] = points[best, person, end]
+    return filled
 
 
 def squares_of_prompts(points: Tensor, given: Tensor, trunks: Tensor, size: Sequence[int]) -> Tensor:
@@ -271,11 +414,21 @@ def squares_around(found: Tensor, sure: Tensor, before: Tensor) -> Tensor:
     return torch.where((likely.sum((1, 2)) >= 4)[:, None], square, before)
 
 
-def _hands(pictures: Tensor, found: Tensor, squares: Tensor) -> tuple[Tensor, Tensor]:
+def _cut(pictures: list[Tensor], centres: Tensor, sides: Tensor, size: int) -> Tensor:
+    """Squares (T, K, 3, size, size) of pictures (H, W, 3) uint8, one after the other: in little memory."""
+    return torch.cat(
+        [
+            cut_squares(picture.permute(2, 0, 1)[None].float() / 255, centre[None], side[None], size)
+            for picture, centre, side in zip(pictures, centres, sides, strict=True)
+        ]
+    )
+
+
+def _hands(pictures: list[Tensor], found: Tensor, squares: Tensor) -> tuple[Tensor, Tensor]:
     """Hands (T, 2, 2, 3, H, H) cut out of the frames, and their squares (T, 2, 2, 3) in 0..1 of the pair's."""
     centres = hand_centres(found)
     side = HAND_SHARE * squares[:, 2]
-    cut = cut_squares(pictures, centres.flatten(1, 2), side[:, None].expand(-1, 4), HAND_SIZE)
+    cut = _cut(pictures, centres.flatten(1, 2), side[:, None].expand(-1, 4), HAND_SIZE)
     corner = squares[:, :2] - squares[:, 2:] / 2
     places = (centres - corner[:, None, None]) / squares[:, None, None, 2:]
     share = torch.full_like(places[..., :1], HAND_SHARE)
@@ -297,5 +450,5 @@ def _near_in_time(index: Tensor, middle: Tensor, known: np.ndarray) -> Tensor:
     than a few frames away."""
     inside = index.clamp(0, len(known) - 1)
     at = torch.from_numpy(known)
-    far = (at[inside] - at[middle][:, None]).abs() > 8
+    far = (at[inside] - at[middle][:, None]).abs() > _NEAR
     return torch.where((index != inside) | far, middle[:, None].expand_as(index), inside)

@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -15,6 +16,9 @@ from closeint_core.perception.camera_motion import CameraMotion, CameraWatch
 from closeint_core.perception.movenet import JOINTS, MoveNet, fit_into
 from closeint_core.progress import Progress
 from closeint_core.video.source import FrameSource
+
+if TYPE_CHECKING:  # torch is loaded only where the eyes look
+    from closeint_core.perception.pair_look import PairLook
 
 MASK_SIDE = 64
 
@@ -99,6 +103,7 @@ def look_closer(
     progress: Progress,
     *,
     mirrored: bool = True,
+    eyes: PairLook | None = None,
 ) -> Closeup:
     """Look at the region of the people, and at each person, in every frame.
 
@@ -107,6 +112,7 @@ def look_closer(
         scale: (P, T) body sizes, pixels.
         present: (P, T) whether to look for the person at all.
         mirrored: look at each crop's mirror image too, and take the mean.
+        eyes: is shown every frame as well.
     """
     people, frames = present.shape
     result = Closeup(
@@ -123,6 +129,8 @@ def look_closer(
     for t, (_, rgb) in enumerate(source):
         if t >= frames:
             break
+        if eyes is not None:
+            eyes.add(t, rgb)
         here = np.flatnonzero(present[:, t])
         if here.size:
             result.peaks[t] = movenet.look_closer(rgb, region(expected[here, t], scale[here, t]))

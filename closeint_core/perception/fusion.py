@@ -9,10 +9,12 @@ import numpy as np
 
 from closeint_core.halpe import HALPE_INDEX as K
 from closeint_core.perception.assignment import Assignment, reassign
+from closeint_core.perception.belief import believed
 from closeint_core.perception.blazepose import LEFT_HEEL, LEFT_TOE, RIGHT_HEEL, RIGHT_TOE, TO_COCO
 from closeint_core.perception.continuity import follow_peaks
 from closeint_core.perception.evidence import Closeup, sample_masks
 from closeint_core.perception.motion import limb_limits, predict
+from closeint_core.perception.observations import PairSeen
 
 _MOUTH, _EYES, _EARS = (9, 10), (2, 5), (7, 8)
 _SHOULDERS, _HIPS = (11, 12), (23, 24)
@@ -81,13 +83,22 @@ def untangle(
     return current, predicted, sigma
 
 
-def fuse(closeup: Closeup, keypoints: np.ndarray, scale: np.ndarray, fps: float, *, rounds: int = 3) -> Fused:
+def fuse(
+    closeup: Closeup,
+    keypoints: np.ndarray,
+    scale: np.ndarray,
+    fps: float,
+    *,
+    pair: PairSeen | None = None,
+    rounds: int = 3,
+) -> Fused:
     """Final keypoints of the people from everything that was seen.
 
     Args:
         closeup: the second pass.
         keypoints: (P, T, 17, 3) from ``untangle``.
         scale: (P, T) body sizes.
+        pair: what the eyes for pairs saw, of two people.
     """
     limits = limb_limits(keypoints, scale)
     landmark, reliable = _landmark_quality(closeup, keypoints, scale)
@@ -105,6 +116,8 @@ def fuse(closeup: Closeup, keypoints: np.ndarray, scale: np.ndarray, fps: float,
         current = _blend(given, landmark, reliable, expected, sigma, scale)
     assert given is not None
     coco = _with_doubts(closeup, current, scale)
+    if pair is not None:
+        coco = believed(coco, pair)
     return _to_halpe(closeup, coco, landmark, reliable, scale)
 
 

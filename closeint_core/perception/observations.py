@@ -3,9 +3,50 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 
 import numpy as np
+
+from closeint_core.body.parts import JOINTS, PARTS
+
+
+@dataclass
+class PairSeen:
+    """What the eyes for pairs (``closeint_core.eyes``) say of T frames; NaN where they did not look.
+
+    Attributes:
+        joints: f4 (2, T, 13, 3) of ``body.parts.JOINTS``: x, y in pixels, and the probability of being within a quarter
+            of the trunk's length.
+        trunks: f4 (2, T), the length of the trunk in pixels by which that probability counts.
+        slack: f4 (2, T, 13), pixels by which a joint may be further off because it is interpolated between looks.
+        touch: f4 (T, 30, 30), probability that part i (``body.parts.PARTS``) of the first person touches part j of the
+            second.
+        before: f4 (2, T, 30), probability that the part is before the other's body, where they overlap.
+        nearer: f4 (T,), probability that the first person's trunk is nearer to the camera.
+    """
+
+    joints: np.ndarray
+    trunks: np.ndarray
+    slack: np.ndarray
+    touch: np.ndarray
+    before: np.ndarray
+    nearer: np.ndarray
+
+    @staticmethod
+    def shapes(frames: int) -> dict[str, tuple[int, ...]]:
+        """Of the arrays for so many frames."""
+        joints, parts = len(JOINTS), len(PARTS)
+        return {
+            "joints": (2, frames, joints, 3), "trunks": (2, frames), "slack": (2, frames, joints),
+            "touch": (frames, parts, parts), "before": (2, frames, parts), "nearer": (frames,),
+        }  # fmt: skip
+
+    def frames(self, part: slice) -> PairSeen:
+        """Of some frames."""
+        by_person = ("joints", "trunks", "slack", "before")
+        return PairSeen(
+            **{f.name: getattr(self, f.name)[(slice(None),) * (f.name in by_person) + (part,)] for f in fields(self)}
+        )
 
 
 @dataclass
@@ -28,6 +69,7 @@ class Observations:
         frame_start: index of the first frame in the source.
         image_size: (width, height).
         people: numbers of the chosen people (by first appearance in the source, then left to right).
+        pair: what the eyes for pairs saw, where they looked and two people are left.
     """
 
     keypoints2d: np.ndarray
@@ -40,3 +82,4 @@ class Observations:
     frame_start: int
     image_size: tuple[int, int]
     people: tuple[int, ...] = ()
+    pair: PairSeen | None = None

@@ -5,7 +5,7 @@ from __future__ import annotations
 
 import itertools
 from dataclasses import replace
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
 import numpy as np
 
@@ -16,12 +16,15 @@ from closeint_core.perception.evidence import Closeup, Scan, look_closer, merge_
 from closeint_core.perception.fusion import fuse, untangle
 from closeint_core.perception.motion import body_scale
 from closeint_core.perception.movenet import MoveNet
-from closeint_core.perception.observations import Observations
+from closeint_core.perception.observations import Observations, PairSeen
 from closeint_core.perception.pair import choose_people, fewest_frames, people_at, persistent
 from closeint_core.perception.tracking import Track, follow, rejoin
 from closeint_core.progress import Progress
-from closeint_core.settings import PeopleAt
+from closeint_core.settings import EYES, PeopleAt
 from closeint_core.video.source import FrameSource
+
+if TYPE_CHECKING:  # torch is loaded only where the eyes look
+    from closeint_core.eyes.look import PairEyes
 
 LONGEST_GAP = 2.0
 """Seconds for which somebody unseen is still looked for where motion predicts them."""
@@ -32,6 +35,7 @@ def perceive(
     *,
     people: Literal["auto"] | tuple[int, ...] | PeopleAt = "auto",
     device: str = "auto",
+    eyes: bool = EYES,
     progress: Progress | None = None,
 ) -> Observations:
     """Find the pair in a video and observe both people in every frame.
@@ -44,13 +48,14 @@ def perceive(
         people: ``auto``, one or two numbers of people by first appearance, then from left to right, or one or two
             people pointed at in a frame.
         device: ``auto``, ``cpu`` or ``cuda``.
+        eyes: the eyes for pairs look too, where two people are chosen.
         progress: told of progress and warnings; may cancel.
 
     Raises:
         CloseintError: nobody was found, ``people`` does not exist, or a model is missing (exit code 3).
     """
     progress = progress or Progress()
-    movenet = MoveNet(device)
+    movenet, pair_eyes = MoveNet(device), _eyes(device) if eyes else None
     seen = scan(source, movenet, progress)
     for message in (*source.warnings, *seen.camera.warnings()):
         progress.warn(message)
@@ -63,11 +68,30 @@ def perceive(
     scale = body_scale(grouped, source.fps)
     if not np.isfinite(scale).all():
         raise CloseintError("Nobody was seen well enough to follow.", "Two people should be seen at full length.")
-    keypoints, expected, _ = untangle(seen.peaks, grouped, scale, source.fps)
+    keypoints, expected, sigma = untangle(seen.peaks, grouped, scale, source.fps)
     present = _present(grouped, source.fps) & np.isfinite(expected[..., 0]).any(axis=-1)
-    closeup = look_closer(source, movenet, BlazePose(device), expected, scale, present, progress)
+    pair_look = None
+    if pair_eyes is not None and len(chosen) == 2:
+        from closeint_core.perception.pair_look import PairLook, prompts_of_tracks
+
+        pair_look = PairLook(pair_eyes, prompts_of_tracks(expected, sigma, present), source.fps)
+    closeup = look_closer(source, movenet, BlazePose(device), expected, scale, present, progress, eyes=pair_look)
     closeup.peaks = merge_peaks(closeup.peaks, seen.peaks, scale)
-    return only_seen(observe(closeup, keypoints, grouped, scale, source, tuple(chosen)), progress)
+    pair = pair_look.result(keypoints) if pair_look is not None else None
+    return only_seen(observe(closeup, keypoints, grouped, scale, source, tuple(chosen), pair), progress)
+
+
+def _eyes(device: str) -> PairEyes:
+    """The eyes for pairs on the device that torch has for ``auto``, ``cpu`` or ``cuda``.
+
+    Raises:
+        CloseintError: their weights are missing or altered (exit code 3).
+    """
+    import torch
+
+    from closeint_core.eyes.look import PairEyes
+
+    return PairEyes.load(device="cuda" if device != "cpu" and torch.cuda.is_available() else "cpu")
 
 
 def only_seen(observations: Observations, progress: Progress) -> Observations:
@@ -97,6 +121,7 @@ def only_seen(observations: Observations, progress: Progress) -> Observations:
     parts = ("keypoints2d", "landmarks3d", "landmarks3d_confidence", "visible", "boxes")
     return replace(
         observations,
+        pair=None,
         people=tuple(observations.people[i] for i in kept),
         **{name: getattr(observations, name)[kept] for name in parts},
     )
@@ -109,9 +134,10 @@ def observe(
     scale: np.ndarray,
     source: FrameSource,
     chosen: tuple[int, ...],
+    pair: PairSeen | None = None,
 ) -> Observations:
     """Fuse what was seen of the chosen people; a person counts as visible with a detection or enough joints."""
-    fused = fuse(closeup, keypoints, scale, source.fps)
+    fused = fuse(closeup, keypoints, scale, source.fps, pair=pair)
     body = fused.keypoints[:, :, K["left_shoulder"] : K["right_ankle"] + 1, 2]
     enough = (np.nan_to_num(body) > 0.3).sum(axis=-1) >= 5
     visible = enough & (np.isfinite(grouped[..., 0]).any(axis=-1) | (closeup.score > 0.5))
@@ -129,6 +155,7 @@ def observe(
         frame_start=source.frame_start,
         image_size=source.image_size,
         people=chosen,
+        pair=pair,
     )
 
 

@@ -8,19 +8,24 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Callable
+from dataclasses import fields
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
 from closeint_core.errors import CloseintError
 from closeint_core.files import atomic_path
 from closeint_core.foreign_files import read_arrays
-from closeint_core.perception.observations import Observations
+from closeint_core.perception.observations import Observations, PairSeen
+from closeint_core.settings import EYES
 
 SUFFIX = ".observed.npz"
-PERCEPTION = 1
+PERCEPTION = 2 if EYES else 1
 """Raised by whoever changes what perception reports: what was kept before then is looked at again."""
 _ARRAYS = ("keypoints2d", "landmarks3d", "landmarks3d_confidence", "visible", "boxes", "peaks")
+_PAIR = "pair_"
+"""Before the names of what the eyes for pairs saw; such arrays are all there or none is."""
 
 
 def content_key(source: Path) -> str:
@@ -51,6 +56,8 @@ def save_observations(path: Path, observations: Observations, key: str) -> None:
     """
     arrays = {name: getattr(observations, name) for name in _ARRAYS}
     arrays = {name: array if array.dtype == bool else array.astype(np.float32) for name, array in arrays.items()}
+    if observations.pair is not None:
+        arrays |= {_PAIR + f.name: getattr(observations.pair, f.name) for f in fields(PairSeen)}
     with atomic_path(path) as temporary:
         np.savez_compressed(
             temporary,
@@ -75,11 +82,13 @@ def load_observations(path: Path, key: str | None = None) -> Observations | None
         stored = read_arrays(path, "a file of observations")
         if int(stored["perception"]) != PERCEPTION or (key is not None and str(stored["key"]) != key):
             return None
-        arrays = {name: stored[name] for name in _ARRAYS}
+        arrays: dict[str, Any] = {name: stored[name] for name in _ARRAYS}
+        pair_names = [f.name for f in fields(PairSeen) if any(name.startswith(_PAIR) for name in stored)]
+        pair = {name: stored[_PAIR + name] for name in pair_names}
         width, height = (int(value) for value in stored["image_size"])
         people = tuple(int(value) for value in stored["people"])
         fps, start = float(stored["fps"]), int(stored["frame_start"])
-        if any(array.dtype.kind not in "bf" for array in arrays.values()):
+        if any(array.dtype.kind not in "bf" for array in (*arrays.values(), *pair.values())):
             raise ValueError("an array of another type")
     except CloseintError as error:
         raise CloseintError(f"{path} does not hold observations: {error.message}", fix) from None
@@ -96,12 +105,16 @@ def load_observations(path: Path, key: str | None = None) -> Observations | None
         "peaks": (people_frames[-1], 17, *arrays["peaks"].shape[2:3], 3),
     }
     wrong = [name for name, shape in expected.items() if arrays[name].shape != shape]
+    if pair:
+        told = PairSeen.shapes(people_frames[-1])
+        wrong += [_PAIR + n for n, shape in told.items() if pair[n].shape != shape or people_frames[0] != 2]
     if wrong or len(people_frames) != 2 or arrays["visible"].dtype != bool or not (fps > 0 and width > 0 < height):
         raise CloseintError(
             f"{path} does not hold observations: {', '.join(wrong) or 'its header'} is wrong.",
             "Remove it; it is made again.",
         )
-    return Observations(**arrays, fps=fps, frame_start=start, image_size=(width, height), people=people)
+    seen = PairSeen(**pair) if pair else None
+    return Observations(**arrays, fps=fps, frame_start=start, image_size=(width, height), people=people, pair=seen)
 
 
 def kept(path: Path, source: Path, perceive: Callable[[], Observations], tag: str = "") -> Observations:

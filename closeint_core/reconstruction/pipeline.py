@@ -59,7 +59,9 @@ def reconstruct(
     _prepare(settings)
     frames = open_source(source, settings.frames, fps=settings.fps)
     intrinsics(frames.image_size, settings.focal)
-    observations = perceive(frames, people=settings.people or "auto", device=settings.device, progress=progress)
+    observations = perceive(
+        frames, people=settings.people or "auto", device=settings.device, eyes=settings.eyes, progress=progress
+    )
     clip = reconstruct_observed(observations, settings, progress, video=input_name(source), started=started)
     clip.metadata["footage"] = frames.described()
     return clip

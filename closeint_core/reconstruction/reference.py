@@ -85,7 +85,9 @@ def reconstruct_reference(source: str | Path, settings: Settings, progress: Prog
     hmr2 = load_hmr2(files["hmr2"], mean_params=files.get("mean"))
     if model.config.condition != "hmr2" or model.config.feature != hmr2.config.decoder_dim:
         raise CloseintError(f"{files['closeint']} and {files['hmr2']} do not belong together.", "Use published files.")
-    observations = perceive(frames, people=settings.people or "auto", device=settings.device, progress=progress)
+    observations = perceive(
+        frames, people=settings.people or "auto", device=settings.device, eyes=settings.eyes, progress=progress
+    )
     crops = person_crops(torch.as_tensor(filled_boxes(observations.boxes)), observations.image_size, focal)
     features = HMR2Extractor(hmr2, device).extract(frames, crops, progress)
     del hmr2

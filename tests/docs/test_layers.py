@@ -12,8 +12,8 @@ ROOT = Path(__file__).resolve().parents[2]
 LAYERS = (
     {"errors", "files", "foreign_files", "provenance", "inputs", "progress", "halpe", "clip", "corrections", "settings",
      "camera", "sequences", "windows", "terminal", "streams", "models", "body", "video"},
-    {"mesh", "physics", "metrics", "perception", "rendering"},
-    {"solver", "denoiser", "eyes"},
+    {"mesh", "physics", "metrics", "perception", "rendering", "eyes"},
+    {"solver", "denoiser"},
     {"reconstruction"},
     {"exchange", "preview", "evaluation", "training", "doctor"},
     {"cli", "worker"},

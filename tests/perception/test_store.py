@@ -13,11 +13,11 @@ from hypothesis import strategies as st
 
 from closeint_core.errors import CloseintError
 from closeint_core.perception import store
-from closeint_core.perception.observations import Observations
+from closeint_core.perception.observations import Observations, PairSeen
 from closeint_core.perception.store import content_key, kept, load_observations, save_observations
 
 
-def random_observations(people: int, frames: int, seed: int, peaks: int = 3) -> Observations:
+def random_observations(people: int, frames: int, seed: int, peaks: int = 3, pair: bool = False) -> Observations:
     random = np.random.default_rng(seed)
 
     def values(*shape: int) -> np.ndarray:
@@ -36,11 +36,17 @@ def random_observations(people: int, frames: int, seed: int, peaks: int = 3) -> 
         frame_start=int(random.integers(1000)),
         image_size=(int(random.integers(1, 4000)), int(random.integers(1, 4000))),
         people=tuple(int(value) for value in random.permutation(5)[:people]),
+        pair=PairSeen(**{name: values(*shape) for name, shape in PairSeen.shapes(frames).items()}) if pair else None,
     )
 
 
 def assert_same(a: Observations, b: Observations) -> None:
+    assert (a.pair is None) == (b.pair is None)
+    for name in PairSeen.shapes(1) if a.pair else ():
+        np.testing.assert_array_equal(getattr(a.pair, name), getattr(b.pair, name), err_msg=name)
     for field in fields(Observations):
+        if field.name == "pair":
+            continue
         np.testing.assert_array_equal(getattr(a, field.name), getattr(b, field.name), err_msg=field.name)
         assert type(getattr(a, field.name)) is type(getattr(b, field.name))
 
@@ -51,7 +57,7 @@ def test_what_is_kept_comes_back(
     tmp_path_factory: pytest.TempPathFactory, people: int, frames: int, peaks: int, seed: int
 ) -> None:
     path = tmp_path_factory.mktemp("kept") / f"film{store.SUFFIX}"
-    seen = random_observations(people, frames, seed, peaks)
+    seen = random_observations(people, frames, seed, peaks, pair=people == 2 and seed % 2 == 0)
     save_observations(path, seen, "key")
     found = load_observations(path, "key")
     assert found is not None
@@ -114,3 +120,25 @@ def test_damaged_files_are_told(tmp_path: Path) -> None:
     save_observations(path, seen, "key")
     with pytest.raises(CloseintError, match="keypoints2d is wrong"):
         load_observations(path)
+
+
+@pytest.mark.parametrize("spoiled", ["pair_touch", "pair_joints", "pair_nearer"])
+def test_what_the_eyes_saw_is_whole_or_refused(tmp_path: Path, spoiled: str) -> None:
+    path = tmp_path / f"film{store.SUFFIX}"
+    save_observations(path, random_observations(2, 4, 0, pair=True), "key")
+    with np.load(path) as stored:
+        arrays = dict(stored)
+    for other in ({**arrays, spoiled: arrays[spoiled][..., :-1]}, {k: v for k, v in arrays.items() if k != spoiled}):
+        np.savez(path, **other)
+        with pytest.raises(CloseintError, match="does not hold observations"):
+            load_observations(path, "key")
+
+
+@given(frames=st.integers(1, 9), start=st.integers(0, 9), length=st.integers(0, 9))
+def test_some_frames_of_what_the_eyes_saw(frames: int, start: int, length: int) -> None:
+    seen = random_observations(2, frames, 3, pair=True).pair
+    assert seen is not None
+    part = seen.frames(slice(start, start + length))
+    count = len(range(frames)[start : start + length])
+    assert {name: getattr(part, name).shape for name in PairSeen.shapes(count)} == PairSeen.shapes(count)
+    np.testing.assert_array_equal(part.nearer, seen.nearer[start : start + length])
