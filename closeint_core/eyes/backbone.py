@@ -47,7 +47,7 @@ class SameConv(nn.Conv2d):
                 max((math.ceil(size / stride) - 1) * stride + kernel - size, 0) for size in features.shape[-2:]
             )
             features = pad(features, (wide // 2, wide - wide // 2, tall // 2, tall - tall // 2))
-        return conv2d(features, self.weight, None, self.stride, 0, 1, self.groups)
+        return conv2d(features, self.weight, self.bias, self.stride, 0, 1, self.groups)
 
 
 class InvertedBottleneck(nn.Module):
@@ -65,8 +65,8 @@ class InvertedBottleneck(nn.Module):
     def forward(self, features: Tensor) -> Tensor:
         inner = features
         if self.expand is not None and self.expand_norm is not None:
-            inner = relu6(self.expand_norm(self.expand(inner)))
-        inner = relu6(self.depthwise_norm(self.depthwise(inner)))
+            inner = relu6(self.expand_norm(self.expand(inner)), inplace=True)
+        inner = relu6(self.depthwise_norm(self.depthwise(inner)), inplace=True)
         inner = self.project_norm(self.project(inner))
         return features + inner if self.residual else inner
 
@@ -100,7 +100,7 @@ class Backbone(nn.Module):
             pictures: (N, 3, H, W) in 0..1. added: (N, 32, H / 2, W / 2), to what the stem makes of them.
         """
         features = self.stem((pictures * 255 - 127) / 128)
-        features = relu6(self.stem_norm(features if added is None else features + added))
+        features = relu6(self.stem_norm(features if added is None else features + added), inplace=True)
         found: dict[int, Tensor] = {}
         for block, stride in zip(self.blocks, self._strides, strict=True):
             features = block(features)

@@ -19,6 +19,7 @@ from closeint_core.body.parts import HAND_SHARE, JOINTS_IN_HALPE, PARTS, hand_ce
 from closeint_core.errors import CloseintError
 from closeint_core.eyes.calibration import Calibration
 from closeint_core.eyes.decoding import WITHIN, decode
+from closeint_core.eyes.inference import ready_for_cpu
 from closeint_core.eyes.network import HAND_SIZE, SIZE, STRIDE, FirstLook, PairNetwork, SecondLook
 from closeint_core.eyes.prompts import blobs, for_each_person, prompt_points, trunk_lengths
 from closeint_core.eyes.weights import find_eyes, load_eyes
@@ -95,12 +96,13 @@ class PairEyes:
     """Looks at frames.
 
     Args:
-        network: in float32. device: where it runs; on a GPU in bfloat16.
+        network: in float32. device: where it runs; on a GPU in bfloat16, on a CPU see ``inference``.
     """
 
     def __init__(self, network: PairNetwork, calibration: Calibration, device: torch.device | str = "cpu") -> None:
         self.device = torch.device(device)
-        self.network = network.to(self.device).eval().requires_grad_(False)
+        on_cpu = self.device.type == "cpu"
+        self.network = ready_for_cpu(network) if on_cpu else network.to(self.device).eval().requires_grad_(False)
         self.calibration = calibration
 
     @classmethod
@@ -171,8 +173,11 @@ class PairEyes:
         scale = SIZE / squares[:, None, None, 2:]
         inside = (points - squares[:, None, None, :2]) * scale + SIZE / 2
         shown = blobs(for_each_person(inside), for_each_person(given).float(), SIZE)
+        layout = torch.channels_last
         with torch.inference_mode(), self._narrow():
-            look = self.network.look(cut.repeat_interleave(2, 0), shown)
+            look = self.network.look(
+                cut.repeat_interleave(2, 0).contiguous(memory_format=layout), shown.contiguous(memory_format=layout)
+            )
         trunks = trunk_lengths(inside, given, SHORTEST * SIZE)
         found, sure = decode(look.heat, WITHIN * trunks.flatten() / STRIDE)
         found = found.unflatten(0, (-1, 2)) * STRIDE

@@ -16,9 +16,9 @@ from closeint_core.eyes.look import SHORTEST, EyesStream, PairEvidence, PairEyes
 from closeint_core.perception.observations import PairSeen
 from closeint_core.perception.sides import exchange_parts, exchanged_sides
 
-LOOKS_PER_SECOND = 10.0
-"""Frames a second that are looked at on a CPU: a look costs as much as a third of the other networks' looks together.
-A hand at 3 m/s moves by 0.3 m in between, half of it from the nearest look. On a GPU every frame is looked at."""
+LOOKS_PER_SECOND = 8.0
+"""Fewest frames a second that are looked at on a CPU: a look costs half of what the other networks need for a frame.
+A hand at 3 m/s moves by 0.3 m in between, so it is within 0.15 m of a look. On a GPU every frame is looked at."""
 _DOUBTFUL = 0.35
 """Trunks: a prompt whose standard deviation is larger is not given; the eyes were trained with errors up to it."""
 _AROUND = 1.4
@@ -100,9 +100,11 @@ class PairLook:
 
     def __init__(self, eyes: PairEyes, prompts: PairPrompts, fps: float) -> None:
         self._prompts, self._fps = prompts, fps
-        self.step = 1 if eyes.device.type != "cpu" else max(1, int(fps / LOOKS_PER_SECOND))
-        # The tracks draw the square: one look is enough.
-        self._stream = EyesStream(eyes, len(prompts.points), looks=1, masks=False, again=True)
+        on_cpu = eyes.device.type == "cpu"
+        self.step = max(1, int(fps / LOOKS_PER_SECOND)) if on_cpu else 1
+        # The tracks draw the square: one look is enough. Neighbours cost thrice as much for touch, and add a thousandth
+        # to the area under its curve on renders.
+        self._stream = EyesStream(eyes, len(prompts.points), looks=1, neighbours=not on_cpu, masks=False, again=True)
 
     def add(self, index: int, rgb: np.ndarray) -> None:
         """Frame ``index`` (from 0), uint8 (H, W, 3); the last one is looked at whatever the step."""
