@@ -275,6 +275,9 @@ def preview(
         ),
     ],
     footage: Annotated[str | None, typer.Option(help="The video, if it is not where the clip says.")] = None,
+    evidence: Annotated[
+        bool, typer.Option("--evidence", help="Draw what was seen: joints with how sure they are, and touches.")
+    ] = False,
     body: ClipBody = None,
     data: Data = None,
 ) -> None:
@@ -290,7 +293,7 @@ def preview(
         check_output(output / name, kind, [path, source])
     with TerminalProgress() as progress:
         clip, model = clip_and_body(clip, body, data, progress.warn)
-        write_preview(clip, output / "preview.mp4", output / "preview.png", source, progress, model)
+        write_preview(clip, output / "preview.mp4", output / "preview.png", source, progress, model, evidence=evidence)
 
 
 @app.command()

@@ -16,6 +16,7 @@ from closeint_core.clip import InteractionClip
 from closeint_core.errors import CloseintError
 from closeint_core.files import atomic_path
 from closeint_core.inputs import input_path
+from closeint_core.preview.evidence import draw_evidence
 from closeint_core.preview.rasterizer import Camera, render
 from closeint_core.progress import Progress
 from closeint_core.provenance import put_mark
@@ -86,11 +87,15 @@ def draw_floor(camera: Camera, size: tuple[int, int], middle: np.ndarray) -> np.
 
 
 def panels(
-    clip: InteractionClip, body: BodyData, footage: str | Path | None, height: int = _PANEL_HEIGHT
+    clip: InteractionClip,
+    body: BodyData,
+    footage: str | Path | None,
+    height: int = _PANEL_HEIGHT,
+    evidence: bool = False,
 ) -> Iterator[tuple[int, np.ndarray, np.ndarray, np.ndarray]]:
     """Frame number and its three pictures (footage, overlay, side view; RGB uint8) for every frame.
 
-    ``footage`` None draws on grey.
+    ``footage`` None draws on grey. ``evidence`` draws what was seen over the footage.
     """
     width = round(int(clip.image_size[0]) * height / int(clip.image_size[1]))
     size = (width, height)
@@ -122,6 +127,8 @@ def panels(
             drawn, depth = render(mesh, faces, colours, camera.scaled(scale), size)
             mask = np.isfinite(depth)[..., None] * 0.8
             overlay = picture * (1 - mask) + 255 * drawn * mask
+            if evidence:
+                picture = draw_evidence(picture, clip, frame)
             drawn, depth = render(mesh, faces, colours, side, side_size)
             from_side = np.where(np.isfinite(depth)[..., None], drawn, backdrop)
             yield frame, picture, overlay.astype(np.uint8), (255 * from_side).astype(np.uint8)
@@ -134,12 +141,15 @@ def write_preview(
     footage: str | Path | None,
     progress: Progress | None = None,
     body: BodyData | None = None,
+    *,
+    evidence: bool = False,
 ) -> None:
     """Write the preview video and the sheet of four frames; either may be None.
 
     Args:
         footage: None draws on grey.
         body: the clip's body; None looks for it in the usual places.
+        evidence: draw joints with how sure they are, and what was seen to touch, over the footage.
 
     Raises:
         CloseintError: the footage or an output cannot be used. A missing footage only warns.
@@ -156,7 +166,7 @@ def write_preview(
     rows: list[np.ndarray] = []
     with contextlib.ExitStack() as stack:
         writer = stack.enter_context(VideoWriter(video_path, clip.fps)) if video_path is not None else None
-        for frame, picture, overlay, side in panels(clip, body, footage):
+        for frame, picture, overlay, side in panels(clip, body, footage, evidence=evidence):
             strip = np.concatenate([picture, overlay, side], 1)
             if frame in chosen:
                 rows.append(strip)

@@ -23,6 +23,7 @@ from closeint_core.inputs import input_name
 from closeint_core.mesh.contact_probability import clip_contacts
 from closeint_core.metrics.quality import clip_quality
 from closeint_core.perception.observations import Observations
+from closeint_core.perception.touches import touch_spans
 from closeint_core.progress import Progress
 from closeint_core.reconstruction.learned import default_denoiser, solve_learned
 from closeint_core.reconstruction.reference import torch_device
@@ -122,6 +123,7 @@ def reconstruct_observed(
         "warnings": list(progress.warnings),
         "quality": clip_quality(clip, data),
         **refinement,
+        **({"seen_touches": touch_spans(observations.pair, clip.fps)} if observations.pair is not None else {}),
     }
     progress.update("measuring", 1, 1)
     return clip.validate()
