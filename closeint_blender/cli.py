@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""``blender --command closeint ...``: reconstruct, import, doctor, install without a window.
+"""``blender --command closeint ...``: reconstruct, import, doctor, install, remove without a window.
 
 For each input one line of JSON goes to stdout; sentences about problems go to stderr. Exit status: 0 done, 2 bad
 usage or input, 3 something needed is missing, 130 cancelled; of several inputs, the first that failed decides.
@@ -105,6 +105,10 @@ def _parser() -> argparse.ArgumentParser:
 
     add = commands.add_parser("install", help="make the worker's environment (needs --online-mode or the preference)")
     add.set_defaults(run=_install)
+
+    add = commands.add_parser("remove", help="delete the worker's environment, its models, caches and logs")
+    add.set_defaults(run=_remove)
+    add.add_argument("--results", action="store_true", help="also the clips in the extension's own folder")
     return parser
 
 
@@ -245,6 +249,15 @@ def _install(_options: argparse.Namespace) -> int:
         said = session.state.said.get("setup")
         raise CloseintError(said.text if said else f"{text}.", exit_code=3)
     print(text)
+    return 0
+
+
+def _remove(options: argparse.Namespace) -> int:
+    try:
+        bpy.ops.closeint.remove(results=options.results)
+    except RuntimeError as error:  # what the operator reports as an error
+        raise CloseintError(str(error).strip().removeprefix("Error: ")) from None
+    print("Removed.")
     return 0
 
 

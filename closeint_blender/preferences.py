@@ -2,9 +2,13 @@
 """The extension's preferences: which Python the worker runs in, and where licensed models are."""
 
 # No postponed annotations here: Blender reads properties from them.
+from collections.abc import Callable
+
 import bpy
 from bpy.props import EnumProperty, StringProperty
 
+drawn_below: list[Callable[[bpy.types.UILayout], None]] = []
+"""Draws what other modules put under the preferences: the buttons of the set-up."""
 PACKAGE = __package__
 """The extension's own package: what Blender files its preferences and its user folder under."""
 
@@ -47,7 +51,8 @@ class CLOSEINT_AP_preferences(bpy.types.AddonPreferences):
         layout.prop(self, "base_python")
         layout.prop(self, "data")
         layout.prop(self, "device")
-        layout.label(text="Install, repair and check: sidebar of the 3D view (N), tab closeint, Set-Up", icon="INFO")
+        for part in drawn_below:
+            part(layout)
 
 
 class Defaults:

@@ -22,8 +22,9 @@ import bpy
 import closeint_core
 from closeint_core.errors import CloseintError
 from closeint_core.files import atomic_path
+from closeint_core.worker import platforms
 from closeint_core.worker.client import Job, WorkerClient
-from closeint_core.worker.environment import Environment
+from closeint_core.worker.environment import Environment, delete
 
 from .history import Entry, History
 from .preferences import PACKAGE, preferences
@@ -90,8 +91,33 @@ def user_folder() -> Path:
 
 
 def environment() -> Environment:
-    """The worker's environment that Install makes."""
-    return Environment(user_folder() / "worker")
+    """The worker's environment that Install makes, where Windows takes paths as long as it has."""
+    if os.environ.get(USER_FOLDER_VARIABLE):
+        return Environment(user_folder() / "worker")
+    series = "{}.{}".format(*bpy.app.version)
+    long_paths = platforms.long_paths_enabled(sys.platform)
+    return Environment(Path(platforms.worker_folder(user_folder(), sys.platform, os.environ, long_paths, series)))
+
+
+def removable(results: bool) -> list[str]:
+    """Names in the user folder of what Remove deletes beside the environment; results only if asked for."""
+    folder = user_folder()
+    names = ["thumbnails", "doctor.json", *(["results", "history.json"] if results else [])]
+    found = [name for name in names if (folder / name).exists()]
+    return found + sorted(path.name for path in folder.glob("refine-*"))
+
+
+def forget() -> None:
+    """After Remove: the installer's own log goes last, and what this Blender remembers of results and reports with it.
+
+    Raises:
+        CloseintError: the logs cannot be deleted.
+    """
+    if state.installer is not None:
+        state.installer.close(grace=2.0)
+        state.installer = None
+    state.history, state.report, state.report_read, state.detection = None, None, True, None
+    delete(log_folder())
 
 
 def log_folder() -> Path:
@@ -133,10 +159,15 @@ def worker_state() -> tuple[Literal["ready", "missing", "broken", "outdated"], s
         return kind, f"Worker {closeint_core.__version__} installed"
     if kind == "outdated":
         stamp = found.stamp()
-        return kind, f"Worker is of version {stamp.version if stamp else '?'}; press Repair"
+        return kind, f"Worker is of version {stamp.version if stamp else '?'}; press Renew"
     if kind == "broken":
         return kind, "Installation is not complete; press Repair"
     return kind, "Worker not installed"
+
+
+def install_label(kind: str) -> str:
+    """What the button that installs is called in a state of the worker."""
+    return {"missing": "Install", "outdated": "Renew"}.get(kind, "Repair")
 
 
 def worker_python() -> Path:
@@ -147,8 +178,7 @@ def worker_python() -> Path:
     """
     kind, text = worker_state()
     if kind != "ready":
-        fix = "Press Install in the Set-Up panel." if kind == "missing" else "Press Repair in the Set-Up panel."
-        raise CloseintError(f"{text.rstrip('.')}.", fix, exit_code=3)
+        raise CloseintError(f"{text.rstrip('.')}.", f"Press {install_label(kind)} in the Set-Up panel.", exit_code=3)
     chosen = preferences().python
     return Path(bpy.path.abspath(chosen)) if chosen else environment().python
 

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import bpy
+from bpy.props import BoolProperty
 
 from closeint_core.errors import CloseintError
 from closeint_core.worker.client import Job
@@ -16,7 +17,7 @@ from .jobs import JobOperator
 
 
 class CLOSEINT_OT_install(JobOperator, bpy.types.Operator):
-    """Download what reconstructs (torch and others, about a gigabyte without a GPU) into the extension's own folder"""
+    """Download the worker (about a gigabyte) for the extension alone; an earlier one stays until the new one works"""
 
     bl_idname = "closeint.install"
     bl_label = "Install"
@@ -55,37 +56,54 @@ class CLOSEINT_OT_install(JobOperator, bpy.types.Operator):
         )
 
     def finish(self, context: Any, job: Job) -> None:
-        self.report({"INFO"}, f"Installed closeint {job.result['version']} in {job.result['seconds']:.0f} s")
-        session.say(self.panel, "INFO", "Installed.")
+        done = "Renewed" if job.result["earlier"] else "Installed"
+        self.report({"INFO"}, f"{done} closeint {job.result['version']} in {job.result['seconds']:.0f} s")
+        session.say(self.panel, "INFO", f"{done}.")
         # Whether it works is what the doctor sees when it runs there.
         bpy.ops.closeint.doctor("INVOKE_DEFAULT")
 
 
 class CLOSEINT_OT_remove(JobOperator, bpy.types.Operator):
-    """Delete the worker's environment; results and preferences stay"""
+    """Delete the worker's environment, its models and caches, and the logs; preferences and your clips stay"""
 
     bl_idname = "closeint.remove"
     bl_label = "Remove"
     bl_options = {"REGISTER", "INTERNAL"}
     panel = "setup"
 
+    results: BoolProperty(  # type: ignore[valid-type]
+        name="Results Too",
+        description="Also delete the list of results and the clips in the extension's own folder; clips elsewhere stay",
+        default=False,
+    )
+
     @classmethod
     def poll(cls, _context):  # type: ignore[no-untyped-def]
         if session.jobs():
             cls.poll_message_set("Something is running.")
             return False
-        return session.environment().folder.exists()
+        return True
 
     def invoke(self, context, event):  # type: ignore[no-untyped-def]
-        # A confirmation goes on with execute, which blocks; deleting takes a moment only.
-        return self.execute(context) if bpy.app.background else context.window_manager.invoke_confirm(self, event)
+        # A dialog goes on with execute, which blocks; deleting takes a moment only.
+        return self.execute(context) if bpy.app.background else context.window_manager.invoke_props_dialog(self)
+
+    def draw(self, context):  # type: ignore[no-untyped-def]
+        self.layout.label(text="Delete the worker, its models, caches and logs?", icon="TRASH")
+        self.layout.prop(self, "results")
 
     def submit(self, _context: Any) -> Job:
         session.close_worker()
         session.keep_report(None)
-        return session.installer().submit("remove", folder=str(session.environment().folder))
+        return session.installer().submit(
+            "remove",
+            folder=str(session.environment().folder),
+            home=str(session.user_folder()),
+            also=session.removable(self.results),
+        )
 
     def finish(self, _context: Any, _job: Job) -> None:
+        session.forget()
         session.say(self.panel, "INFO", "Removed.")
 
 

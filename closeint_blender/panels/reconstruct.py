@@ -45,7 +45,7 @@ class CLOSEINT_PT_reconstruct(_Panel, bpy.types.Panel):
                 paragraph(layout, f"{text}.", context, icon="ERROR")
                 row = layout.row()
                 row.scale_y = 1.4
-                row.operator("closeint.install", text="Install" if kind == "missing" else "Repair", icon="IMPORT")
+                row.operator("closeint.install", text=session.install_label(kind), icon="IMPORT")
                 if not bpy.app.online_access:
                     paragraph(layout, "Installing downloads packages; Blender's online access is off.", context)
                     layout.operator("extensions.userpref_allow_online", text="Allow Online Access", icon="INTERNET")

@@ -4,7 +4,7 @@
 import bpy
 
 from .. import session
-from ..preferences import PACKAGE, preferences
+from ..preferences import PACKAGE, drawn_below, preferences
 from . import CATEGORY
 from .lines import message, paragraph, progress, state_line
 
@@ -99,14 +99,32 @@ class CLOSEINT_PT_optional(bpy.types.Panel):
         paragraph(layout, "None of them is needed. Where they are looked for and published: closeint doctor.", context)
 
 
-def _buttons(layout, kind, context):  # type: ignore[no-untyped-def]
+def in_preferences(layout: bpy.types.UILayout) -> None:
+    """The worker's state and the buttons that change it, in the extension's preferences."""
+    kind, text = session.worker_state()
+    running = [job for job in session.jobs() if job.command in ("install", "remove", "doctor")]
+    state_line(layout.column(), kind == "ready", text)
+    progress(layout, running)
+    _changing_buttons(layout, kind)
+    said = session.state.said.get("setup")
+    if said is not None:
+        layout.label(text=said.text, icon="INFO" if said.level == "INFO" else "ERROR")
+    if not bpy.app.online_access:
+        layout.operator("extensions.userpref_allow_online", text="Allow Online Access", icon="INTERNET")
+
+
+def _changing_buttons(layout, kind):  # type: ignore[no-untyped-def]
     row = layout.row(align=True)
     if kind == "missing" and not preferences().python:
         row.operator("closeint.install", icon="IMPORT")
     else:
-        row.operator("closeint.install", text="Repair", icon="FILE_REFRESH")
-        row.operator("closeint.remove", icon="TRASH")
+        row.operator("closeint.install", text=session.install_label(kind), icon="FILE_REFRESH")
+    row.operator("closeint.remove", icon="TRASH")
     row.operator("closeint.doctor", icon="VIEWZOOM")
+
+
+def _buttons(layout, kind, context):  # type: ignore[no-untyped-def]
+    _changing_buttons(layout, kind)
     if not bpy.app.online_access:
         paragraph(layout, "Installing downloads packages; Blender's online access is off.", context, icon="ERROR")
         layout.operator("extensions.userpref_allow_online", text="Allow Online Access", icon="INTERNET")
@@ -127,8 +145,10 @@ def _buttons(layout, kind, context):  # type: ignore[no-untyped-def]
 def register() -> None:
     bpy.utils.register_class(CLOSEINT_PT_setup)
     bpy.utils.register_class(CLOSEINT_PT_optional)
+    drawn_below.append(in_preferences)
 
 
 def unregister() -> None:
+    drawn_below.remove(in_preferences)
     bpy.utils.unregister_class(CLOSEINT_PT_optional)
     bpy.utils.unregister_class(CLOSEINT_PT_setup)

@@ -234,7 +234,7 @@ class WorkerClient:
         assert self._process.stdin is not None
         # A worker that has just died is noticed by poll.
         with contextlib.suppress(OSError):
-            self._process.stdin.write(encode(request))
+            pipes.write(self._process.stdin, encode(request))
 
     def _note(self, line: bytes) -> None:
         """Keep in the log what is no message."""

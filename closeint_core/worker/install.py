@@ -2,8 +2,8 @@
 """``python -m closeint_core.worker.install``: makes the worker's environment; speaks the worker's protocol.
 
 A process of its own, so that Blender's window stays alive, a cancel ends everything that was started, and nothing
-outlives Blender. The requests are ``install`` and ``remove``; the last line that pip or uv printed goes out as the
-stage's second line.
+outlives Blender. The requests are ``install``, which also renews, and ``remove``; the last line that pip or uv printed
+goes out as the stage's second line.
 Standard library only.
 """
 
@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import platform
 import signal
 import subprocess
 import sys
@@ -23,12 +24,15 @@ from typing import Any
 
 import closeint_core
 from closeint_core.errors import CloseintError
+from closeint_core.files import require_writable
 from closeint_core.progress import Progress
+from closeint_core.worker import platforms
 from closeint_core.worker.environment import (
     TORCH,
     Environment,
     Stamp,
     Step,
+    delete,
     find_python,
     find_uv,
     has_nvidia_gpu,
@@ -47,13 +51,13 @@ _FULL_HINTS = ("no space left on device", "not enough space on the disk", "disk 
 
 
 def install(request: dict[str, Any], progress: Progress) -> dict[str, Any]:
-    """Make the environment anew.
+    """Make the environment, or renew it: the one of before stays until the new one works.
 
     Request: ``folder``, ``wheel``; optional ``python`` (base interpreter). Result: ``path`` (its interpreter),
-    ``version``, ``tool`` (uv or pip), ``seconds``.
+    ``version``, ``earlier`` (version of the one that was renewed, or empty), ``tool`` (uv or pip), ``seconds``.
 
     Raises:
-        CloseintError: a step failed; the environment is removed.
+        CloseintError: a step failed; the environment is what it was before.
     """
     started = time.monotonic()
     environment = Environment(Path(request["folder"]))
@@ -63,15 +67,26 @@ def install(request: dict[str, Any], progress: Progress) -> dict[str, Any]:
     progress.update("Looking for Python", 0, 100)
     first = Path(request["python"]) if request.get("python") else None
     base, _ = find_python(first)
+    if first is None:
+        platforms.require_torch(platforms.wheel_platform(sys.platform, platform.machine(), _libc()))
+    platforms.require_short(environment.folder, sys.platform, platforms.long_paths_enabled())
     uv = find_uv()
-    steps = plan(environment, str(wheel), base, uv, has_nvidia_gpu())
-    environment.remove()
+    steps = plan(environment.folder, wheel.absolute(), base, uv, has_nvidia_gpu())
+    try:
+        require_writable(environment.folder.parent)
+    except CloseintError as error:
+        raise CloseintError(
+            error.message, "Make it writable, or name another folder in the environment variable CLOSEINT_BLENDER_HOME."
+        ) from error
+    environment.recover()
+    earlier = environment.stamp()
+    environment.set_aside()
     environment.folder.parent.mkdir(parents=True, exist_ok=True)
     complete = False
     try:
         done = 0.0
         for step in steps:
-            _run_step(step, done, progress)
+            _run_step(step, done, progress, environment.folder.parent)
             done += step.share
         version = _installed_version(environment)
         tool = "uv" if uv else "pip"
@@ -84,27 +99,71 @@ def install(request: dict[str, Any], progress: Progress) -> dict[str, Any]:
         ) from error
     finally:
         if not complete:
-            with contextlib.suppress(CloseintError):
-                environment.remove()
+            _undo(environment, progress)
+    for left in (environment.earlier, environment.folder.parent / platforms.CACHE):
+        try:
+            delete(left)
+        except CloseintError as error:
+            progress.warn(f"{error} It takes space, and goes with Remove.")
     return {
         "path": str(environment.python),
         "version": version,
+        "earlier": earlier.version if earlier else "",
         "tool": tool,
         "seconds": round(time.monotonic() - started, 1),
     }
 
 
+def _libc() -> str:
+    """Linux's C library: what is not known to be musl is taken for glibc, for which wheels are."""
+    named = platform.libc_ver()[0]
+    return "musl" if named == "musl" or (not named and any(Path("/lib").glob("ld-musl-*"))) else "glibc"
+
+
+def _undo(environment: Environment, progress: Progress) -> None:
+    """After a failure: the environment of before comes back; without one nothing is left."""
+    with contextlib.suppress(CloseintError):
+        if environment.bring_back():
+            progress.warn("The worker of before is kept.")
+        else:
+            environment.remove()
+
+
 def remove(request: dict[str, Any], progress: Progress) -> dict[str, Any]:
-    """Delete the environment. Request: ``folder``. Result: ``path``."""
+    """Delete the environment, what was kept to install it, and other things of the extension.
+
+    Request: ``folder`` (the environment); optional ``home`` and ``also``, names of files and folders in it. Result:
+    ``path``.
+
+    Raises:
+        CloseintError: something cannot be deleted; all else is gone then, but for an environment that is in use.
+    """
     progress.update("Removing", 0, 1)
-    Environment(Path(request["folder"])).remove()
+    environment = Environment(Path(request["folder"]))
+    beside, home = environment.folder.parent, Path(request.get("home") or environment.folder.parent)
+    environment.remove()
+    problems: list[CloseintError] = []
+    for path in (
+        beside / platforms.CACHE,
+        beside / platforms.PYTHONS,
+        *(home / name for name in request.get("also", ())),
+    ):
+        try:
+            delete(path)
+        except CloseintError as error:
+            problems.append(error)
+    if problems:
+        more = f" Nor can {len(problems) - 1} more." if len(problems) > 1 else ""
+        raise CloseintError(f"{problems[0].message}{more}", problems[0].fix)
+    with contextlib.suppress(OSError):  # something else is in it
+        beside.rmdir()
     return {"path": request["folder"]}
 
 
 HANDLERS: dict[str, Handler] = {"install": install, "remove": remove}
 
 
-def _run_step(step: Step, done: float, progress: Progress) -> None:
+def _run_step(step: Step, done: float, progress: Progress, home: Path) -> None:
     """Run a step's command, or else its fallback, its output as progress and in the log.
 
     Raises:
@@ -113,7 +172,7 @@ def _run_step(step: Step, done: float, progress: Progress) -> None:
     commands = [command for command in (step.command, step.fallback) if command]
     said: list[str] = []
     for number, command in enumerate(commands):
-        status, output = _run(command, step, done, progress)
+        status, output = _run(command, step, done, progress, home)
         if status == 0:
             return
         said += output[-60:]
@@ -123,12 +182,9 @@ def _run_step(step: Step, done: float, progress: Progress) -> None:
         raise _step_error(step, said)
 
 
-def _run(command: tuple[str, ...], step: Step, done: float, progress: Progress) -> tuple[int, list[str]]:
+def _run(command: tuple[str, ...], step: Step, done: float, progress: Progress, home: Path) -> tuple[int, list[str]]:
     """Exit status and output lines of a command, which is killed with its children on a cancel."""
     print(f"$ {' '.join(command)}", file=sys.stderr, flush=True)
-    # Settings for Blender's Python, or another environment's, would mislead pip.
-    hidden = ("PYTHONPATH", "PYTHONHOME", "VIRTUAL_ENV", "PIP_REQUIRE_VIRTUALENV", "PIP_TARGET", "PIP_USER")
-    environment = {key: value for key, value in os.environ.items() if key not in hidden}
     options: dict[str, Any] = {"start_new_session": True} if os.name != "nt" else {"creationflags": 0x08000000}
     output: list[str] = []
     try:
@@ -137,7 +193,7 @@ def _run(command: tuple[str, ...], step: Step, done: float, progress: Progress) 
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
-            env={**environment, "PYTHONUNBUFFERED": "1", "NO_COLOR": "1", "PIP_DISABLE_PIP_VERSION_CHECK": "1"},
+            env=platforms.child_environment(os.environ, home, sys.platform),
             text=True,
             encoding="utf-8",
             errors="replace",
@@ -205,7 +261,10 @@ def _step_error(step: Step, output: list[str]) -> CloseintError:
     """One sentence for a failed step."""
     said = "\n".join(output).lower()
     if any(hint in said for hint in _FULL_HINTS):
-        return CloseintError(f"{step.title} failed: the disk is full.", "Free about 3 GB and press Install again.")
+        return CloseintError(
+            f"{step.title} failed: the disk is full.",
+            "Free about 3 GB, which Remove does where an earlier worker is kept, and press Install again.",
+        )
     if any(hint in said for hint in _UNTRUSTED_HINTS):  # before the next: pip says both
         return CloseintError(
             f"{step.title} failed: the certificate of the packages' site is not trusted.",

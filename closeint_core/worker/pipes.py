@@ -60,6 +60,28 @@ def read_available(stream: IO[bytes]) -> bytes | None:
         return None
 
 
+def write(stream: IO[bytes], data: bytes) -> None:
+    """Write to a child that may have died: a broken pipe is an error, whatever its signal does in this process.
+
+    Python ignores that signal; a Blender leaves it as the system has it, and would end with the worker.
+
+    Raises:
+        OSError: nobody reads.
+    """
+    if sys.platform == "win32":  # pragma: no cover - Windows knows no such signal
+        stream.write(data)
+        return
+    broken = {signal.SIGPIPE}
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, broken)
+    try:
+        stream.write(data)
+    finally:
+        if signal.SIGPIPE not in before:
+            if signal.SIGPIPE in signal.sigpending():
+                signal.sigwait(broken)
+            signal.pthread_sigmask(signal.SIG_SETMASK, before)
+
+
 def _waiting_in_pipe(stream: IO[bytes]) -> int | None:  # pragma: no cover - Windows only
     """Bytes that wait in a pipe, or None when its other end is closed."""
     import ctypes

@@ -3,8 +3,10 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import os
+import shutil
 import stat
 import subprocess
 import sys
@@ -16,8 +18,17 @@ import pytest
 
 from closeint_core.errors import Cancelled, CloseintError
 from closeint_core.worker import environment as module
+from closeint_core.worker import platforms
 from closeint_core.worker.client import WorkerClient
-from closeint_core.worker.environment import Environment, FoundPython, Stamp, find_python, plan, probe_python
+from closeint_core.worker.environment import (
+    Environment,
+    FoundPython,
+    Stamp,
+    find_python,
+    hold,
+    plan,
+    probe_python,
+)
 
 posix = pytest.mark.skipif(os.name == "nt", reason="the stand-ins are shell scripts")
 BASE = FoundPython(Path("/opt/python"), (3, 11, 4), True)
@@ -76,19 +87,22 @@ def test_pythons_that_cannot_be_used(tmp_path: Path) -> None:
 @pytest.mark.parametrize("gpu", [False, True])
 @pytest.mark.parametrize("uv", [None, "/bin/uv"])
 @pytest.mark.parametrize("base", [None, BASE])
-def test_plan(
-    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, system: str, gpu: bool, uv: str | None, base: FoundPython | None
-) -> None:
-    monkeypatch.setattr(sys, "platform", system)
-    environment = Environment(tmp_path / "worker")
+def test_plan(system: str, gpu: bool, uv: str | None, base: FoundPython | None) -> None:
+    kind = platforms.path_class(system)
+    folder = kind("C:/Users/Ида Ångström/worker" if system == "win32" else "/home/Ида Ångström/worker")
+    wheel = folder.parent / "closeint_core-9.9-py3-none-any.whl"
     if uv is None and base is None:
         with pytest.raises(CloseintError, match=r"No Python 3\.10 or later"):
-            plan(environment, "core.whl", base, uv, gpu)
+            plan(folder, wheel, base, uv, gpu, system)
         return
-    steps = plan(environment, "core.whl", base, uv, gpu)
+    steps = plan(folder, wheel, base, uv, gpu, system)
     assert sum(step.share for step in steps) == pytest.approx(1.0)
     assert "venv" in steps[0].command
-    core = next(number for number, step in enumerate(steps) if step.command[-1] == "core.whl[inference]")
+    assert str(folder) in steps[0].command, "a path with spaces is one argument"
+    asked = platforms.requirement(wheel, "inference")
+    core = next(number for number, step in enumerate(steps) if step.command[-1] == asked)
+    interpreter = str(platforms.python_in(folder, system))
+    assert all(interpreter in step.command or step is steps[0] for step in steps)
     # The GPU build of ONNX Runtime goes over the plain one, so after it; without it people are found on the CPU.
     after = steps[core + 1 :]
     assert [step.command[-1] for step in after] == (["onnxruntime-gpu"] if gpu and system != "darwin" else [])
@@ -158,7 +172,22 @@ def stand_in(
     script(tmp_path / "bin" / "fake-python", PYTHON.format(pip=pip, imports=imports))
     wheel = tmp_path / "closeint_core-9.9-py3-none-any.whl"
     wheel.write_text("")
-    return {"folder": str(tmp_path / "user" / "worker"), "wheel": str(wheel)}
+    return {"folder": str(tmp_path / "Übung мир 映画 #1" / "worker"), "wheel": str(wheel)}
+
+
+def listing(folder: Path) -> list[str]:
+    return sorted(path.relative_to(folder).as_posix() for path in folder.rglob("*"))
+
+
+def made_by(version: str, folder: Path) -> Environment:
+    """An environment as version 0.1 and later leave it."""
+    environment = Environment(folder)
+    environment.python.parent.mkdir(parents=True)
+    script(environment.python, "echo old")
+    (folder / "pyvenv.cfg").write_text("home = /usr/bin\n")
+    stamp = {"version": version, "python": "/usr/bin/python3.11", "torch": "torch==2.13.0", "tool": "uv"}
+    (folder / "closeint.json").write_text(json.dumps(stamp))
+    return environment
 
 
 @posix
@@ -204,6 +233,175 @@ def test_failures_leave_nothing(client: WorkerClient, tmp_path: Path, what: dict
     with pytest.raises(CloseintError, match=match):
         client.wait(client.submit("install", **request))
     assert not Path(request["folder"]).exists()
+
+
+# -- renewing and removing ---------------------------------------------------------------------------------------
+
+
+@posix
+def test_an_environment_of_0_1_is_renewed(client: WorkerClient, tmp_path: Path) -> None:
+    request = stand_in(tmp_path)
+    environment = made_by("0.1.0", Path(request["folder"]))
+    assert environment.state("9.9") == "outdated"
+    result = client.wait(client.submit("install", **request))
+    assert (result["version"], result["earlier"]) == ("9.9", "0.1.0")
+    assert environment.state("9.9") == "ready"
+    assert [path.name for path in environment.folder.parent.iterdir()] == ["worker"], "the earlier one was left"
+
+
+@posix
+@pytest.mark.parametrize(
+    "what", [{"core": "exit 1"}, {"imports": "exit 1"}, {"core": "kill -9 $PPID"}], ids=["step", "import", "killed"]
+)
+def test_the_earlier_environment_stays_until_the_new_one_works(
+    client: WorkerClient, tmp_path: Path, what: dict[str, str]
+) -> None:
+    request = stand_in(tmp_path, **what)
+    environment = made_by("0.1.0", Path(request["folder"]))
+    before = listing(environment.folder)
+    job = client.submit("install", **request)
+    with pytest.raises(CloseintError):
+        client.wait(job)
+    if "kill" in str(what):  # nobody could clear up; the next installation does
+        assert environment.earlier.exists()
+        environment.recover()
+    else:
+        assert job.warnings == ["The worker of before is kept."]
+    assert listing(environment.folder) == before
+    assert environment.state("0.1.0") == "ready"
+    assert not environment.earlier.exists()
+    stand_in(tmp_path)
+    assert client.wait(client.submit("install", **request))["earlier"] == "0.1.0"
+
+
+@posix
+def test_a_broken_environment_is_not_kept(client: WorkerClient, tmp_path: Path) -> None:
+    request = stand_in(tmp_path, core="exit 1")
+    environment = made_by("0.1.0", Path(request["folder"]))
+    environment.python.unlink()
+    assert environment.state("9.9") == "broken"
+    with pytest.raises(CloseintError, match="failed"):
+        client.wait(client.submit("install", **request))
+    assert not environment.folder.exists()
+    stand_in(tmp_path)
+    assert client.wait(client.submit("install", **request))["earlier"] == ""
+
+
+@posix
+def test_recovery_keeps_what_is_complete(tmp_path: Path) -> None:
+    environment = made_by("9.9", tmp_path / "worker")
+    made_by("0.1.0", tmp_path / "other").folder.rename(environment.earlier)
+    environment.recover()
+    assert environment.state("9.9") == "ready"
+    assert listing(tmp_path) == [f"worker{end}" for end in ("", "/bin", "/bin/python", "/closeint.json", "/pyvenv.cfg")]
+    # The folder of somebody else is not touched, whatever is beside it.
+    environment.folder.rename(environment.earlier)
+    environment.folder.mkdir()
+    (environment.folder / "thesis.txt").write_text("precious")
+    with pytest.raises(CloseintError, match="not an environment"):
+        environment.recover()
+    assert (environment.folder / "thesis.txt").exists()
+
+
+@posix
+@pytest.mark.parametrize("state", ["ready", "broken", "half removed"])
+def test_nothing_is_left_after_removing(client: WorkerClient, tmp_path: Path, state: str) -> None:
+    home = tmp_path / "user"
+    home.mkdir()
+    (home / "kept.txt").write_text("not of the worker")
+    before = listing(home)
+    environment = made_by("0.1.0", home / "worker")
+    if state == "broken":
+        (environment.folder / "closeint.json").write_text('{"vers')
+        environment.python.unlink()
+    elif state == "half removed":
+        shutil.copytree(environment.folder, home / ".worker-0a1b2c3d")
+        shutil.copytree(environment.folder, environment.earlier)
+    for name in ("cache/uv/a", "cache/pip/b", "python/cpython-3.11/bin", "thumbnails"):
+        (home / name).mkdir(parents=True)
+    (home / "doctor.json").write_text("{}")
+    client.wait(client.submit("remove", folder=str(environment.folder), also=["thumbnails", "doctor.json", "gone"]))
+    assert listing(home) == before
+
+
+@posix
+def test_an_environment_in_use_stays_whole(client: WorkerClient, tmp_path: Path) -> None:
+    request = stand_in(tmp_path)
+    environment = made_by("0.1.0", Path(request["folder"]))
+    held = hold(environment.folder)
+    assert held is not None
+    before = listing(environment.folder)
+    for command in ("remove", "install"):
+        with pytest.raises(CloseintError, match=r"The worker in .* is in use\. Close other Blenders"):
+            client.wait(client.submit(command, **request))
+        assert listing(environment.folder) == before
+        assert environment.state("0.1.0") == "ready"
+    held.close()  # type: ignore[attr-defined]
+    client.wait(client.submit("remove", folder=request["folder"]))
+    assert not environment.folder.exists()
+
+
+@posix
+def test_a_worker_holds_its_environment(tmp_path: Path) -> None:
+    """A real worker, in an environment whose Python is this one."""
+    folder = tmp_path / "worker"
+    subprocess.run([sys.executable, "-m", "venv", "--without-pip", str(folder)], check=True)
+    environment = Environment(folder)
+    environment.write_stamp(Stamp("0.1.0", "", "", ""))
+    variables = {**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, sys.path))}
+    # Its models are not needed, and would take seconds: the installer's service stands for the worker's.
+    code = (
+        "import sys; from closeint_core.worker import __main__ as worker, server; "
+        "server.HANDLERS.clear(); sys.exit(worker.main())"
+    )
+    process = subprocess.Popen([str(environment.python), "-c", code], env=variables, stdin=subprocess.PIPE,
+                               stdout=subprocess.PIPE, stderr=subprocess.DEVNULL)  # fmt: skip
+    assert process.stdin is not None
+    assert process.stdout is not None
+    assert b"hello" in process.stdout.readline()
+    with pytest.raises(CloseintError, match="is in use"):
+        environment.remove()
+    process.stdin.close()
+    process.wait()
+    process.stdout.close()
+    environment.remove()
+    assert not folder.exists()
+
+
+@posix
+def test_a_disk_that_is_read_only(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    environment = made_by("0.1.0", tmp_path / "worker")
+    before = listing(tmp_path)
+
+    def refuse(*_: object, **__: object) -> None:
+        raise OSError(errno.EROFS, os.strerror(errno.EROFS))
+
+    with monkeypatch.context() as disk:
+        disk.setattr(os, "replace", refuse)
+        for change in (environment.set_aside, environment.remove):
+            with pytest.raises(CloseintError, match=r"cannot be \w+ \(Read-only file system\)\. The disk is read"):
+                change()
+    assert listing(tmp_path) == before
+
+
+@posix
+def test_a_folder_that_takes_no_file(client: WorkerClient, tmp_path: Path) -> None:
+    request = stand_in(tmp_path)
+    Path(request["folder"]).parent.write_text("a file where the folder should be")
+    with pytest.raises(CloseintError, match=r"is a file, not a folder\. Make it writable, or name another folder"):
+        client.wait(client.submit("install", **request))
+
+
+@posix
+def test_pip_and_uv_keep_their_things_with_ours(client: WorkerClient, tmp_path: Path) -> None:
+    request = stand_in(tmp_path, core='mkdir -p "$UV_CACHE_DIR" "$PIP_CACHE_DIR"; env > "$UV_PYTHON_INSTALL_DIR.txt"')
+    client.wait(client.submit("install", **request))
+    home = Path(request["folder"]).parent
+    assert sorted(path.name for path in home.iterdir()) == ["python.txt", "worker"], "the cache stays"
+    variables = dict(line.partition("=")[::2] for line in (home / "python.txt").read_text().splitlines())
+    assert variables["UV_CACHE_DIR"] == str(home / "cache" / "uv")
+    assert variables["PYTHONUTF8"] == "1"
+    assert "PYTHONPATH" not in variables
 
 
 @posix
