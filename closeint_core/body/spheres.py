@@ -17,7 +17,7 @@ from scipy.spatial import cKDTree
 from torch import Tensor
 
 from closeint_core.body.data import BodyData
-from closeint_core.body.torch_body import Skeleton, TorchBody
+from closeint_core.body.torch_body import LinearPoints, Skeleton, TorchBody
 
 FOOT_PARTS = ((7, 10), (8, 11))
 """Body parts of the left and the right foot."""
@@ -45,6 +45,11 @@ class BodySpheres:
     def centres(self, skeleton: Skeleton, betas: Tensor) -> Tensor:
         """(..., S, 3) centres of a posed body."""
         return self._points(skeleton, betas)
+
+    @property
+    def points(self) -> LinearPoints:
+        """The S centres as points of the body."""
+        return self._points
 
     @property
     def regressor(self) -> Tensor:

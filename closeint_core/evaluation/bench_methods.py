@@ -18,9 +18,9 @@ from closeint_core.perception.observations import Observations
 from closeint_core.progress import Progress
 from closeint_core.reconstruction.learned import WEIGHTS, default_denoiser, solve_learned
 from closeint_core.reconstruction.pipeline import build_clip
-from closeint_core.solver.initial import Floor, Motion
 from closeint_core.solver.phases import SETTLED, refine
 from closeint_core.solver.solve import Solution, solve
+from closeint_core.solver.state import Floor, Motion
 
 METHODS = {
     "a": "per-person fit, each person alone",

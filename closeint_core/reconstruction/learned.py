@@ -35,14 +35,17 @@ from closeint_core.reconstruction.robust_blend import Consensus
 from closeint_core.reconstruction.window_conditions import window_conditions
 from closeint_core.sequences import running_median
 from closeint_core.solver.evidence import Evidence
-from closeint_core.solver.initial import STAGES, Floor, Motion, PairFit, Stage, Weights
+from closeint_core.solver.fit_terms import FitWeights
+from closeint_core.solver.initial import STAGES, PairFit, Stage
 from closeint_core.solver.solve import (
     Plan,
     Solution,
     evidence_of,
     small_on_one_thread,
     solve_windows,
+    worker_body,
 )
+from closeint_core.solver.state import Floor, Motion
 from closeint_core.windows import LONGEST, gather, window_starts, window_weights
 
 WINDOW = 16
@@ -60,8 +63,8 @@ WEIGHTS = Path(__file__).parents[1] / "denoiser" / "weights" / "denoiser.safeten
 _KNOWN = {"pose": 4.0, "gravity": 0.3, "overlap": 0.3}
 FIT = tuple(replace(stage, weights=replace(stage.weights, **_KNOWN)) for stage in STAGES)
 POLISH = (
-    Stage("settling", 150, 0.02, 0.3, 0.3, Weights(**_KNOWN)),
-    Stage("polishing", 80, 0.01, 0.10, 0.15, Weights(**_KNOWN)),
+    Stage("settling", 3, 0.3, 0.3, FitWeights(**_KNOWN)),
+    Stage("polishing", 3, 0.10, 0.15, FitWeights(**_KNOWN)),
 )
 """The denoiser's poses are the usual ones, and ``SPREAD`` says how well it knows them: they count for more than a
 stance at ease does in the plain fit, and that people stand upright for less. Measured on held-out interactions, 12
@@ -113,8 +116,8 @@ def solve_learned(
 
     Args:
         camera: (3, 3) intrinsics. alone: nobody sees the other, neither the network nor the fit (for comparison).
-        effort: factor on the iterations of the fit that follows; with 0 the denoiser's poses stay as they are.
-        device: where the denoiser runs. model: in place of the bundled one.
+        effort: factor on the steps of the fit that follows; with 0 the denoiser's poses stay as they are.
+        device: where the denoiser and the fit run. model: in place of the bundled one.
 
     Raises:
         CloseintError: the bundled denoiser is missing.
@@ -124,7 +127,7 @@ def solve_learned(
     motion = denoised_motion(model, body, observations, camera, progress, alone=alone)
     evidence = evidence_of(observations, camera)
     people, frames = evidence.visible.shape
-    plan = Plan(effort, separated=False)  # what refinement does better: here it took touching hands off what they touch
+    plan = Plan(effort, worker_body(body, device))
     with small_on_one_thread(people * min(frames, LONGEST)):
         if alone and people == 2:
             return _joined(
@@ -158,7 +161,7 @@ def _settle_window(
     Otherwise sizes and places come from the common floor: measured on real footage, that tells the people's distance
     better than the denoiser does.
     """
-    fit = PairFit(body, evidence, spheres)
+    fit = PairFit(body, evidence, spheres, plan.worker)
     held = None if fixed is None else (fixed.betas, fixed.floor)
     fit.start_from(motion, believable(body, motion, evidence), SPREAD, shape_and_floor=held)
     if plan.effort <= 0:

@@ -103,7 +103,7 @@ def reconstruct_observed(
     effort = QUALITIES[settings.quality]
     device = torch_device(settings.device)
     if denoiser is None:
-        solution = solve(body, observations, camera, progress, effort=effort, separated=settings.refine)
+        solution = solve(body, observations, camera, progress, effort=effort, device=device)
     else:
         solution = solve_learned(body, observations, camera, progress, effort=effort, device=device, model=denoiser)
     clip = build_clip(solution, observations, data, video)

@@ -38,8 +38,8 @@ from closeint_core.models.reference_files import require_reference_files
 from closeint_core.perception.observations import Observations
 from closeint_core.physics.ground import Ground, foot_contacts
 from closeint_core.progress import Progress
-from closeint_core.solver.initial import Floor, Motion
 from closeint_core.solver.solve import Solution
+from closeint_core.solver.state import Floor, Motion
 from closeint_core.windows import blend, blend_rotations, gather, window_starts, window_weights
 
 if TYPE_CHECKING:

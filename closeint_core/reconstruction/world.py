@@ -14,7 +14,7 @@ from torch.nn.functional import normalize
 from closeint_core.body.spheres import sole_vertices
 from closeint_core.body.torch_body import TorchBody
 from closeint_core.physics.ground import find_ground
-from closeint_core.solver.initial import Floor, Motion
+from closeint_core.solver.state import Floor, Motion
 
 
 @dataclass

@@ -9,7 +9,6 @@ the camera's frame; ``world.py`` takes the result to the clip's Z-up world.
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 
 import roma
@@ -23,68 +22,31 @@ from closeint_core.body.torch_body import TorchBody
 from closeint_core.camera import project, solve_translation
 from closeint_core.physics import energies
 from closeint_core.progress import Progress
-from closeint_core.sequences import continuous, fill_gaps, frame_step, running_median
+from closeint_core.sequences import continuous, dilated, fill_gaps, least_around, running_median
 from closeint_core.solver.evidence import Evidence, planted_feet
+from closeint_core.solver.fit_terms import FitTerms, FitWeights, Known, shape_cost
 from closeint_core.solver.motion_prior import Guide, guide_of, unseen
 from closeint_core.solver.reassociation import reclaim_joints, recover_joints
-
-EnergyTerms = dict[str, Tensor]
-
-
-@dataclass
-class Floor:
-    """The plane normal . x + offset = 0 in the camera's frame; normal (3,) points up, offset ()."""
-
-    normal: Tensor
-    offset: Tensor
-
-
-@dataclass
-class Motion:
-    """Rotations (P, T, 24, 3, 3), transl (P, T, 3), betas (P, B) and the floor, camera axes, metres."""
-
-    rotations: Tensor
-    transl: Tensor
-    betas: Tensor
-    floor: Floor
-
-
-@dataclass(frozen=True)
-class Weights:
-    """Weights of the energies; one is the natural choice, since every term is in units of its spread."""
-
-    reprojection: float = 1.0
-    directions: float = 0.5
-    limits: float = 1.0
-    pose: float = 0.15
-    betas: float = 0.3
-    smooth: float = 0.3
-    turn: float = 0.05
-    stand: float = 0.5
-    sink: float = 1.0
-    skate: float = 0.2
-    gravity: float = 1.0
-    overlap: float = 1.0
-    apart: float = 2.0
+from closeint_core.solver.skinned_points import JOINTS
+from closeint_core.solver.state import FitState, Floor, Motion, on_device
 
 
 @dataclass
 class Stage:
-    """One run of the optimiser: its length, first step size, and the scales (metres) beyond which a keypoint
-    or a standing foot's height counts as an outlier."""
+    """Some Gauss-Newton steps over the same terms: how many, and the scales (metres) beyond which a keypoint or a
+    standing foot's height counts as an outlier."""
 
     name: str
-    iterations: int
-    rate: float
+    steps: int
     outlier_scale: float
     floor_scale: float = 0.15
-    weights: Weights = field(default_factory=Weights)
+    weights: FitWeights = field(default_factory=FitWeights)
     shape_is_free: bool = True
 
 
 STAGES = (
-    Stage("placing", 80, 0.03, 0.5, 2.0, Weights(smooth=0.05, turn=0.01, skate=0.0, overlap=0.05)),
-    Stage("fitting", 200, 0.025, 0.15, 0.5),
+    Stage("placing", 3, 0.5, 2.0, FitWeights(smooth=0.05, turn=0.01, skate=0.0, overlap=0.05)),
+    Stage("fitting", 3, 0.15, 0.5),
 )
 
 
@@ -103,21 +65,26 @@ _LOW_CAMERA = 0.4  # metres over the soles; below, the floor says nothing of siz
 
 
 class PairFit:
-    """The variables of one window and their energies."""
+    """The state of one window's fit, and what is known of it.
 
-    def __init__(self, body: TorchBody, evidence: Evidence, spheres: BodySpheres | None) -> None:
+    Args:
+        spheres: of the body, if two people are to be kept apart. worker: the same body on the device on which steps are
+            computed; ``body`` if not given. All else is on the CPU.
+    """
+
+    def __init__(
+        self, body: TorchBody, evidence: Evidence, spheres: BodySpheres | None, worker: TorchBody | None = None
+    ) -> None:
         self.body = body
         self.evidence = evidence
         self.spheres = spheres if evidence.keypoints.shape[0] == 2 else None
         self.halpe = body.points("halpe")
-        self.usual_pose = relaxed_pose()  # (24, 3), or (P, T, 24, 3) where bridging knows better
-        self.usual_weight: Tensor | None = None  # (P, T) of each person-frame
-        self.usual_spread = energies.POSE_SPREAD  # (24,) or (P, T, 24)
+        self.worker = worker or body
+        self.terms = FitTerms(self.worker, evidence, self.spheres)
         self.sole = energies.sole_offsets(body.data)
         self.shape_is_fixed = False
         self.guide: Guide | None = None
         self.both_seen: Tensor | None = None  # (T,)
-        self.extra: Callable[[PairFit, Tensor], EnergyTerms] | None = None
         self._start()
 
     # -- the start -----------------------------------------------------------------------------------------------
@@ -128,10 +95,10 @@ class PairFit:
         people, frames = e.visible.shape
         self.betas = torch.zeros(people, self.body.data.shapedirs.shape[2])
         rest = torch.as_tensor(self.body.data.rest(self.betas[0].numpy())[1], dtype=torch.float32)
-        rotations = poses_from_landmarks(e.landmarks, rest)
-        self.root_start = rotations[:, :, 0].clone()
-        self.root = torch.zeros(people, frames, 3)
-        self.pose = roma.rotmat_to_rotvec(rotations[:, :, 1:])
+        self.turned = poses_from_landmarks(e.landmarks, rest)  # (P, T, 24, 3, 3)
+        self.usual = roma.rotvec_to_rotmat(relaxed_pose()).expand_as(self.turned).clone()
+        self.usual_weight = torch.ones(people, frames)
+        self.usual_spread = energies.POSE_SPREAD.expand(people, frames, JOINTS)
         self._place()
         up = normalize(e.landmarks[:, :, 18] - e.landmarks[:, :, 15:17].mean(2), dim=-1)
         level = up.reshape(-1, 3)[e.visible.reshape(-1)].median(0).values if e.visible.any() else up.reshape(-1, 3)[0]
@@ -188,13 +155,9 @@ class PairFit:
         and as the usual ones."""
         if self.guide is None:
             return
-        rotations = self.guide.corrected(self.rotations())
-        gone = (self.guide.weight >= 0.5)[..., None]
-        self.root_start = torch.where(gone[..., None], rotations[:, :, 0], self.root_start)
-        self.root = torch.where(gone, 0.0, self.root)
-        self.pose = torch.where(gone[..., None], roma.rotmat_to_rotvec(rotations[:, :, 1:]), self.pose)
-        vectors = torch.cat([torch.zeros_like(self.pose[:, :, :1]), self.pose], 2)
-        self.usual_pose = torch.where(gone[..., None], vectors, self.usual_pose)
+        gone = (self.guide.weight >= 0.5)[..., None, None, None]
+        self.turned = torch.where(gone, self.guide.corrected(self.turned), self.turned)
+        self.usual = torch.where(gone, self.turned, self.usual)
 
     def _place(self) -> None:
         """Translations by linear least squares, at the present pose and shape."""
@@ -215,8 +178,7 @@ class PairFit:
 
     def rotations(self) -> Tensor:
         """(P, T, 24, 3, 3) local joint rotations."""
-        root = self.root_start @ roma.rotvec_to_rotmat(self.root)
-        return torch.cat([root[:, :, None], roma.rotvec_to_rotmat(self.pose)], 2)
+        return self.turned
 
     def _keypoints(self, betas: Tensor) -> tuple[Tensor, Tensor]:
         skeleton = self.body.skeleton(self.rotations(), betas[:, None], self.transl)
@@ -249,14 +211,10 @@ class PairFit:
             shape_and_floor: hold these. doubt: weight of the usual pose where the motion is not believed.
         """
         chosen = trusted[..., None, None, None]
-        rotations = torch.where(chosen, motion.rotations, self.rotations())
+        self.turned = torch.where(chosen, motion.rotations, self.turned)
         self.guide = guide_of(self.body, motion, unseen(self.evidence.weights) * trusted, trusted)
         self.both_seen = 1 - self.guide.weight.amax(0)
-        self.root_start = rotations[:, :, 0].clone()
-        self.root = torch.zeros_like(self.root)
-        self.pose = roma.rotmat_to_rotvec(rotations[:, :, 1:])
-        known = torch.cat([torch.zeros_like(self.root)[:, :, None], self.pose], 2)
-        self.usual_pose = torch.where(chosen[..., 0], known, relaxed_pose())
+        self.usual = torch.where(chosen, self.turned, self.usual)
         self.usual_weight = torch.where(trusted, 1.0, doubt)
         self.usual_spread = torch.where(trusted[..., None], spread, energies.POSE_SPREAD)
         if shape_and_floor is not None:
@@ -269,23 +227,20 @@ class PairFit:
 
     def _shape_cost(self, betas: Tensor) -> Tensor:
         """(..., P) how unusual shapes (..., P, B) are: for adults, and for who they were said to be."""
-        cost = energies.shape_prior(betas)
-        return cost if self.guide is None else cost + self.guide.stature_cost(betas)
+        stature = None if self.guide is None else self.guide.stature
+        return shape_cost(betas, stature)[0]
 
     def floor(self) -> Floor:
         """The floor as it stands."""
-        tilt = torch.stack([self.tilt[0], torch.zeros_like(self.tilt[0]), self.tilt[1]])
-        return Floor(normalize(self.normal_start + tilt, dim=0), self.offset)
+        return self.state().floor()
+
+    def state(self) -> FitState:
+        """The solution as it stands, for a step."""
+        return FitState(self.turned, self.transl, self.betas, self.normal_start, self.tilt, self.offset)
 
     def motion(self) -> Motion:
-        """The present solution, detached."""
-        floor = self.floor()
-        return Motion(
-            self.rotations().detach(),
-            self.transl.detach().clone(),
-            self.betas.detach().clone(),
-            Floor(floor.normal.detach(), floor.offset.detach()),
-        )
+        """The present solution."""
+        return Motion(self.turned.clone(), self.transl.clone(), self.betas.clone(), self.floor())
 
     def keypoints_and_pixels(self) -> tuple[Tensor, Tensor]:
         """(P, T, 26, 3) keypoints and their (P, T, 26, 2) pixels."""
@@ -321,123 +276,86 @@ class PairFit:
         """Where ``known`` (P, T) is false: the motion in between, as start and as the usual pose."""
         quats = continuous(roma.rotmat_to_unitquat(self.rotations()))
         between = normalize(fill_gaps(quats.flatten(2), known).unflatten(2, (24, 4)), dim=-1)
-        rotations = roma.unitquat_to_rotmat(between)
-        self.root_start = rotations[:, :, 0].clone()
-        self.root = torch.zeros_like(self.root)
-        self.pose = roma.rotmat_to_rotvec(rotations[:, :, 1:])
+        self.turned = roma.unitquat_to_rotmat(between)
         self.transl = fill_gaps(self.transl, known)
-        vectors = torch.cat([torch.zeros_like(self.pose[:, :, :1]), self.pose], 2)
-        self.usual_pose = torch.where(known[..., None, None], self.usual_pose.expand_as(vectors), vectors)
+        self.usual = torch.where(known[..., None, None, None], self.usual, self.turned)
 
     def _pixel_size(self) -> Tensor:
         """(P, T, 1) metres a pixel at each person's distance."""
         return (self.transl[..., 2:] / self.evidence.camera[0, 0]).clamp(min=1e-4)
 
-    # -- the energies --------------------------------------------------------------------------------------------
+    # -- the solve -----------------------------------------------------------------------------------------------
 
-    def _prepare(self) -> None:
-        """What changes too little within a stage to be recomputed every step."""
+    def _known(self) -> Known:
+        """What changes too little within a stage to be found anew every step."""
         e = self.evidence
-        with torch.no_grad():
-            self.metres_per_pixel = (running_median(self.transl, int(e.fps) | 1)[..., 2:] / e.camera[0, 0]).clamp(
-                min=1e-4
-            )
-            keypoints, _ = self._keypoints(self.betas)
-            floor = self.floor()
-            heights = energies.heights(keypoints[:, :, energies.FOOT_POINTS], floor.normal, floor.offset) - self.sole
-            self.planted = planted_feet(e, self.metres_per_pixel, heights)
-            feet = e.weights[:, :, energies.FOOT_POINTS].amax(-1)
-            self.standing = torch.where(e.visible, feet.clamp(min=0.05), torch.full_like(feet, 0.05))
-            if self.guide is not None:
-                gone = self.guide.weight.amax(0)
-                # Pixels and floor know better than a guide how two people stand to each other, where they know it.
-                self.lost = torch.maximum(gone, 1 - _telling(self.offset))
-            if self.spheres is not None:
-                self.radii = self.spheres.radii(self.betas)
-
-    def energy(self, stage: Stage) -> EnergyTerms:
-        """Every term of the present solution, weighted."""
-        e, w, guide = self.evidence, stage.weights, self.guide
-        rotations = self.rotations()
-        skeleton = self.body.skeleton(rotations, self.betas[:, None], self.transl)
-        keypoints = self.halpe(skeleton, self.betas[:, None])
+        scale = (running_median(self.transl, int(e.fps) | 1)[..., 2:] / e.camera[0, 0]).clamp(min=1e-4)
+        keypoints, _ = self._keypoints(self.betas)
         floor = self.floor()
-        feet = keypoints[:, :, energies.FOOT_POINTS]
-        foot_heights = energies.heights(feet, floor.normal, floor.offset) - self.sole
-        stand, sink = energies.floor_contact(foot_heights, self.standing, stage.floor_scale)
-        rate = frame_step(e.fps)
-        vectors = torch.cat([self.root[:, :, None], self.pose], 2)
-        body_up = normalize(keypoints[:, :, 18] - keypoints[:, :, 15:17].mean(2), dim=-1)
-        upright = (1 - body_up @ floor.normal) * 2
-        terms = {
-            "reprojection": w.reprojection
-            * energies.reprojection(
-                project(keypoints, e.camera), e.keypoints, e.weights, self.metres_per_pixel, 0.02, stage.outlier_scale
-            ),
-            "directions": w.directions * energies.directions(keypoints, e.directions, e.direction_weights, 0.3),
-            "limits": w.limits * energies.joint_limits(vectors),
-            "pose": w.pose * energies.pose_prior(vectors, self.usual_pose, self.usual_weight, self.usual_spread),
-            "betas": w.betas * self._shape_cost(self.betas).mean(),
-            "smooth": w.smooth
-            * energies.acceleration(skeleton.joints, 0.012 * rate**2, guide.steps if guide else None),
-            "turn": w.turn
-            * energies.acceleration(rotations.mT.flatten(2, 3), 0.08 * rate**2, guide.turns if guide else None),
-            "stand": w.stand * stand,
-            "sink": w.sink * sink,
-            "skate": w.skate * energies.foot_skate(feet, self.planted, 0.006 * rate),
-            "gravity": w.gravity
-            * (
-                energies.geman_mcclure(upright, 0.4).mean() / 0.15**2
-                + (self.tilt[0] / 0.05) ** 2
-                + (self.tilt[1] / 0.05) ** 2
-            ),
-        }
-        if guide is not None and len(self.betas) == 2:
-            terms["apart"] = w.apart * guide.apart_cost(skeleton.joints[:, :, 0], self.lost)
-        if self.spheres is not None and w.overlap > 0:
-            centres = self.spheres.centres(skeleton, self.betas[:, None])
-            if guide is not None:  # poses are known better than distances: who overlaps moves away and does not bend
-                centres = centres.detach() + (self.transl - self.transl.detach())[:, :, None]
-            terms["overlap"] = w.overlap * energies.sphere_overlap(centres, self.radii, weight=self.both_seen)
-        if self.extra is not None:
-            terms |= self.extra(self, rotations)
-        return terms
+        heights = energies.heights(keypoints[:, :, energies.FOOT_POINTS], floor.normal, floor.offset) - self.sole
+        feet = e.weights[:, :, energies.FOOT_POINTS].amax(-1)
+        lost = None
+        if self.guide is not None:
+            # Pixels and floor know better than a guide how two people stand to each other, where they know it.
+            lost = torch.maximum(self.guide.weight.amax(0), 1 - _telling(self.offset))
+        return Known(
+            scale,
+            planted_feet(e, scale, heights),
+            torch.where(e.visible, feet.clamp(min=0.05), torch.full_like(feet, 0.05)),
+            self.usual,
+            self.usual_weight,
+            self.usual_spread,
+            self.sole,
+            self.guide,
+            lost,
+            self.both_seen,
+            None if self.spheres is None else self.spheres.radii(self.betas),
+        )
 
-    # -- the optimiser -------------------------------------------------------------------------------------------
-
+    @torch.no_grad()
     def run(self, stage: Stage, progress: Progress, done: int = 0, total: int = 0) -> dict[str, float]:
-        """Optimise for one stage (Adam, cosine step sizes); returns the final value of every term."""
-        self._prepare()
-        rate = stage.rate
-        groups = [
-            {"params": [self.pose, self.root], "lr": rate},
-            {"params": [self.transl], "lr": rate},
-        ]
-        if stage.shape_is_free and not self.shape_is_fixed:
-            groups += [{"params": [self.betas], "lr": 2 * rate}, {"params": [self.offset], "lr": rate}]
-            groups += [{"params": [self.tilt], "lr": 0.1 * rate}]
-        variables = [v for group in groups for v in group["params"]]  # type: ignore[attr-defined]
-        for v in variables:
-            v.requires_grad_(True)
-        optimiser = torch.optim.Adam(groups, betas=(0.9, 0.99))
-        schedule = torch.optim.lr_scheduler.CosineAnnealingLR(optimiser, stage.iterations, eta_min=rate * 0.02)
-        values: dict[str, float] = {}
-        try:
-            for step in range(stage.iterations):
-                if step and step % 50 == 0:
-                    self._prepare()
-                optimiser.zero_grad(set_to_none=True)
-                terms = self.energy(stage)
-                torch.stack(list(terms.values())).sum().backward()
-                optimiser.step()
-                schedule.step()
-                progress.update(stage.name, done + step + 1, total or stage.iterations)
-            values = {name: float(term.detach()) for name, term in terms.items()}
-        finally:
-            for v in variables:
-                v.requires_grad_(False)
-                v.grad = None
-        return values
+        """Damped Gauss-Newton steps of one stage; returns the final value of every term, a mean over person-frames."""
+        device = self.worker.template.device
+        self.terms.evidence = on_device(self.evidence, device)
+        free = stage.shape_is_free and not self.shape_is_fixed
+        known, state = on_device(self._known(), device), on_device(self.state(), device)
+        scales = (stage.outlier_scale, stage.floor_scale, free)
+        values, system = self.terms.evaluate(state, known, stage.weights, *scales)
+        energy = torch.stack(list(values.values())).sum(0)
+        damping = torch.full_like(energy, _FIRST_DAMPING)
+        hold = torch.cat((torch.full((3 * JOINTS,), 1 / _REACH**2), torch.full((3,), 1 / _PLACE**2)))
+        hold = hold.repeat(len(self.betas)).to(device)
+        shared_hold = torch.full((system.shared,), _SHARED_HOLD, device=device)
+        for number in range(stage.steps):
+            step = system.solve_all(damping[:, None] * hold, shared_hold, _CG_STEPS, _CG_TOLERANCE)
+            turn = step.frames[..., : 3 * JOINTS].unflatten(-1, (JOINTS, 3)).transpose(0, 1)
+            move = step.frames[..., 3 * JOINTS :].transpose(0, 1)
+            # Too long a step is shortened for the whole frame and, less and less, for those around it.
+            longest = turn.norm(dim=-1).amax((0, 2)) / _LONGEST
+            share = least_around(1 / longest.clamp(min=1.0))
+            tried = state.moved(turn * share[:, None, None], move, step.shared)
+            values_there, system_there = self.terms.evaluate(tried, known, stage.weights, *scales)
+            there = torch.stack(list(values_there.values())).sum(0)
+            fell = bool(there.sum() < energy.sum())
+            rose = dilated(there > energy + 1e-3, 1)
+            damping = torch.where(rose, damping * (3.0 if fell else 10.0), (damping / 4).clamp(min=_LEAST_DAMPING))
+            if fell:
+                state, values, system, energy = tried, values_there, system_there, there
+            else:
+                shared_hold = 4 * shared_hold
+            progress.update(stage.name, done + number + 1, total or stage.steps)
+        state = on_device(state, self.turned.device)
+        self.turned, self.transl, self.betas = state.rotations, state.transl, state.betas
+        self.tilt, self.offset = state.tilt, state.offset
+        count = state.transl.shape[0] * state.transl.shape[1]
+        return {name: float(value.sum()) / count for name, value in values.items()}
+
+
+_FIRST_DAMPING, _LEAST_DAMPING = 0.1, 0.003  # of each unknown's reach
+_REACH, _PLACE = 0.3, 0.3  # radians and metres that damping of one holds unknowns to
+_SHARED_HOLD = 1.0  # of shapes and floor, in their units
+_LONGEST = 0.6  # radians, the longest step of a joint
+_CG_STEPS, _CG_TOLERANCE = 8, 1e-2
 
 
 def _telling(height: Tensor) -> Tensor:

@@ -6,7 +6,7 @@ two of them stand to each other, and roughly how tall they are.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import ClassVar
 
 import roma
 import torch
@@ -15,11 +15,8 @@ from torch import Tensor
 from closeint_core.body.torch_body import TorchBody
 from closeint_core.physics import energies
 from closeint_core.sequences import fill_gaps
+from closeint_core.solver.state import Motion
 
-if TYPE_CHECKING:
-    from closeint_core.solver.initial import Motion
-
-_STATURE_KNEE = 2.0  # first shape coefficients, in standard deviations of adults; beyond, the cost grows slowly
 _APART = 0.045  # of the distance from the camera: by how much the motion is off in where one is from the other
 _LIMBS = slice(5, 17)  # shoulders to ankles in Halpe-26
 _ENOUGH = 2.0  # weight of all limbs' keypoints with which a person-frame counts as seen
@@ -39,6 +36,9 @@ class Guide:
             the second's, in units of their mean distance from the camera; zeros unless there are two.
     """
 
+    STATURE_KNEE: ClassVar[float] = 2.0
+    """First shape coefficients, in standard deviations of adults; beyond, the cost grows slowly."""
+
     weight: Tensor
     rotations: Tensor
     transl: Tensor
@@ -55,10 +55,6 @@ class Guide:
         shift = torch.where(seen.any(1)[:, None, None], fill_gaps(transl - self.transl, seen), 0.0)
         return torch.where(seen[..., None], transl, self.transl + shift)
 
-    def stature_cost(self, betas: Tensor) -> Tensor:
-        """(..., P) how far shapes (..., P, B) are from the guide's statures."""
-        return energies.huber((betas[..., 0] - self.stature).square(), _STATURE_KNEE)
-
     def corrected(self, rotations: Tensor) -> Tensor:
         """Rotations (P, T, 24, 3, 3) with the guide's where nothing was seen, each joint turned by as much as it had to
         be turned on average where the person was seen: mostly the same is wrong before, in and after a gap."""
@@ -68,14 +64,10 @@ class Guide:
         gone = (self.weight >= 0.5)[..., None, None, None]
         return torch.where(gone, self.rotations @ roma.rotvec_to_rotmat(mean), rotations)
 
-    def apart_cost(self, pelvis: Tensor, weight: Tensor) -> Tensor:
-        """() how far two people's places (2, T, 3) are from standing to each other as the guide has them.
-
-        Args:
-            weight: (T,) in 0..1, how little is known otherwise.
-        """
-        off = (_between(pelvis) - self.apart).square().sum(-1)
-        return (weight * self.together * energies.huber(off, 3 * _APART)).mean() / _APART**2
+    def off_apart(self, pelvis: Tensor) -> tuple[Tensor, Tensor, float]:
+        """(T, 3) by how much two people's places (2, T, 3) are not to each other as the guide has them, in units of
+        their mean depth (T,), and how far that may be off."""
+        return _between(pelvis) - self.apart, pelvis[..., 2].mean(0).clamp(min=0.3), _APART
 
     def said_gap(self, transl: Tensor) -> Tensor | None:
         """() logarithm of how much larger the second person is than the first, by the guide's depths.

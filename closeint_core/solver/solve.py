@@ -26,16 +26,15 @@ from closeint_core.perception.observations import Observations
 from closeint_core.physics import energies
 from closeint_core.progress import Progress
 from closeint_core.solver.evidence import Evidence, gather_evidence, planted_feet
-from closeint_core.solver.initial import STAGES, Floor, Motion, PairFit, Stage, Weights
+from closeint_core.solver.initial import STAGES, PairFit, Stage
 from closeint_core.solver.reassociation import UNTRUSTED
-from closeint_core.solver.separating import separate
+from closeint_core.solver.state import Floor, Motion
 from closeint_core.windows import LONGEST, blend_in, window_spans
 
-UNTANGLE = Stage("untangling", 70, 0.015, 0.15)
-_USUAL_STEPS = 500  # of the optimiser in a window: the sum of the stages' iterations at standard quality
+UNTANGLE = Stage("untangling", 3, 0.15)
+_USUAL_STEPS = 12  # of a window: the sum of the stages' steps at standard quality
 _FINE = 100  # parts of a window that the bar tells apart
-REFIT = Stage("refitting", 120, 0.012, 0.10)
-SEPARATE = Stage("separating", 40, 0.006, 0.10, weights=Weights(overlap=0.3), shape_is_free=False)
+REFIT = Stage("refitting", 4, 0.10)
 
 
 @dataclass
@@ -61,18 +60,17 @@ def solve(
     progress: Progress,
     *,
     effort: float = 1.0,
-    separated: bool = True,
+    device: str | torch.device = "cpu",
 ) -> Solution:
     """Fit all people and frames; see the module.
 
     Args:
-        effort: factor on the optimiser's iterations.
-        separated: take the bodies out of each other on their exact meshes at the end.
+        effort: factor on the steps. device: where they are computed.
     """
     evidence = evidence_of(observations, camera)
     frames = evidence.visible.shape[1]
     with small_on_one_thread(evidence.visible.shape[0] * min(frames, LONGEST)):
-        plan = Plan(effort, separated)
+        plan = Plan(effort, worker_body(body, device))
         spheres = spheres_of(body) if evidence.visible.shape[0] == 2 else None
 
         def fit_window(part: slice, fixed: Motion | None, progress: Progress) -> PairFit:
@@ -105,16 +103,21 @@ def small_on_one_thread(person_frames: int) -> Iterator[None]:
         torch.set_num_threads(before)
 
 
+def worker_body(body: TorchBody, device: str | torch.device) -> TorchBody:
+    """The body on a device."""
+    return body if torch.device(device) == body.template.device else TorchBody(body.data).to(device)
+
+
 @dataclass(frozen=True)
 class Plan:
-    """How thoroughly a window is solved."""
+    """How thoroughly a window is solved, and the body on the device on which that is done, see ``PairFit``."""
 
     effort: float
-    separated: bool
+    worker: TorchBody | None = None
 
     def stage(self, stage: Stage) -> Stage:
-        """The stage with its iterations adapted."""
-        return replace(stage, iterations=max(1, round(self.effort * stage.iterations)))
+        """The stage with its number of steps adapted."""
+        return replace(stage, steps=max(1, round(self.effort * stage.steps)))
 
 
 def solve_windows(
@@ -178,7 +181,7 @@ def _fit(
     progress: Progress,
 ) -> PairFit:
     """Solve one window; shapes and floor are those of ``fixed`` when given."""
-    fit = PairFit(body, evidence, spheres)
+    fit = PairFit(body, evidence, spheres, plan.worker)
     if fixed is not None:
         fit.hold_shape(fixed.betas, fixed.floor)
     for stage in STAGES:
@@ -186,8 +189,6 @@ def _fit(
     _untangle(fit, plan, progress)
     fit.recover_joints()
     fit.run(plan.stage(REFIT), progress)
-    if spheres is not None and plan.separated:
-        separate(fit, plan.stage(SEPARATE), progress)
     return fit
 
 

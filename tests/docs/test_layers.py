@@ -31,7 +31,6 @@ CIRCLES = (
     {"closeint_core.body.data", "closeint_core.body.smpl_files"},
     {"closeint_core.corrections", "closeint_core.solver.pinned_report",
      "closeint_core.solver.pinned_solve"},
-    {"closeint_core.solver.initial", "closeint_core.solver.motion_prior"},
     {"closeint_core.reconstruction.learned", "closeint_core.reconstruction.pipeline",
      "closeint_core.reconstruction.reference"},
 )  # fmt: skip

@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 import roma
 import torch
+from plain_energies import joint_limits
 from torch import Tensor
 from torch.nn.functional import normalize
 
@@ -17,7 +18,6 @@ import closeint_core
 from closeint_core.body.data import JOINT_NAMES, load_body
 from closeint_core.body.skinning import lbs
 from closeint_core.clip import InteractionClip
-from closeint_core.physics.energies import joint_limits
 from closeint_core.physics.joint_limits import LIMIT_HIGH, LIMIT_LOW, beyond_limits
 from closeint_core.solver.initial import relaxed_pose
 

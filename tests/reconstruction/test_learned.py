@@ -27,7 +27,7 @@ from closeint_core.reconstruction.learned import (
     solve_learned,
 )
 from closeint_core.solver.evidence import gather_evidence
-from closeint_core.solver.initial import Floor, Motion
+from closeint_core.solver.state import Floor, Motion
 
 SAMPLE = Path(__file__).parents[2] / "closeint_core" / "samples" / "greeting.closeint.npz"
 FRAMES = 24

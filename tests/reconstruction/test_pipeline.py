@@ -20,7 +20,7 @@ from closeint_core.settings import Settings
 def test_network_and_refinement_compute_where_settings_say(monkeypatch: pytest.MonkeyPatch, model: str) -> None:
     """There need not be a GPU here: what would run on it is recorded and then run on the CPU."""
     asked: dict[str, Any] = {}
-    refine, learned = pipeline.refine, pipeline.solve_learned
+    refine, learned, fit = pipeline.refine, pipeline.solve_learned, pipeline.solve
 
     def refine_here(*args: Any, device: str | None = None, **options: Any) -> InteractionClip:
         asked["refine"] = device
@@ -30,11 +30,16 @@ def test_network_and_refinement_compute_where_settings_say(monkeypatch: pytest.M
         asked["network"] = device
         return learned(*args, device="cpu", **options)
 
+    def fit_here(*args: Any, device: str = "cpu", **options: Any) -> Any:
+        asked["fit"] = device
+        return fit(*args, device="cpu", **options)
+
     monkeypatch.setattr("torch.cuda.is_available", lambda: True)
     monkeypatch.setattr(pipeline, "refine", refine_here)
+    monkeypatch.setattr(pipeline, "solve", fit_here)
     monkeypatch.setattr(pipeline, "solve_learned", learned_here)
     clip = reconstruct_observed(observe(pair(3)), Settings(model=model, quality="draft", device="cuda"), Progress())
-    assert asked == {"refine": "cuda", **({"network": "cuda"} if model == "default" else {})}
+    assert asked == {"refine": "cuda", "network" if model == "default" else "fit": "cuda"}
     assert clip.metadata["settings"]["device"] == "cuda"
     assert "refinement" in clip.metadata
 

@@ -31,7 +31,7 @@ from closeint_core.progress import Progress
 from closeint_core.reconstruction import reference
 from closeint_core.reconstruction.pipeline import reconstruct as run
 from closeint_core.settings import Settings
-from closeint_core.solver.initial import Floor, Motion
+from closeint_core.solver.state import Floor, Motion
 
 SAMPLE = Path(__file__).resolve().parents[2] / "closeint_core" / "samples" / "greeting.mp4"
 

@@ -13,7 +13,8 @@ from closeint_core.body.data import load_body
 from closeint_core.body.skinning import lbs
 from closeint_core.body.torch_body import TorchBody
 from closeint_core.reconstruction.world import on_its_feet, to_world
-from closeint_core.solver.initial import Floor, Motion, relaxed_pose
+from closeint_core.solver.initial import relaxed_pose
+from closeint_core.solver.state import Floor, Motion
 
 BODY = TorchBody(load_body())
 FRAMES = 12
