@@ -7,7 +7,7 @@ evidence = eyes.look(frames, prompts_of_keypoints(keypoints))
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, fields, replace
 from pathlib import Path
 
@@ -322,17 +322,20 @@ class _Seen:
     windows: Tensor
 
     def __getitem__(self, frames: slice) -> _Seen:
-        return _Seen(**{f.name: getattr(self, f.name)[_rows(f.name, frames)] for f in fields(self)})
+        return self._each(lambda name, values: values[_rows(name, frames)])
 
     def replaced(self, rows: np.ndarray, other: _Seen) -> _Seen:
         """With other answers for some frames."""
-        result = {f.name: getattr(self, f.name).clone() for f in fields(self)}
-        for name, values in result.items():
+
+        def of(name: str, values: Tensor) -> Tensor:
             at = torch.as_tensor(rows, device=values.device)
             if name in _BY_PERSON:
                 at = (2 * at[:, None] + torch.arange(2, device=values.device)).flatten()
-            values[at] = getattr(other, name)
-        return _Seen(**result)
+            changed = values.clone()
+            changed[at] = getattr(other, name)
+            return changed
+
+        return self._each(of)
 
     def moved(self, corners: Tensor) -> _Seen:
         """In pixels of the frames, from those of parts of them with their upper left ``corners`` (T, 2) there."""
@@ -342,7 +345,12 @@ class _Seen:
 
     def followed_by(self, other: _Seen) -> _Seen:
         """These frames and then those."""
-        return _Seen(**{f.name: torch.cat([getattr(self, f.name), getattr(other, f.name)]) for f in fields(self)})
+        return self._each(lambda name, values: torch.cat([values, getattr(other, name)]))
+
+    def _each(self, change: Callable[[str, Tensor], Tensor]) -> _Seen:
+        """With every array changed; what a network does not have stays None."""
+        had = {f.name: getattr(self, f.name) for f in fields(self)}
+        return _Seen(**{name: None if values is None else change(name, values) for name, values in had.items()})
 
 
 _BY_PERSON = ("tokens", "local", "places", "spread")
