@@ -350,7 +350,7 @@ class _Seen:
     def _each(self, change: Callable[[str, Tensor], Tensor]) -> _Seen:
         """With every array changed; what a network does not have stays None."""
         had = {f.name: getattr(self, f.name) for f in fields(self)}
-        return _Seen(**{name: None if values is None else change(name, values) for name, values in had.items()})
+        return replace(self, **{name: change(name, values) for name, values in had.items() if values is not None})
 
 
 _BY_PERSON = ("tokens", "local", "places", "spread")
