@@ -17,6 +17,7 @@ class PairSeen:
     Attributes:
         joints: f4 (2, T, 13, 3) of ``body.parts.JOINTS``: x, y in pixels, and the probability of being within a quarter
             of the trunk's length.
+        visible: f4 (2, T, 13), probability of being in sight and not hidden.
         trunks: f4 (2, T), the length of the trunk in pixels by which that probability counts.
         slack: f4 (2, T, 13), pixels by which a joint may be further off because it is interpolated between looks.
         touch: f4 (T, 30, 30), probability that part i (``body.parts.PARTS``) of the first person touches part j of the
@@ -26,6 +27,7 @@ class PairSeen:
     """
 
     joints: np.ndarray
+    visible: np.ndarray
     trunks: np.ndarray
     slack: np.ndarray
     touch: np.ndarray
@@ -37,13 +39,14 @@ class PairSeen:
         """Of the arrays for so many frames."""
         joints, parts = len(JOINTS), len(PARTS)
         return {
-            "joints": (2, frames, joints, 3), "trunks": (2, frames), "slack": (2, frames, joints),
-            "touch": (frames, parts, parts), "before": (2, frames, parts), "nearer": (frames,),
+            "joints": (2, frames, joints, 3), "visible": (2, frames, joints), "trunks": (2, frames),
+            "slack": (2, frames, joints), "touch": (frames, parts, parts), "before": (2, frames, parts),
+            "nearer": (frames,),
         }  # fmt: skip
 
     def frames(self, part: slice) -> PairSeen:
         """Of some frames."""
-        by_person = ("joints", "trunks", "slack", "before")
+        by_person = ("joints", "visible", "trunks", "slack", "before")
         return PairSeen(
             **{f.name: getattr(self, f.name)[(slice(None),) * (f.name in by_person) + (part,)] for f in fields(self)}
         )

@@ -122,7 +122,7 @@ class PairLook:
         seen = self._stream.finish()
         # Nobody is made up whom no track tells of.
         unknown = ~np.isfinite(self._prompts.points).all(axis=-1).any(axis=-1)  # (T, 2)
-        for values in (seen.keypoints, seen.probability, seen.before):
+        for values in (seen.keypoints, seen.probability, seen.visible, seen.before):
             values[unknown] = np.nan
         seen.touch[unknown.any(axis=1)] = np.nan
         seen.nearer[unknown.any(axis=1)] = np.nan
@@ -134,7 +134,9 @@ class PairLook:
 def with_sides(seen: PairEvidence, keypoints: np.ndarray, trunks: np.ndarray, fps: float) -> PairEvidence:
     """Evidence with left and right as they are over time (``sides``); arguments as for ``PairLook``."""
     looked = np.flatnonzero(np.isfinite(seen.squares).all(axis=-1))
-    joints, sure, touch, before = seen.keypoints.copy(), seen.probability.copy(), seen.touch.copy(), seen.before.copy()
+    joints, sure, visible = seen.keypoints.copy(), seen.probability.copy(), seen.visible.copy()
+    touch, before = seen.touch.copy(), seen.before.copy()
+    flip = list(JOINT_FLIP)
     tracked = np.asarray(keypoints, np.float64)[:, :, JOINTS_IN_HALPE]
     for person in range(2):
         length = trunks[person, looked, None, None]
@@ -147,13 +149,11 @@ def with_sides(seen: PairEvidence, keypoints: np.ndarray, trunks: np.ndarray, fp
                 looked / fps,
             )
         ]
-        joints[wrong, person], sure[wrong, person] = (
-            joints[wrong, person][:, list(JOINT_FLIP)],
-            sure[wrong, person][:, list(JOINT_FLIP)],
-        )
+        for values in (joints, sure, visible):
+            values[wrong, person] = values[wrong, person][:, flip]
         before[wrong, person] = exchange_parts(before[wrong, person], 1)
         touch[wrong] = exchange_parts(touch[wrong], 1 + person)
-    return replace(seen, keypoints=joints, probability=sure, touch=touch, before=before)
+    return replace(seen, keypoints=joints, probability=sure, visible=visible, touch=touch, before=before)
 
 
 def interpolated(seen: PairEvidence, trunks: np.ndarray, step: int) -> PairSeen:
@@ -164,7 +164,9 @@ def interpolated(seen: PairEvidence, trunks: np.ndarray, step: int) -> PairSeen:
     frames = len(seen)
     looked = np.flatnonzero(np.isfinite(seen.squares).all(axis=-1))
     joints = np.full((2, frames, seen.keypoints.shape[2], 4), np.nan, np.float32)
-    touch, before, nearer = (np.full_like(values, np.nan) for values in (seen.touch, seen.before, seen.nearer))
+    touch, before, nearer, visible = (
+        np.full_like(values, np.nan) for values in (seen.touch, seen.before, seen.nearer, seen.visible)
+    )
     if len(looked):
         time = np.arange(frames)
         after = looked[np.searchsorted(looked, time).clip(0, len(looked) - 1)]
@@ -185,7 +187,10 @@ def interpolated(seen: PairEvidence, trunks: np.ndarray, step: int) -> PairSeen:
         told = np.concatenate([between(seen.keypoints), odds(seen.probability)[..., None], slack[..., None]], axis=-1)
         joints[:, near] = told.swapaxes(0, 1)
         touch[near], before[near], nearer[near] = odds(seen.touch), odds(seen.before), odds(seen.nearer)
-    return PairSeen(joints[..., :3], trunks, joints[..., 3], touch, before.swapaxes(0, 1), nearer)
+        visible[near] = odds(seen.visible)
+    return PairSeen(
+        joints[..., :3], visible.swapaxes(0, 1), trunks, joints[..., 3], touch, before.swapaxes(0, 1), nearer
+    )
 
 
 def log_odds(probability: np.ndarray) -> np.ndarray:

@@ -3,6 +3,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from hypothesis import given
@@ -78,29 +80,32 @@ def test_what_is_interpolated_far_says_less():
 
 
 def seen_of(joints: np.ndarray) -> PairSeen:
-    frames = joints.shape[1]
+    frames, each = joints.shape[1], np.zeros(joints.shape[:3])
     return PairSeen(
-        joints, np.full((2, frames), 100.0), np.zeros(joints.shape[:3]), np.zeros((frames, 30, 30)),
-        np.zeros((2, frames, 30)), np.zeros(frames),
+        joints, each + 1, np.full((2, frames), 100.0), each, np.zeros((frames, 30, 30)), np.zeros((2, frames, 30)),
+        np.zeros(frames),
     )  # fmt: skip
 
 
 def test_the_layout_of_keypoints_is_kept_and_the_face_goes_with_the_nose():
     random = np.random.default_rng(1)
-    keypoints = np.concatenate([random.uniform(0, 500, (2, 3, 17, 2)), np.full((2, 3, 17, 1), 0.6)], -1)
-    told = np.concatenate([keypoints[:, :, list(JOINTS_IN_HALPE), :2], np.full((2, 3, 13, 1), 0.9)], -1)
+    keypoints = np.concatenate([random.uniform(0, 500, (2, 3, 17, 2)), np.full((2, 3, 17, 1), 0.3)], -1)
+    told = np.concatenate([keypoints[:, :, list(JOINTS_IN_HALPE), :2], np.full((2, 3, 13, 1), 0.98)], -1)
     told[0, 1] = np.nan  # nobody looked
     told[1, 2, 0, :2] += 200  # another nose
     result = believed(keypoints, seen_of(told))
     np.testing.assert_array_equal(result[0, 1], keypoints[0, 1])
     np.testing.assert_allclose(result[0, 0, :, :2], keypoints[0, 0, :, :2])
     assert (result[0, 0, list(JOINTS_IN_HALPE), 2] > 0.9).all()
-    np.testing.assert_array_equal(result[0, 0, FACE, 2], 0.6)
+    np.testing.assert_array_equal(result[0, 0, FACE, 2], 0.3)
     np.testing.assert_allclose(result[1, 2, K["nose"], :2], told[1, 2, 0, :2])
-    assert (result[1, 2, FACE, 2] < 0.3).all()
+    assert (result[1, 2, FACE, 2] < 0.15).all()
     lost = keypoints.copy()
     lost[1, 0] = np.nan
     found = believed(lost, seen_of(told))[1, 0]
     np.testing.assert_allclose(found[list(JOINTS_IN_HALPE)], told[1, 0])
     assert np.isnan(found[list(FACE)]).all()
+    hidden = replace(seen_of(told), visible=np.zeros((2, 3, 13)))
+    nose = believed(keypoints, hidden)[0, 0, K["nose"], 2]
+    assert nose < result[0, 0, K["nose"], 2]  # what nobody can see is less certain, whoever says it
     assert 0 < CALIBRATION.detected_spread < CALIBRATION.seen_spread < CALIBRATION.within

@@ -197,7 +197,7 @@ def test_only_some_frames_are_looked_at_on_a_cpu(eyes):
 def evidence(frames: int, looked: list[int], seed: int = 0) -> PairEvidence:
     random = np.random.default_rng(seed)
     seen = PairEvidence.nothing(frames, masks=False)
-    for name in ("keypoints", "probability", "squares", "before", "nearer", "touch"):
+    for name in ("keypoints", "probability", "visible", "squares", "before", "nearer", "touch"):
         values = getattr(seen, name)
         values[looked] = random.random(values[looked].shape)
     return seen
@@ -238,13 +238,14 @@ def test_exchanged_sides_are_put_right_in_joints_touch_and_order():
     seen = evidence(9, list(range(9)))
     seen.keypoints[:] = np.random.default_rng(4).uniform(0, 300, (1, 2, 13, 2))
     seen.probability[:] = 0.9
-    wrong = replace(seen, **{n: getattr(seen, n).copy() for n in ("keypoints", "touch", "before")})
+    wrong = replace(seen, **{n: getattr(seen, n).copy() for n in ("keypoints", "visible", "touch", "before")})
     wrong.keypoints[4, 1] = wrong.keypoints[4, 1][list(JOINT_FLIP)]
+    wrong.visible[4, 1] = wrong.visible[4, 1][list(JOINT_FLIP)]
     wrong.touch[4] = wrong.touch[4][:, list(PART_FLIP)]
     wrong.before[4, 1] = wrong.before[4, 1][list(PART_FLIP)]
     nobody = np.full((2, 9, 17, 3), np.nan)
     right = with_sides(wrong, nobody, np.full((2, 9), 60.0, np.float32), 10.0)
-    for name in ("keypoints", "touch", "before", "probability"):
+    for name in ("keypoints", "visible", "touch", "before", "probability"):
         np.testing.assert_array_equal(getattr(right, name), getattr(seen, name), err_msg=name)
 
 
