@@ -14,6 +14,7 @@ from closeint_core.body.data import load_body
 from closeint_core.errors import CloseintError
 from closeint_core.models.reference_files import REFERENCE_FILES, find_reference
 from closeint_core.models.store import find, search_paths
+from closeint_core.settings import EYES
 
 LIBRARIES = (
     "numpy",
@@ -99,7 +100,19 @@ def _bundled() -> list[dict[str, Any]]:
             )
         except CloseintError as error:
             rows.append(_row(name, False, str(error)))
-    return rows
+    return [*rows, *_eyes()]
+
+
+def _eyes() -> list[dict[str, Any]]:
+    """The eyes for pairs, where they are there or needed."""
+    try:
+        from closeint_core.eyes.weights import find_eyes, load_eyes
+
+        path = find_eyes()
+        load_eyes(path)
+        return [_row("pair_eyes", True, f"loads: {path}", needed=EYES)]
+    except (CloseintError, ImportError) as error:
+        return [_row("pair_eyes", False, str(error))] if EYES else []
 
 
 def _licensed(data: Path | None) -> list[dict[str, Any]]:
