@@ -26,6 +26,7 @@ from closeint_core.video.source import FrameSource
 if TYPE_CHECKING:  # torch is loaded only where the eyes look
     from closeint_core.eyes.look import PairEyes
 
+_ENOUGH = 5  # joints of a body that is seen
 LONGEST_GAP = 2.0
 """Seconds for which somebody unseen is still looked for where motion predicts them."""
 
@@ -136,11 +137,18 @@ def observe(
     chosen: tuple[int, ...],
     pair: PairSeen | None = None,
 ) -> Observations:
-    """Fuse what was seen of the chosen people; a person counts as visible with a detection or enough joints."""
+    """Fuse what was seen of the chosen people; a person counts as visible with a detection or enough joints.
+
+    Args:
+        pair: what the eyes for pairs saw: enough joints that they take for likely are a detection too.
+    """
     fused = fuse(closeup, keypoints, scale, source.fps, pair=pair)
     body = fused.keypoints[:, :, K["left_shoulder"] : K["right_ankle"] + 1, 2]
-    enough = (np.nan_to_num(body) > 0.3).sum(axis=-1) >= 5
-    visible = enough & (np.isfinite(grouped[..., 0]).any(axis=-1) | (closeup.score > 0.5))
+    enough = (np.nan_to_num(body) > 0.3).sum(axis=-1) >= _ENOUGH
+    detected = np.isfinite(grouped[..., 0]).any(axis=-1) | (closeup.score > 0.5)
+    if pair is not None:
+        detected |= (np.nan_to_num(pair.joints[..., 2]) > 0.5).sum(axis=-1) >= _ENOUGH
+    visible = enough & detected
     fused.keypoints[~visible] = np.nan
     fused.landmarks[~visible] = np.nan
     fused.landmarks_confidence[~visible] = 0.0
