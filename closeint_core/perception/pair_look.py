@@ -100,6 +100,7 @@ class PairLook:
 
     def __init__(self, eyes: PairEyes, prompts: PairPrompts, fps: float) -> None:
         self._prompts, self._fps = prompts, fps
+        self._size = (0, 0)  # of the frames, pixels
         on_cpu = eyes.device.type == "cpu"
         self.step = max(1, int(fps / LOOKS_PER_SECOND)) if on_cpu else 1
         # The tracks draw the square: one look is enough. Neighbours cost thrice as much for touch, and add a thousandth
@@ -110,6 +111,7 @@ class PairLook:
         """Frame ``index`` (from 0), uint8 (H, W, 3); the last one is looked at whatever the step."""
         if index % self.step and index != len(self._prompts.points) - 1:
             return
+        self._size = rgb.shape[1], rgb.shape[0]
         square = self._prompts.squares[index]
         self._stream.add(index, rgb, self._prompts.points[index], square if np.isfinite(square).all() else None)
 
@@ -120,6 +122,11 @@ class PairLook:
             keypoints: (2, T, 17, 3) of the tracks, pixels and confidence: they help to tell left from right.
         """
         seen = self._stream.finish()
+        with np.errstate(invalid="ignore"):
+            beyond = ((seen.keypoints < 0) | (seen.keypoints > self._size)).any(axis=-1)
+        # What lies beyond the picture's edge is guessed, however surely.
+        for values in (seen.keypoints, seen.probability, seen.visible):
+            values[beyond] = np.nan
         # Nobody is made up whom no track tells of.
         unknown = ~np.isfinite(self._prompts.points).all(axis=-1).any(axis=-1)  # (T, 2)
         for values in (seen.keypoints, seen.probability, seen.visible, seen.before):

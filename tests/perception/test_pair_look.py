@@ -191,6 +191,23 @@ def test_only_some_frames_are_looked_at_on_a_cpu(eyes):
     assert np.isnan(seen.touch[1:6]).all()
 
 
+def test_joints_beyond_the_edge_are_not_seen(eyes, monkeypatch):
+    frames, prompts = film(1), told(1)
+    looker = PairLook(eyes, PairPrompts(prompts, np.array([[95, 60, 110]], np.float32), np.full((2, 1), 30.0)), 30.0)
+    looker.add(0, frames[0])
+    finish = looker._stream.finish
+
+    def moved():
+        seen = finish()
+        seen.keypoints[0, 1, 2:6] = [[-1, 5], [200.5, 5], [5, 121], [199, 119]]  # the frame is 200 x 120
+        return seen
+
+    monkeypatch.setattr(looker._stream, "finish", moved)
+    seen = looker.result(np.full((2, 1, 17, 3), np.nan))
+    assert np.isnan(seen.joints[1, 0, 2:5]).all()
+    assert np.isfinite(seen.joints[1, 0, 5]).all()
+
+
 # -- between the looks -----------------------------------------------------------------------------------------------
 
 
