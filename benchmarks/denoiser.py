@@ -31,7 +31,8 @@ sys.path[:0] = [str(ROOT), str(ROOT / "tests" / "denoiser")]
 
 from windows import randomize, synthetic_windows  # noqa: E402 - the tests' synthetic windows
 
-from closeint_core.body.data import PARENTS, BodyData, load_body  # noqa: E402
+from closeint_core.body.data import PARENTS, BodyData  # noqa: E402
+from closeint_core.body.load import load_body  # noqa: E402
 from closeint_core.body.torch_body import TorchBody  # noqa: E402
 from closeint_core.denoiser.checkpoint import load_denoiser  # noqa: E402
 from closeint_core.denoiser.conditions import Conditions  # noqa: E402

@@ -23,7 +23,7 @@ import torch
 
 sys.path[:0] = [str(Path(__file__).resolve().parents[1])]
 
-from closeint_core.body.data import load_body  # noqa: E402
+from closeint_core.body.load import load_body  # noqa: E402
 from closeint_core.body.torch_body import TorchBody  # noqa: E402
 from closeint_core.training.observation import observe  # noqa: E402
 from closeint_core.training.synthetic import KINDS, Generator, Interactions  # noqa: E402

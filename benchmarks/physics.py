@@ -35,7 +35,7 @@ from torch import Tensor
 ROOT = Path(__file__).resolve().parents[1]
 sys.path[:0] = [str(ROOT)]
 
-from closeint_core.body.data import load_body  # noqa: E402
+from closeint_core.body.load import load_body  # noqa: E402
 from closeint_core.body.skinning import clip_vertices  # noqa: E402
 from closeint_core.clip import InteractionClip  # noqa: E402
 from closeint_core.mesh.inside import Inside, find_inside  # noqa: E402

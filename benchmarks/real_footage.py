@@ -27,7 +27,8 @@ sys.path.insert(0, str(ROOT))
 import numpy as np  # noqa: E402
 from scipy.spatial import cKDTree  # noqa: E402
 
-from closeint_core.body.data import JOINT_NAMES, BodyData, load_body  # noqa: E402
+from closeint_core.body.data import JOINT_NAMES, BodyData  # noqa: E402
+from closeint_core.body.load import load_body  # noqa: E402
 from closeint_core.body.skinning import clip_vertices  # noqa: E402
 from closeint_core.clip import InteractionClip  # noqa: E402
 from closeint_core.metrics.accuracy import interaction_error, mpjpe, pa_mpjpe  # noqa: E402

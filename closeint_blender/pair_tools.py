@@ -9,7 +9,8 @@ from typing import Any
 import bpy
 import numpy as np
 
-from closeint_core.body.data import JOINT_NAMES, PARENTS, BodyData, load_body
+from closeint_core.body.data import JOINT_NAMES, PARENTS, BodyData
+from closeint_core.body.load import load_body
 from closeint_core.clip import InteractionClip
 from closeint_core.corrections import ContactMark, Corrections, PositionPin, RotationPin
 from closeint_core.errors import CloseintError

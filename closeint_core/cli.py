@@ -336,7 +336,7 @@ def import_(
     data: Data = None,
 ) -> None:
     """Make a clip of AMASS-style npz files (one a person) or of the reference's per-frame pickles."""
-    from closeint_core.body.data import load_body
+    from closeint_core.body.load import load_body
     from closeint_core.exchange.load import import_files
     from closeint_core.files import check_output
 
@@ -356,7 +356,7 @@ def draw(
     data: Data = None,
 ) -> None:
     """Make up an interaction of two people, less than a second long, from the bundled prior."""
-    from closeint_core.body.data import load_body
+    from closeint_core.body.load import load_body
     from closeint_core.exchange.sampled import drawn_clip
     from closeint_core.files import check_output
 

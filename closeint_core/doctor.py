@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from closeint_core import __version__
-from closeint_core.body.data import load_body
+from closeint_core.body.load import load_body
 from closeint_core.errors import CloseintError
 from closeint_core.models.reference_files import REFERENCE_FILES, find_reference
 from closeint_core.models.store import find, search_paths

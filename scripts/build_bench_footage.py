@@ -23,7 +23,7 @@ from build_sample import pick_blender  # noqa: E402
 from sample import film  # noqa: E402
 from sample.held_out import casting, shoot  # noqa: E402
 
-from closeint_core.body.data import load_body  # noqa: E402
+from closeint_core.body.load import load_body  # noqa: E402
 from closeint_core.clip import SUFFIX  # noqa: E402
 from closeint_core.evaluation.bench_cases import draw_pair  # noqa: E402
 

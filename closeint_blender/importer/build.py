@@ -10,7 +10,8 @@ from typing import Any
 import bpy
 import numpy as np
 
-from closeint_core.body.data import JOINT_NAMES, BodyData, load_body
+from closeint_core.body.data import JOINT_NAMES, BodyData
+from closeint_core.body.load import load_body
 from closeint_core.clip import SUFFIX, InteractionClip
 from closeint_core.errors import CloseintError
 

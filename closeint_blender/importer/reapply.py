@@ -14,7 +14,8 @@ import bpy
 import numpy as np
 from mathutils import Vector
 
-from closeint_core.body.data import BodyData, load_body
+from closeint_core.body.data import BodyData
+from closeint_core.body.load import load_body
 from closeint_core.clip import InteractionClip
 from closeint_core.errors import CloseintError
 

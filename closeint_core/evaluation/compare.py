@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import torch
 
-from closeint_core.body.data import load_body
+from closeint_core.body.load import load_body
 from closeint_core.body.skinning import clip_vertices
 from closeint_core.body.spheres import sole_vertices
 from closeint_core.clip import InteractionClip

@@ -10,7 +10,8 @@ from typing import Any
 
 import numpy as np
 
-from closeint_core.body.data import BodyData, load_body
+from closeint_core.body.data import BodyData
+from closeint_core.body.load import load_body
 from closeint_core.body.skinning import clip_vertices
 from closeint_core.clip import InteractionClip
 from closeint_core.errors import CloseintError

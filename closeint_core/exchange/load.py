@@ -9,7 +9,8 @@ from typing import Any
 import numpy as np
 
 from closeint_core.body import restricted_pickle
-from closeint_core.body.data import DEFAULT_BODY_NAME, BodyData, load_body
+from closeint_core.body.data import DEFAULT_BODY_NAME, BodyData
+from closeint_core.body.load import load_body
 from closeint_core.body.skinning import lbs
 from closeint_core.camera import intrinsics
 from closeint_core.clip import InteractionClip

@@ -7,7 +7,8 @@ import numpy as np
 import roma
 import torch
 
-from closeint_core.body.data import BodyData, load_body
+from closeint_core.body.data import BodyData
+from closeint_core.body.load import load_body
 from closeint_core.body.torch_body import TorchBody
 from closeint_core.clip import InteractionClip
 from closeint_core.denoiser.prior import default_prior, draw_interactions

@@ -17,7 +17,8 @@ import roma
 import torch
 from torch import Tensor
 
-from closeint_core.body.data import JOINT_NAMES, load_body
+from closeint_core.body.data import JOINT_NAMES
+from closeint_core.body.load import load_body
 from closeint_core.body.spheres import BodySpheres, spheres_of
 from closeint_core.body.torch_body import TorchBody
 from closeint_core.camera import project

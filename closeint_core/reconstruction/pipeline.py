@@ -13,7 +13,8 @@ import numpy as np
 import torch
 
 import closeint_core
-from closeint_core.body.data import BodyData, load_body
+from closeint_core.body.data import BodyData
+from closeint_core.body.load import load_body
 from closeint_core.body.torch_body import TorchBody
 from closeint_core.camera import intrinsics
 from closeint_core.clip import InteractionClip

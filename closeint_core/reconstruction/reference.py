@@ -18,7 +18,7 @@ import torch
 from torch import Tensor
 
 import closeint_core
-from closeint_core.body.data import load_body
+from closeint_core.body.load import load_body
 from closeint_core.body.torch_body import TorchBody
 from closeint_core.camera import intrinsics
 from closeint_core.clip import InteractionClip

@@ -23,7 +23,8 @@ import torch
 from torch import Tensor
 from torch.nn.functional import max_pool1d, normalize
 
-from closeint_core.body.data import BodyData, load_body
+from closeint_core.body.data import BodyData
+from closeint_core.body.load import load_body
 from closeint_core.body.spheres import BodySpheres, spheres_of
 from closeint_core.body.torch_body import TorchBody
 from closeint_core.clip import InteractionClip

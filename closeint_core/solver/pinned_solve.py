@@ -18,7 +18,8 @@ import roma
 import torch
 from torch import Tensor
 
-from closeint_core.body.data import PARENTS, load_body
+from closeint_core.body.data import PARENTS
+from closeint_core.body.load import load_body
 from closeint_core.body.spheres import BodySpheres, spheres_of
 from closeint_core.body.torch_body import TorchBody
 from closeint_core.clip import InteractionClip

@@ -17,7 +17,7 @@ import roma
 import torch
 from torch import Tensor
 
-from closeint_core.body.data import load_body
+from closeint_core.body.load import load_body
 from closeint_core.body.torch_body import TorchBody
 from closeint_core.camera import solve_translation
 from closeint_core.denoiser.conditions import Conditions

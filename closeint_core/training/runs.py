@@ -12,7 +12,7 @@ from pathlib import Path
 import torch
 
 from closeint_core import __version__
-from closeint_core.body.data import load_body
+from closeint_core.body.load import load_body
 from closeint_core.body.torch_body import TorchBody
 from closeint_core.denoiser.prior import InteractionPrior
 from closeint_core.errors import Cancelled, CloseintError

@@ -12,7 +12,7 @@ import cv2
 import numpy as np
 from blender_runtimes import BlenderRuntime
 
-from closeint_core.body.data import load_body
+from closeint_core.body.load import load_body
 from closeint_core.clip import InteractionClip
 from closeint_core.video.writer import VideoWriter
 from sample.dress import SKIN, face_box, face_picture, folds, head_mask, near_region, wardrobe, weave, worn

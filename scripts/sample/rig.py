@@ -9,7 +9,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from closeint_core.body.data import load_body
+from closeint_core.body.load import load_body
 from sample.keys import Build
 
 JOINTS = (

@@ -12,7 +12,7 @@ import roma
 import torch
 from scipy.spatial import cKDTree
 
-from closeint_core.body.data import load_body
+from closeint_core.body.load import load_body
 from closeint_core.clip import InteractionClip
 from closeint_core.halpe import HALPE_NAMES
 from sample.keys import Camera

@@ -247,7 +247,7 @@ def test_a_copy_loads_by_path_and_damage_is_told(tmp_path: Path, body: BodyData)
     data = DEFAULT_BODY_FILE.read_bytes()
     path.write_bytes(data)
     np.testing.assert_array_equal(load_body(path).template, body.template)
-    from closeint_core.body.data import read_default_body
+    from closeint_core.body.load import read_default_body
 
     for damaged in (b"", b"not a zip", data[: len(data) // 2], data[:5000] + b"\0" * 64 + data[5064:]):
         path.write_bytes(damaged)

@@ -18,7 +18,7 @@ from typing import Annotated, Any
 import torch
 import typer
 
-from closeint_core.body.data import load_body
+from closeint_core.body.load import load_body
 from closeint_core.body.torch_body import TorchBody
 from closeint_core.eyes.calibration import Calibration
 from closeint_core.eyes.look import PairEyes

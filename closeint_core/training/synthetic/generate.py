@@ -13,7 +13,7 @@ import roma
 import torch
 from torch import Tensor
 
-from closeint_core.body.data import load_body
+from closeint_core.body.load import load_body
 from closeint_core.body.torch_body import TorchBody
 from closeint_core.errors import CloseintError
 from closeint_core.training.synthetic.kinds import KINDS

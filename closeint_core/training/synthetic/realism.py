@@ -20,7 +20,7 @@ import numpy as np
 import roma
 import torch
 
-from closeint_core.body.data import load_body
+from closeint_core.body.load import load_body
 from closeint_core.body.torch_body import TorchBody
 from closeint_core.errors import CloseintError
 from closeint_core.training.readers.couples import COUPLE_JOINTS, Couple, read_couples
