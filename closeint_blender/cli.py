@@ -24,7 +24,7 @@ from closeint_core.clip import SUFFIX
 from closeint_core.errors import Cancelled, CloseintError
 from closeint_core.files import check_output
 from closeint_core.inputs import input_path
-from closeint_core.settings import MODELS
+from closeint_core.options import OPTIONS, request_of, settings_of
 from closeint_core.streams import guard_output
 from closeint_core.worker.client import Job
 
@@ -68,28 +68,13 @@ def _parser() -> argparse.ArgumentParser:
     add.add_argument("inputs", nargs="+", metavar="INPUT", help="video, folder of images, or of videos")
     _add_outputs(add)
     add.add_argument("--clip", type=Path, help="clip file to write (one input)")
-    add.add_argument("--frames", metavar="A:B", help="only frames A to B (without B), counted from 0")
-    add.add_argument(
-        "--source-fps",
-        type=_rate,
-        metavar="RATE",
-        help="true frames per second of the video, of slow motion or of images (else 30); --fps is the scene's",
-    )
-    add.add_argument("--people", metavar="I,J", help="numbers of the two people, by first appearance; default: auto")
-    add.add_argument("--focal", type=float, metavar="PX", help="focal length in pixels, if known")
-    add.add_argument(
-        "--model",
-        default=MODELS[0],
-        choices=MODELS,
-        help="what finds the motion (default: %(default)s); reference: the published networks",
-    )
-    add.add_argument("--body", default="default", help="default, smpl-neutral, smpl-male, smpl-female, or a file")
-    add.add_argument("--quality", default="standard", choices=("draft", "standard", "high"))
-    add.add_argument(
-        "--no-refine", dest="refine", action="store_false", help="do not take the bodies out of each other"
-    )
-    add.add_argument("--device", default="auto", choices=("auto", "cpu", "cuda"))
-    add.add_argument("--data", type=Path, help="folder of licensed models")
+    for option in OPTIONS:
+        flag, said = option.flags(in_blender=True)[0], option.help.rstrip(".")
+        if option.metavar:
+            default = f" (default: {option.default})" if option.default else ""
+            add.add_argument(flag, dest=f"given_{option.name}", metavar=option.metavar, help=said + default)
+        else:
+            add.add_argument(flag, dest=f"given_{option.name}", action="store_false", default=None, help=said)
 
     add = commands.add_parser("import", help="a clip to a scene and files for other programs")
     add.set_defaults(run=_import)
@@ -308,31 +293,10 @@ def _videos(inputs: list[str]) -> Iterator[str | Path]:
 
 
 def _parameters(options: argparse.Namespace) -> dict[str, Any]:
-    values: dict[str, Any] = {
-        "body": options.body,
-        "model": options.model,
-        "quality": options.quality,
-        "refine": options.refine,
-        "device": options.device,
-        "focal": options.focal,
-        "fps": options.source_fps,
-        "frames": None,
-        "people": None,
-    }
-    if options.data:
-        values["data"] = str(options.data.absolute())
-    try:
-        if options.frames:
-            first, last = options.frames.split(":")
-            values["frames"] = [int(first) if first else None, int(last) if last else None]
-    except ValueError:
-        raise CloseintError(f"--frames {options.frames!r} is not A:B.", "Give for instance 100:250.") from None
-    try:
-        if options.people and options.people != "auto":
-            values["people"] = [int(part) for part in options.people.split(",")]
-    except ValueError:
-        raise CloseintError(f"--people {options.people!r} is not I,J.", "Give for instance 0,2.") from None
-    return values
+    typed = {option.name: getattr(options, f"given_{option.name}") for option in OPTIONS}
+    if typed["data"] is not None:
+        typed["data"] = Path(typed["data"]).absolute()
+    return request_of(settings_of(typed))
 
 
 def _outputs(path: Path, options: argparse.Namespace) -> dict[str, Path]:

@@ -2,46 +2,18 @@
 """The scene's settings, ``scene.closeint``. Other parts hang their own groups on it when they register."""
 
 # No postponed annotations here: Blender reads properties from them.
-from collections.abc import Sequence
-
 import bpy
 from bpy.props import BoolProperty, EnumProperty, FloatProperty, IntProperty, PointerProperty, StringProperty
 
 from closeint_core.errors import CloseintError
-from closeint_core.settings import MODELS
+from closeint_core.options import BY_NAME
 
 from .import_settings import ImportSettings
 
-_BODIES = (
-    ("default", "Default", "The bundled body; needs no registration"),
-    ("smpl-neutral", "SMPL Neutral", "Licensed; SMPL_NEUTRAL.pkl must be in the models folder"),
-    ("smpl-male", "SMPL Male", "Licensed; SMPL_MALE.pkl must be in the models folder"),
-    ("smpl-female", "SMPL Female", "Licensed; SMPL_FEMALE.pkl must be in the models folder"),
-)
 
-
-_FIT = "The bundled pose networks and a fit of both people, all frames and one floor; needs no registration"
-_LEARNED = "The bundled network, trained on pairs of people who touch, corrects both together; needs no registration"
-_MODEL_TEXTS = {
-    "default": (0, "Default", _LEARNED),
-    "reference": (1, "Published Networks", "The published CloseInt and HMR2.0; needs their licensed files"),
-    "fit": (2, "Fit", _FIT),
-}
-"""Number in a saved file, name and tooltip of the models that are known here."""
-
-
-def model_items(names: Sequence[str]) -> list[tuple[str, str, str, int]]:
-    """Items of a choice among the core's models, in its order.
-
-    Where there is no ``fit`` of its own, it is the default. A model that is not known here is offered by its name.
-    """
-    items = []
-    for place, name in enumerate(names):
-        number, label, tip = _MODEL_TEXTS.get(name, (100 + place, name.replace("-", " ").title(), f"The model {name}"))
-        if name == "default" and "fit" not in names:
-            tip = _FIT
-        items.append((name, label, tip, number))
-    return items
+def choice_items(name: str) -> list[tuple[str, str, str, int]]:
+    """Items of an enumeration from the table of options."""
+    return [(choice.value, choice.title, choice.tip, choice.number) for choice in BY_NAME[name].choices]
 
 
 class CLOSEINT_PG_import(ImportSettings, bpy.types.PropertyGroup):
@@ -142,20 +114,19 @@ class CLOSEINT_PG_scene(bpy.types.PropertyGroup):
         name="Focal Length", description="Pixels of the video", default=1500.0, min=50.0, max=100000.0, precision=0
     )
     body: EnumProperty(  # type: ignore[valid-type]
-        name="Body", description="Body model of the characters", items=_BODIES
+        name="Body",
+        description="Body model of the characters",
+        items=choice_items("body"),
+        default=BY_NAME["body"].default,
     )
     model: EnumProperty(  # type: ignore[valid-type]
-        name="Model", description="What finds the motion", items=model_items(MODELS), default=MODELS[0]
+        name="Model", description="What finds the motion", items=choice_items("model"), default=BY_NAME["model"].default
     )
     quality: EnumProperty(  # type: ignore[valid-type]
         name="Quality",
         description="Time against accuracy",
-        items=(
-            ("draft", "Draft", "A quick look: a third of the fit's steps; less exact"),
-            ("standard", "Standard", "The measured default"),
-            ("high", "High", "Twice the fit's steps"),
-        ),
-        default="standard",
+        items=choice_items("quality"),
+        default=BY_NAME["quality"].default,
     )
     refine: BoolProperty(  # type: ignore[valid-type]
         name="Separate Bodies",

@@ -19,6 +19,7 @@ from closeint_core.errors import Cancelled, CloseintError
 from closeint_core.evaluation.command import bench, evaluate
 from closeint_core.files import output_path
 from closeint_core.inputs import input_path
+from closeint_core.options import BY_NAME, settings_of
 from closeint_core.streams import guard_output, say
 from closeint_core.terminal import Json, TerminalProgress, errors, json_is_out, plain, print_json, show, table
 from closeint_core.training.command import train
@@ -56,28 +57,10 @@ app = typer.Typer(
 CANCELLED = 130
 
 
-def _parse_frames(text: str | None) -> tuple[int | None, int | None] | None:
-    if text is None:
-        return None
-    first, colon, last = text.partition(":")
-    try:
-        if not colon:
-            raise ValueError
-        return (int(first) if first else None, int(last) if last else None)
-    except ValueError:
-        raise CloseintError(f"--frames {text!r} is not A:B.", "Give for instance 100:250, :250 or 100:.") from None
-
-
-def _parse_people(text: str) -> tuple[int, ...] | None:
-    if text == "auto":
-        return None
-    try:
-        people = tuple(int(part) for part in text.split(","))
-        if len(set(people)) != len(people) or not 1 <= len(people) <= 2 or min(people) < 0:
-            raise ValueError
-        return people
-    except ValueError:
-        raise CloseintError(f"--people {text!r} is neither auto nor one or two numbers.", "Give e.g. 0,2.") from None
+def _option(name: str) -> Any:
+    """An option of the table, as a text that ``settings_of`` reads."""
+    option = BY_NAME[name]
+    return typer.Option(*option.flags(), help=option.help, metavar=option.metavar)
 
 
 ClipPath = Annotated[Path, typer.Argument(parser=input_path, metavar="CLIP", help="A *.closeint.npz file.")]
@@ -106,21 +89,15 @@ def reconstruct(
     output: Annotated[
         Path, typer.Option("--output", "-o", parser=output_path, metavar="CLIP", help="The clip file to write.")
     ],
-    people: Annotated[str, typer.Option(help="auto, or the numbers of the two people: 0,1.")] = "auto",
-    focal: Annotated[float | None, typer.Option(metavar="PX", help="Focal length in pixels, if known.")] = None,
-    model: Annotated[
-        str,
-        typer.Option(
-            help="default: the learned network; fit: the pair's fit alone; reference: the published networks."
-        ),
-    ] = "default",
-    body: Annotated[str, typer.Option(help="default, smpl-neutral, smpl-male, smpl-female, or a file.")] = "default",
-    device: Annotated[str, typer.Option(help="auto, cpu or cuda.")] = "auto",
-    frames: Annotated[str | None, typer.Option(metavar="A:B", help="Only frames A to B (without B).")] = None,
-    fps: Annotated[
-        float | None,
-        typer.Option(metavar="RATE", help="True frames per second, of a folder of images (else 30) or of slow motion."),
-    ] = None,
+    people: Annotated[str, _option("people")] = "auto",
+    focal: Annotated[str | None, _option("focal")] = None,
+    model: Annotated[str, _option("model")] = "default",
+    body: Annotated[str, _option("body")] = "default",
+    quality: Annotated[str, _option("quality")] = "standard",
+    refine: Annotated[bool, typer.Option("--refine/--no-refine", help=BY_NAME["refine"].help)] = True,
+    device: Annotated[str, _option("device")] = "auto",
+    frames: Annotated[str | None, _option("frames")] = None,
+    fps: Annotated[str | None, _option("fps")] = None,
     data: Data = None,
     as_json: Json = False,
 ) -> None:
@@ -128,21 +105,10 @@ def reconstruct(
     from closeint_core.files import check_output
 
     check_output(output, "clip", [source])
+    typed = {"people": people, "focal": focal, "model": model, "body": body, "quality": quality, "refine": refine}
+    settings = settings_of({**typed, "device": device, "frames": frames, "fps": fps, "data": data})
     from closeint_core.reconstruction.pipeline import reconstruct as run
-    from closeint_core.settings import Settings
 
-    if device not in ("auto", "cpu", "cuda"):
-        raise CloseintError(f"--device {device!r} is not auto, cpu or cuda.", "Choose one of them.")
-    settings = Settings(
-        people=_parse_people(people),
-        focal=focal,
-        body=body,
-        frames=_parse_frames(frames),
-        fps=fps,
-        device=device,
-        data=str(data) if data else None,
-        model=model,
-    )
     with TerminalProgress() as progress:
         clip = run(source, settings, progress)
     clip.save(output)
@@ -347,7 +313,7 @@ def import_(
 
 
 @app.command()
-def draw(
+def sample(
     output: Annotated[
         Path, typer.Option("--output", "-o", parser=output_path, metavar="CLIP", help="The clip file to write.")
     ],
@@ -363,6 +329,20 @@ def draw(
     check_output(output, "clip")
     drawn_clip(seed, load_body(body, data)).save(output)
     say(str(output))
+
+
+@app.command("draw", hidden=True)
+def draw(
+    output: Annotated[
+        Path, typer.Option("--output", "-o", parser=output_path, metavar="CLIP", help="The clip file to write.")
+    ],
+    seed: Annotated[int, typer.Option(help="Another number, another interaction.")] = 0,
+    body: Annotated[str, typer.Option(help="default, smpl-neutral, smpl-male, smpl-female, or a file.")] = "default",
+    data: Data = None,
+) -> None:
+    """The former name of ``sample``."""
+    print("closeint draw is now called closeint sample.", file=sys.stderr)
+    sample(output, seed, body, data)
 
 
 app.command()(bench)

@@ -11,6 +11,10 @@ MODELS = ("default", "fit", "reference")
 """How people are solved, the default first: the learned network, the pair's fit alone, the published networks."""
 
 
+DEVICES = ("auto", "cpu", "cuda")
+"""Where networks run and the solve computes."""
+
+
 @dataclass(frozen=True)
 class PeopleAt:
     """One or two people pointed at in a frame of the video.
@@ -64,8 +68,10 @@ class Settings:
 
 
 def check_settings(settings: Settings) -> None:
-    """Raises CloseintError for a model or a quality that does not exist."""
+    """Raises CloseintError for a model, a quality or a device that does not exist."""
     if settings.model not in MODELS:
         raise CloseintError(f"There is no model {settings.model!r}.", f"Choose {' or '.join(MODELS)}.")
     if settings.model != "reference" and settings.quality not in QUALITIES:
         raise CloseintError(f"There is no quality {settings.quality!r}.", f"Choose {', '.join(QUALITIES)}.")
+    if settings.device not in DEVICES:
+        raise CloseintError(f"There is no device {settings.device!r}.", f"Choose {', '.join(DEVICES)}.")

@@ -14,7 +14,7 @@ from closeint_core.cli import app
 
 ROOT = Path(__file__).resolve().parents[1]
 FOLDERS = ("closeint_core", "closeint_blender", "scripts")
-BODY_COMMANDS = ("reconstruct", "metrics", "refine", "preview", "export", "import", "draw")
+BODY_COMMANDS = ("reconstruct", "metrics", "refine", "preview", "export", "import", "sample")
 """Those that load a body model, so that an error about one can come from any of them."""
 BLENDERS = {"--online-mode", "--offline-mode", "--command"}
 """Blender's own options."""

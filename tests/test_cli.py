@@ -224,7 +224,7 @@ def test_nothing_of_somebody_else_is_written_over(tmp_path, clip_path, film, typ
     complains(typed("reconstruct", film, "-o", mine), said)
     complains(typed("refine", clip_path, "-o", mine), said)
     complains(typed("import", clip_path, "-o", mine), said)
-    complains(typed("draw", "-o", mine), said)
+    complains(typed("sample", "-o", mine), said)
     complains(typed("preview", clip_path, "-o", folder), "preview.mp4", said)
     complains(typed("metrics", clip_path, "--plot", folder / "plot.png"), said)
     for kind in ("amass", "joints"):
@@ -240,7 +240,7 @@ def test_nothing_of_somebody_else_is_written_over(tmp_path, clip_path, film, typ
 
 def test_a_folder_as_output_and_a_bad_input_leave_nothing(tmp_path, clip_path, typed):
     (tmp_path / "folder").mkdir()
-    for command in (["refine", clip_path], ["draw"], ["reconstruct", SAMPLE], ["import", clip_path]):
+    for command in (["refine", clip_path], ["sample"], ["reconstruct", SAMPLE], ["import", clip_path]):
         complains(typed(*command, "-o", tmp_path / "folder"), "is a folder")
     missing = tmp_path / "missing"
     for command in (["refine"], ["import"], ["reconstruct"], ["preview"], ["export", "--format", "obj"]):
@@ -307,7 +307,7 @@ def test_homes_and_urls_are_understood(tmp_path, typed, monkeypatch, clip_path):
         ["refine", "CLIP", "-o", "OUT", "--shape", "-1"],
         ["refine", "CLIP", "-o", "OUT", "--shape", "nan"],
         ["import", "CLIP", "-o", "OUT", "--fps", "-1"],
-        ["draw", "-o", "OUT", "--seed", "x"],
+        ["sample", "-o", "OUT", "--seed", "x"],
         ["reconstruct", "CLIP", "-o", "OUT", "--fps", "nan"],
         ["bench", "--count", "-1", "--out", "OUT"],
         ["bench", "--methods", "z", "--out", "OUT"],
@@ -339,3 +339,12 @@ def test_stopped_by_the_user(capsys, monkeypatch, tmp_path):
     said = capsys.readouterr()
     assert json.loads(said.out)["exit_code"] == 130
     assert said.err == "Cancelled; nothing was written.\n"
+
+
+def test_the_former_name_of_a_command_works_with_a_note(tmp_path):
+    before = closeint("draw", "-o", tmp_path / "a.closeint.npz", "--seed", "3")
+    assert (before.returncode, before.stderr) == (0, "closeint draw is now called closeint sample.\n")
+    closeint("sample", "-o", tmp_path / "b.closeint.npz", "--seed", "3")
+    a, b = (InteractionClip.load(tmp_path / f"{name}.closeint.npz") for name in "ab")
+    assert (a.poses == b.poses).all()
+    assert "draw" not in closeint("--help").stdout

@@ -7,7 +7,7 @@ What a request carries beside ``id`` and ``command`` is in each handler's docstr
 from __future__ import annotations
 
 import errno
-from dataclasses import fields
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +15,7 @@ import closeint_core
 from closeint_core.errors import CloseintError
 from closeint_core.files import check_output
 from closeint_core.inputs import input_path
+from closeint_core.options import settings_of_request
 from closeint_core.progress import Progress
 from closeint_core.worker.service import Handler
 
@@ -133,27 +134,14 @@ def _settings(request: Request, source: Path | None) -> Any:
     Raises:
         CloseintError: a value is of the wrong kind.
     """
-    from closeint_core.settings import PeopleAt, Settings
-
-    known = {field.name for field in fields(Settings)}
-    values = {name: request[name] for name in known if request.get(name) is not None}
     try:
-        if "frames" in values:
-            first, end = values["frames"]
-            values["frames"] = (None if first is None else int(first), None if end is None else int(end))
-        people = values.get("people")
-        if isinstance(people, dict):
-            boxes = tuple(tuple(float(edge) for edge in box) for box in people["boxes"])
-            values["people"] = PeopleAt(int(people["frame"]), boxes)  # type: ignore[arg-type]
-        elif people is not None:
-            values["people"] = tuple(int(number) for number in people)
-        if "fps" in values:
-            values["fps"] = float(values["fps"])
+        settings = settings_of_request(request)
         if source is not None and request.get("focal_mm"):
-            values["focal"] = _focal_in_pixels(source, float(request["focal_mm"]), float(request["sensor_mm"]))
+            focal = _focal_in_pixels(source, float(request["focal_mm"]), float(request["sensor_mm"]))
+            settings = replace(settings, focal=focal)
     except (TypeError, ValueError, KeyError, AttributeError) as error:
         raise CloseintError(f"The request {request['command']} has a value that cannot be used ({error}).") from error
-    return Settings(**values)
+    return settings
 
 
 def _focal_in_pixels(source: Path, focal_mm: float, sensor_mm: float) -> float:

@@ -19,6 +19,7 @@ from blender_runtimes import BlenderRuntime
 from wild_clips import random_clip
 
 from closeint_core.body.data import DEFAULT_BODY_FILE
+from closeint_core.options import OPTIONS
 
 INSIDE = Path(__file__).parent / "inside"
 
@@ -130,10 +131,10 @@ def test_folder_of_videos(place: Place) -> None:
         (["reconstruct", "missing.mp4"], 3, "A model is missing."),
         (["reconstruct", "good.mp4", "bad.mp4", "--blend", "x.blend"], 2, "do not fit into one file"),
         (["reconstruct", "good.mp4", "--frames", "7"], 2, "is not A:B"),
-        (["reconstruct", "good.mp4", "--people", "x"], 2, "is not I,J"),
-        (["reconstruct", "good.mp4", "--model", "magic"], 2, "invalid choice: 'magic'"),
+        (["reconstruct", "good.mp4", "--people", "x"], 2, "is neither auto nor one or two numbers"),
+        (["reconstruct", "good.mp4", "--model", "magic"], 2, "There is no model 'magic'"),
         (["import", "result.npz", "--blend", "--fps", "0"], 2, "'0' is not a rate from 1 to 1000"),
-        (["reconstruct", "good.mp4", "--source-fps", "0"], 2, "'0' is not a rate from 1 to 1000"),
+        (["reconstruct", "good.mp4", "--source-fps", "0"], 2, "'0' is not a frame rate above 0"),
         (["reconstruct", "s3://bucket/a.mp4"], 2, "s3://bucket/a.mp4 is not on this computer"),
         (["import", "good.mp4", "--blend"], 2, "not a readable clip"),
         (["import", "result.npz"], 2, "Nothing to write"),
@@ -201,3 +202,14 @@ def test_interrupted(place: Place) -> None:
     reports = [json.loads(line) for line in out.splitlines() if line.startswith("{")]
     assert [report["error"] for report in reports] == ["Cancelled."], "the next video was begun"
     assert not list(place.folder.glob("*.closeint.npz"))
+
+
+def test_the_command_offers_what_the_table_of_options_does(place: Place) -> None:
+    command, variables = place.command(["reconstruct", "--help"], worker=False)
+    ran = subprocess.run(command, env={**variables, "COLUMNS": "1000"}, capture_output=True, text=True, check=True)
+    said = " ".join(ran.stdout.split())
+    for option in OPTIONS:
+        assert option.flags(in_blender=True)[0] in said
+        assert " ".join(option.help.rstrip(".").split()) in said
+        if option.default is not None:
+            assert f"(default: {option.default})" in said

@@ -11,7 +11,7 @@ ROOT = Path(__file__).resolve().parents[2]
 
 LAYERS = (
     {"errors", "files", "foreign_files", "provenance", "inputs", "progress", "halpe", "clip", "corrections", "settings",
-     "camera", "sequences", "windows", "terminal", "streams", "models", "body", "video"},
+     "options", "camera", "sequences", "windows", "terminal", "streams", "models", "body", "video"},
     {"mesh", "physics", "metrics", "perception", "rendering", "eyes"},
     {"solver", "denoiser"},
     {"reconstruction"},
