@@ -25,7 +25,8 @@ from closeint_core.eyes.prompts import blobs, for_each_person, prompt_points, tr
 from closeint_core.eyes.weights import find_eyes, load_eyes
 from closeint_core.eyes.windows import cut_squares
 
-_AT_ONCE = 8  # frames in memory
+_AT_ONCE = {"cpu": 3, "cuda": 16}
+"""Frames looked at together; on a CPU so few that somebody who cancels waits for less than a second."""
 _AROUND = 1.4
 """Side of the pair's square relative to what its joints take up, the middle of what was trained with."""
 _FOUND = 0.3  # probability of a joint that says how far a person reaches
@@ -241,6 +242,7 @@ class EyesStream:
         again: bool = False,
     ) -> None:
         self._eyes, self._looks, self._neighbours, self._again = eyes, looks, neighbours, again
+        self._at_once = _AT_ONCE.get(eyes.device.type, 8)
         self._evidence = PairEvidence.nothing(frames, masks)
         self._waiting: list[tuple[int, np.ndarray, np.ndarray, np.ndarray, np.ndarray]] = []
         self._seen: _Seen | None = None
@@ -264,7 +266,7 @@ class EyesStream:
                 picture, corner = _around(picture, told)
                 told = told - np.append(corner, np.float32(0))
         self._waiting.append((index, picture, prompts - corner, told, corner))
-        if len(self._waiting) == _AT_ONCE:
+        if len(self._waiting) >= self._at_once:
             self._look(last=False)
 
     def finish(self) -> PairEvidence:

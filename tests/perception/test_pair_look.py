@@ -136,8 +136,9 @@ def assert_same(a: PairEvidence, b: PairEvidence, places: float = 2e-2) -> None:
 def test_frames_one_at_a_time_are_frames_at_once(eyes, monkeypatch):
     frames, prompts = film(5), told(5)
     prompts[2] = np.nan
+    monkeypatch.setattr("closeint_core.eyes.look._AT_ONCE", {"cpu": 8})
     whole = eyes.look(frames, prompts, looks=1)
-    monkeypatch.setattr("closeint_core.eyes.look._AT_ONCE", 1)
+    monkeypatch.setattr("closeint_core.eyes.look._AT_ONCE", {"cpu": 1})
     assert_same(eyes.look(frames, prompts, looks=1), whole)
     assert np.isnan(whole.touch[2]).all()
     assert np.isfinite(whole.touch[[0, 1, 3, 4]]).all()
