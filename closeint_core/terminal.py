@@ -9,16 +9,18 @@ from typing import Annotated, Any
 
 import typer
 from rich.console import Console, RenderableType
-from rich.progress import BarColumn, MofNCompleteColumn, TextColumn, TimeRemainingColumn
+from rich.progress import BarColumn, TaskID, TaskProgressColumn, TextColumn
 from rich.progress import Progress as Bars
 from rich.table import Table
 
-from closeint_core.progress import Progress
+from closeint_core.estimate import Estimate
+from closeint_core.progress import Progress, StagePlan
 from closeint_core.streams import say
 
 errors = Console(stderr=True, highlight=False, soft_wrap=True)
 Json = Annotated[bool, typer.Option("--json", help="Print one JSON object and nothing else.")]
 _LONGEST_ROW = 16
+_PARTS = 1000  # of a task that its bar tells apart
 
 
 class TerminalProgress(Progress):
@@ -30,12 +32,13 @@ class TerminalProgress(Progress):
         self._bars = Bars(
             TextColumn("{task.description}"),
             BarColumn(),
-            MofNCompleteColumn(),
-            TimeRemainingColumn(),
+            TaskProgressColumn(),
+            TextColumn("{task.fields[left]}"),
             console=errors,
             disable=not errors.is_terminal,
         )
-        self._tasks: dict[str, Any] = {}
+        self._tasks: dict[str, tuple[TaskID, Estimate]] = {}
+        self._whole: Estimate | None = None
 
     def __enter__(self) -> TerminalProgress:
         self._bars.start()
@@ -44,11 +47,22 @@ class TerminalProgress(Progress):
     def __exit__(self, *_: object) -> None:
         self._bars.stop()
 
+    def on_plan(self, plan: StagePlan) -> None:
+        """One bar for all stages from now on, which never goes back."""
+        self._whole = Estimate()
+        self._whole.expect(plan)
+
     def on_update(self, stage: str, done: int, total: int) -> None:
-        """Move the bar of ``stage``."""
-        if stage not in self._tasks:
-            self._tasks[stage] = self._bars.add_task(stage, total=total or None)
-        self._bars.update(self._tasks[stage], completed=done, total=total or None)
+        """Move the bar of all stages, or where none were announced that of ``stage``."""
+        name = "" if self._whole is not None else stage
+        if name not in self._tasks:
+            self._tasks[name] = (self._bars.add_task(stage, total=_PARTS, left=""), self._whole or Estimate(whole=True))
+        task, estimate = self._tasks[name]
+        fraction, seconds = estimate.update(stage, done, total)
+        if self._whole is None and total and done >= total:
+            fraction = 1.0
+        left = "" if seconds is None else f"{int(seconds) // 60}:{int(seconds) % 60:02d} left"
+        self._bars.update(task, completed=round(_PARTS * fraction), description=stage, left=left)
 
     def on_warning(self, message: str) -> None:
         """Print the warning."""

@@ -27,6 +27,7 @@ from closeint_core.perception.observations import Observations
 from closeint_core.perception.touches import touch_spans
 from closeint_core.progress import Progress
 from closeint_core.reconstruction.learned import default_denoiser, solve_learned
+from closeint_core.reconstruction.plan import plan_of
 from closeint_core.reconstruction.reference import torch_device
 from closeint_core.reconstruction.world import on_its_feet, to_world
 from closeint_core.settings import QUALITIES, Settings, check_settings
@@ -49,6 +50,7 @@ def reconstruct(
     settings, progress = settings or Settings(), progress or Progress()
     started = time.monotonic()
     check_settings(settings)
+    progress.expect(plan_of(settings))
     if settings.model == "reference":
         from closeint_core.reconstruction.reference import reconstruct_reference
 
@@ -94,8 +96,10 @@ def reconstruct_observed(
         Cancelled: the progress object asked to stop.
     """
     settings, progress = settings or Settings(), progress or Progress()
-    started = time.monotonic() if started is None else started
     check_settings(settings)
+    if started is None:
+        started = time.monotonic()
+        progress.expect(plan_of(settings, seen=True))
     if settings.model == "reference":
         raise CloseintError("The published networks look at the pictures themselves.", "Use reconstruct.")
     data, denoiser = _prepare(settings)

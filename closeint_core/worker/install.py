@@ -24,6 +24,7 @@ from typing import Any
 
 import closeint_core
 from closeint_core.errors import CloseintError
+from closeint_core.estimate import Estimate
 from closeint_core.files import require_writable
 from closeint_core.progress import Progress
 from closeint_core.worker import platforms
@@ -38,7 +39,6 @@ from closeint_core.worker.environment import (
     has_nvidia_gpu,
     plan,
 )
-from closeint_core.worker.estimate import Estimate
 from closeint_core.worker.service import Handler, Service, guarded_streams
 
 _OFFLINE_HINTS = (

@@ -19,8 +19,8 @@ from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
 from closeint_core.errors import Cancelled, CloseintError
-from closeint_core.progress import Progress
-from closeint_core.worker.estimate import Estimate
+from closeint_core.estimate import Estimate
+from closeint_core.progress import Progress, StagePlan
 from closeint_core.worker.protocol import PROTOCOL, decode, encode
 
 Handler = Callable[[dict[str, Any], Progress], dict[str, Any]]
@@ -200,6 +200,10 @@ class ServiceProgress(Progress):
         self._estimate = estimate
         self._last: dict[str, Any] = {"stage": "starting", "done": 0, "total": 0, "fraction": 0.0, "eta_s": None}
         self._sent_at = 0.0
+
+    def on_plan(self, plan: StagePlan) -> None:
+        """Take the stages that are to come into the estimate."""
+        self._estimate.expect(plan)
 
     def on_update(self, stage: str, done: int, total: int) -> None:
         """Send it, unless the last one was only just sent."""

@@ -15,7 +15,6 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from closeint_core.worker.estimate import SHARES, Estimate
 from closeint_core.worker.protocol import ENDINGS, decode, encode
 
 TOY = Path(__file__).parent / "toy_service.py"
@@ -177,84 +176,6 @@ def test_one_line_each(message: dict[str, Any]) -> None:
 @given(st.binary(max_size=60))
 def test_any_bytes_are_an_object_or_nothing(line: bytes) -> None:
     assert decode(line) is None or isinstance(decode(line), dict)
-
-
-@given(
-    st.lists(
-        st.tuples(
-            st.sampled_from(["finding people", "following the pair", "placing", "fitting", "refitting", "odd"]),
-            st.integers(0, 12),
-            st.integers(0, 10),
-            st.floats(0.01, 5.0),
-        ),
-        max_size=20,
-    )
-)
-def test_fraction_never_falls(steps: list[tuple[str, int, int, float]]) -> None:
-    now = [0.0]
-    estimate = Estimate(lambda: now[0])
-    before = 0.0
-    for stage, done, total, seconds in steps:
-        now[0] += seconds
-        fraction, eta = estimate.update(stage, done, total)
-        assert before <= fraction < 1.0
-        assert eta is None or eta >= 0.0
-        before = fraction
-
-
-def test_a_stage_that_is_not_known_is_all_that_is_left() -> None:
-    estimate = Estimate()
-    assert estimate.update("reading", 1, 2)[0] == 0.5
-    assert estimate.update("writing", 0, 2)[0] == 0.5
-    assert estimate.update("writing", 1, 2)[0] == pytest.approx(0.75)
-    assert Estimate(whole=True).update("placing", 1, 4)[0] == 0.25
-
-
-RUNS = {
-    "default": ["finding people", "following the pair", "denoising", "placing", "fitting", "settling", "polishing"],
-    "fit": ["finding people", "following the person", "placing", "fitting", "untangling", "refitting", "separating"],
-    "reference": ["finding people", "following the pair", "image features", "denoising"],
-}
-
-
-@pytest.mark.parametrize("model", sorted(SHARES))
-def test_the_fraction_follows_the_time_of_the_stages(model: str) -> None:
-    """A run whose stages take the usual time: the bar shows the time gone, and is never full before the end."""
-    stages = RUNS[model] + (["refining"] if model != "reference" else []) + ["measuring"]
-    seconds = [100 * SHARES[model][stage.replace(" the pair", "").replace(" the person", "")] for stage in stages]
-    assert sum(seconds) == pytest.approx(100)
-    now = [0.0]
-    estimate = Estimate(lambda: now[0])
-    for stage, length in zip(stages, seconds, strict=True):
-        for step in range(11):
-            at = now[0] + length * step / 10
-            fraction, _ = estimate.update(stage, step, 10)
-            assert fraction == pytest.approx(min(at / 100, 0.99), abs=0.12)  # which model it is shows after a while
-            assert fraction < 1.0
-        now[0] += length
-    assert fraction == 0.99
-
-
-def test_a_long_clip_fits_window_by_window() -> None:
-    estimate = Estimate()
-    shares = SHARES["default"]
-    for stage in ("finding people", "following the pair", "denoising"):
-        estimate.update(stage, 1, 1)
-    begun = shares["finding people"] + shares["following"] + shares["denoising"]
-    fits = sum(shares[stage] for stage in ("placing", "fitting", "settling", "polishing"))
-    assert estimate.update("fitting windows", 0, 300)[0] == pytest.approx(begun)
-    assert estimate.update("fitting windows", 150, 300)[0] == pytest.approx(begun + fits / 2)
-    assert estimate.update("refining", 0, 10)[0] == pytest.approx(begun + fits)
-    assert estimate.update("refining", 5, 10)[0] == pytest.approx(begun + fits + shares["refining"] / 2)
-
-
-def test_time_left() -> None:
-    now = [0.0]
-    estimate = Estimate(lambda: now[0])
-    now[0] = 30.0
-    fraction, eta = estimate.update("copying", 1, 4)
-    assert fraction == 0.25
-    assert eta == 90.0
 
 
 @pytest.mark.parametrize(
