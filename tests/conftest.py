@@ -15,6 +15,8 @@ hypothesis.settings.load_profile("closeint")
 
 ROOT = Path(__file__).resolve().parents[1]
 
+pytest_plugins = ["support.material"]
+
 
 def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption("--slow", action="store_true", help="run the tests that take minutes")

@@ -10,7 +10,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from clips import random_clip
+from support.clips import random_clip
 
 from closeint_core import cli
 from closeint_core.clip import InteractionClip

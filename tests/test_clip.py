@@ -10,9 +10,9 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from clips import random_clip
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from support.clips import random_clip
 
 from closeint_core.clip import FORMAT, InteractionClip
 from closeint_core.errors import CloseintError

@@ -96,7 +96,7 @@ def test_time_left() -> None:
 
 def test_the_pipeline_announces_its_plan(monkeypatch: pytest.MonkeyPatch) -> None:
     pytest.importorskip("torch")
-    from test_initial import observe, pair
+    from support.people import observe, pair
 
     from closeint_core.reconstruction.pipeline import reconstruct_observed
 

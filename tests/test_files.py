@@ -11,7 +11,7 @@ from pathlib import Path
 import cv2
 import numpy as np
 import pytest
-from clips import random_clip
+from support.clips import random_clip
 
 from closeint_core.errors import CloseintError
 from closeint_core.files import (

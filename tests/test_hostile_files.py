@@ -10,10 +10,11 @@ import sys
 from pathlib import Path
 
 import pytest
-from hostile_files import AMC, ASF, good_files, mutations
-from official_files import model_fields, official_pickle
+from support.hostile_files import AMC, ASF, good_files, mutations
+from support.official_files import model_fields, official_pickle
 
-HERE = Path(__file__).parent
+ROOT = Path(__file__).resolve().parents[1]
+READER = ROOT / "tests" / "support" / "read_hostile_files.py"
 if sys.platform != "linux":
     pytest.skip("memory is limited and measured as Linux does it", allow_module_level=True)
 
@@ -49,9 +50,9 @@ def outcomes(tmp_path_factory: pytest.TempPathFactory) -> tuple[list[list], dict
     (folder / "plan.json").write_text(json.dumps(plan))
     canary = folder / "canary"
     done = subprocess.run(
-        [sys.executable, str(HERE / "read_hostile_files.py"), str(folder / "plan.json")],
+        [sys.executable, str(READER), str(folder / "plan.json")],
         capture_output=True, text=True, cwd=folder, timeout=600, check=False,
-        env={**os.environ, "CLOSEINT_CANARY": str(canary), "PYTHONPATH": str(HERE.parent), "OMP_NUM_THREADS": "1"},
+        env={**os.environ, "CLOSEINT_CANARY": str(canary), "PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1"},
     )  # fmt: skip
     assert done.returncode == 0, done.stderr[-3000:]
     lines = [json.loads(line) for line in done.stdout.splitlines()]

@@ -12,9 +12,9 @@ import cv2
 import hypothesis
 import numpy as np
 import pytest
-from clips import random_clip
 from hypothesis import given
 from hypothesis import strategies as st
+from support.clips import random_clip
 
 from closeint_core.exchange.export import export_clip
 from closeint_core.provenance import KINDS, MARK, is_ours, put_mark

@@ -11,7 +11,7 @@ import sys
 from pathlib import Path
 
 import pytest
-from clips import random_clip
+from support.clips import random_clip
 
 from closeint_core.errors import CloseintError
 from closeint_core.streams import guard_output, say

@@ -7,16 +7,9 @@ import functools
 import importlib.util
 import os
 import sys
-from pathlib import Path
 
 import pytest
-
-ROOT = Path(__file__).resolve().parents[2]
-for folder in (ROOT, ROOT / "scripts"):
-    if str(folder) not in sys.path:
-        sys.path.insert(0, str(folder))
-
-from blender_runtimes import BlenderRuntime, chosen, find_runtimes  # noqa: E402
+from blender_runtimes import BlenderRuntime, chosen, find_runtimes
 
 
 @functools.cache

@@ -8,9 +8,9 @@ from typing import Any
 
 import numpy as np
 import pytest
-from fixing_clips import touching_clip
 from hypothesis import given
 from hypothesis import strategies as st
+from support.fixing_clips import touching_clip
 
 from closeint_blender.analysis.balls import fill, medial_balls, thin_out
 from closeint_blender.analysis.contacts import PairState, contact_error, find_touches, hold_contacts

@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 from blender_runtimes import ROOT, BlenderRuntime
 from build_extension import build_extension, build_repository
-from wild_clips import random_clip
+from support.wild_clips import random_clip
 
 from closeint_core.body.data import DEFAULT_BODY_FILE
 

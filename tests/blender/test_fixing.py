@@ -13,9 +13,9 @@ from typing import Any
 import numpy as np
 import pytest
 from blender_runtimes import BlenderRuntime
-from fixing_clips import FRAMES, HEIGHT, UNSEEN, touching_clip
-from test_import import run_inside, write_images
-from wild_clips import random_clip
+from support.fixing_clips import FRAMES, HEIGHT, UNSEEN, touching_clip
+from support.inside import run_inside, write_images
+from support.wild_clips import random_clip
 
 from closeint_blender.analysis.balls import fill
 from closeint_blender.analysis.contacts import PairState, contact_error, find_touches

@@ -5,10 +5,7 @@ from __future__ import annotations
 
 import functools
 import json
-import os
-import subprocess
 import tempfile
-from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -16,7 +13,8 @@ from typing import Any
 import numpy as np
 import pytest
 from blender_runtimes import BlenderRuntime
-from wild_clips import random_clip
+from support.inside import run_inside, write_images
+from support.wild_clips import random_clip
 
 from closeint_blender.analysis.balls import fill
 from closeint_blender.analysis.contacts import PairState
@@ -40,15 +38,6 @@ class Measured:
     clip: InteractionClip
     facts: dict[str, Any]
     arrays: dict[str, np.ndarray]
-
-
-def run_inside(runtime: BlenderRuntime, script: str, arguments: Sequence[str], **environment: str) -> str:
-    done = subprocess.run(
-        runtime.python_command(INSIDE / script, arguments), env={**os.environ, **environment},
-        capture_output=True, text=True, timeout=300, stdin=subprocess.DEVNULL,
-    )  # fmt: skip
-    assert done.returncode == 0, f"{runtime.label}: {script}\n{done.stdout[-4000:]}\n{done.stderr[-4000:]}"
-    return done.stdout
 
 
 CLIPS = {
@@ -306,14 +295,6 @@ def test_footage(runtime: BlenderRuntime, tmp_path: Path) -> None:
         assert len(report["warnings"]) == 1
         assert part in report["warnings"][0]
         assert report["backgrounds"] == 0
-
-
-def write_images(folder: Path, numbers: Sequence[int]) -> None:
-    """Grey images; the level is three times the number in the name."""
-    cv2 = pytest.importorskip("cv2")
-    folder.mkdir()
-    for number in numbers:
-        cv2.imwrite(str(folder / f"frame_{number:06d}.png"), np.full((72, 128, 3), 3 * number, np.uint8))
 
 
 def write_video(path: Path, frames: int) -> None:

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 from blender_runtimes import ROOT, BlenderRuntime
-from wild_clips import random_clip
+from support.wild_clips import random_clip
 
 from closeint_core.body.data import DEFAULT_BODY_FILE
 

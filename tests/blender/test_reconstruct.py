@@ -14,7 +14,7 @@ from typing import Any
 
 import pytest
 from blender_runtimes import BlenderRuntime
-from wild_clips import random_clip
+from support.wild_clips import random_clip
 
 from closeint_core.body.data import DEFAULT_BODY_FILE
 from closeint_core.settings import MODELS

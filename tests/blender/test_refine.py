@@ -11,8 +11,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 from blender_runtimes import BlenderRuntime
-from fixing_clips import touching_clip
-from test_import import run_inside
+from support.fixing_clips import touching_clip
+from support.inside import run_inside
 
 from closeint_core.body.data import DEFAULT_BODY_FILE, JOINT_NAMES
 from closeint_core.body.skinning import axis_angle_to_matrix

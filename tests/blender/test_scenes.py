@@ -13,8 +13,8 @@ from typing import Any
 import numpy as np
 import pytest
 from blender_runtimes import BlenderRuntime
-from test_import import run_inside
-from wild_clips import random_clip
+from support.inside import run_inside
+from support.wild_clips import random_clip
 
 from closeint_core.body.data import DEFAULT_BODY_FILE, load_body
 from closeint_core.body.skinning import lbs

@@ -3,7 +3,6 @@
 
 from __future__ import annotations
 
-import sys
 from pathlib import Path
 
 import numpy as np
@@ -13,9 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as npst
 from scipy.spatial.transform import Rotation
-
-sys.path.insert(0, str(Path(__file__).parent))
-from official_files import model_fields, official_pickle, smpl_fields
+from support.official_files import model_fields, official_pickle, smpl_fields
 
 from closeint_core.body import smpl_files
 from closeint_core.body.data import BodyData, load_body

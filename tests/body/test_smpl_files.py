@@ -16,14 +16,12 @@ import numpy as np
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from support.official_files import model_fields, official_pickle
 
 from closeint_core.body import restricted_pickle, smpl_files
 from closeint_core.body.data import JOINT_NAMES, PARENTS, load_body
 from closeint_core.errors import CloseintError
 from closeint_core.halpe import HALPE_INDEX, HALPE_TO_LSP
-
-sys.path.insert(0, str(Path(__file__).parent))
-from official_files import model_fields, official_pickle
 
 
 def write_model(folder: Path, name: str, data: bytes, vertices: int = 60) -> Path:

@@ -3,15 +3,10 @@
 
 from __future__ import annotations
 
-import sys
-from pathlib import Path
-
 import numpy as np
 import pytest
 import torch
-
-sys.path.insert(0, str(Path(__file__).parent))
-from official_files import model_fields, official_pickle
+from support.official_files import model_fields, official_pickle
 
 from closeint_core.body import smpl_files
 from closeint_core.body.data import BodyData, load_body

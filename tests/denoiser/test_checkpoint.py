@@ -12,7 +12,7 @@ import pytest
 import torch
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from windows import randomize
+from support.windows import randomize
 
 from closeint_core.denoiser import checkpoint
 from closeint_core.denoiser.checkpoint import load_denoiser, read_torch_file, save_denoiser

@@ -6,7 +6,7 @@ import math
 import pytest
 import roma
 import torch
-from windows import UP, Windows, randomize, synthetic_windows
+from support.windows import UP, Windows, randomize, synthetic_windows
 
 from closeint_core.body.spheres import BodySpheres
 from closeint_core.denoiser.guidance import (

@@ -9,7 +9,7 @@ import scipy.ndimage
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from windows import randomize
+from support.windows import randomize
 
 from closeint_core.denoiser.crops import Crops
 from closeint_core.denoiser.hmr2 import HMR2, HMR2Config, load_hmr2

@@ -7,8 +7,8 @@ from dataclasses import replace
 
 import pytest
 import torch
+from support.windows import Windows, synthetic_windows
 from torch import Tensor
-from windows import Windows, synthetic_windows
 
 from closeint_core.denoiser.conditions import Conditions
 from closeint_core.denoiser.network import Denoiser, DenoiserConfig

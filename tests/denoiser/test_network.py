@@ -5,9 +5,9 @@ from dataclasses import replace
 
 import pytest
 import torch
+from support.windows import Windows, randomize, synthetic_windows
 from torch import Tensor, nn
 from torch.nn.functional import gelu, layer_norm, silu
-from windows import Windows, randomize, synthetic_windows
 
 from closeint_core.denoiser.conditions import Conditions
 from closeint_core.denoiser.network import Denoiser, DenoiserConfig

@@ -5,8 +5,8 @@ from __future__ import annotations
 
 import pytest
 import torch
+from support.windows import UP, Windows, synthetic_windows
 from torch import Tensor
-from windows import UP, Windows, synthetic_windows
 
 from closeint_core.body.torch_body import TorchBody
 from closeint_core.denoiser.canonical import PairMotion, pair_frames

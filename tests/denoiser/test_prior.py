@@ -6,8 +6,8 @@ import copy
 import pytest
 import roma
 import torch
+from support.windows import UP, randomize, synthetic_windows
 from torch import Tensor
-from windows import UP, randomize, synthetic_windows
 
 from closeint_core.denoiser.canonical import PairMotion, pair_frames
 from closeint_core.denoiser.network import Denoiser

@@ -5,7 +5,7 @@ from dataclasses import replace
 
 import pytest
 import torch
-from windows import Windows, randomize, synthetic_windows
+from support.windows import Windows, randomize, synthetic_windows
 
 from closeint_core.denoiser import sampler as sampling
 from closeint_core.denoiser.ddim import window_noise

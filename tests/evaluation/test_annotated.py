@@ -12,10 +12,10 @@ import cv2
 import numpy as np
 import pytest
 import torch
-from annotation_files import annotations, write_annotations
-from published import write_published
+from support.annotation_files import annotations, write_annotations
+from support.published import write_published
+from support.windows import randomize
 from typer.testing import CliRunner
-from windows import randomize
 
 from closeint_core.body.data import load_body
 from closeint_core.body.torch_body import TorchBody

@@ -12,8 +12,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from support.windows import randomize
 from typer.testing import CliRunner
-from windows import randomize
 
 from closeint_core.body.data import BodyData, load_body
 from closeint_core.body.skinning import lbs

@@ -10,7 +10,7 @@ from types import ModuleType
 
 import numpy as np
 import pytest
-from clips import random_clip
+from support.clips import random_clip
 
 from closeint_core.body.data import JOINT_NAMES, BodyData, load_body
 from closeint_core.body.skinning import lbs

@@ -7,7 +7,7 @@ import pickletools
 
 import numpy as np
 import pytest
-from clips import random_clip
+from support.clips import random_clip
 
 from closeint_core.body.data import load_body
 from closeint_core.body.skinning import lbs

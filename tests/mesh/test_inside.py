@@ -10,7 +10,7 @@ import torch
 import trimesh
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from meshes import body, body_faces, posed_pairs, spheres
+from support.meshes import body, body_faces, posed_pairs, spheres
 from torch import Tensor
 
 from closeint_core.errors import CloseintError

@@ -6,8 +6,8 @@ from __future__ import annotations
 import numpy as np
 import pytest
 import torch
-from meshes import body, posed_pairs
 from scipy.spatial import cKDTree
+from support.meshes import body, posed_pairs
 from torch import Tensor
 
 from closeint_core.body.data import PARENTS

@@ -8,7 +8,7 @@ import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from meshes import body, body_faces, posed_pairs, spheres
+from support.meshes import body, body_faces, posed_pairs, spheres
 
 from closeint_core.mesh.closest import triangle_distance
 from closeint_core.mesh.inside import find_inside

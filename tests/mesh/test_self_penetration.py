@@ -7,7 +7,7 @@ import igl
 import numpy as np
 import pytest
 import torch
-from meshes import body, body_faces
+from support.meshes import body, body_faces
 from torch import Tensor
 
 from closeint_core.body.data import JOINT_NAMES

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 import torch
 import trimesh
-from meshes import body_faces, posed_pairs, spheres
+from support.meshes import body_faces, posed_pairs, spheres
 
 from closeint_core.mesh.inside import find_inside
 from closeint_core.mesh.shared_volume import shared_volume

@@ -8,7 +8,7 @@ from pathlib import Path
 import cv2
 import numpy as np
 import pytest
-from clips import random_clip
+from support.clips import random_clip
 
 from closeint_core.body.data import load_body
 from closeint_core.clip import InteractionClip

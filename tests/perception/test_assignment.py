@@ -7,9 +7,9 @@ import itertools
 
 import numpy as np
 import pytest
-from figures import STANDING, as_peaks, walk
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from support.figures import STANDING, as_peaks, walk
 
 from closeint_core.halpe import HALPE_FLIP
 from closeint_core.perception.assignment import Weights, reassign

@@ -7,7 +7,7 @@ import itertools
 
 import numpy as np
 import pytest
-from figures import as_peaks, walk
+from support.figures import as_peaks, walk
 
 from closeint_core.perception.continuity import follow_peaks
 from closeint_core.perception.evidence import merge_peaks

@@ -4,9 +4,9 @@
 from __future__ import annotations
 
 import numpy as np
-from figures import walk, with_score
 from hypothesis import given
 from hypothesis import strategies as st
+from support.figures import walk, with_score
 
 from closeint_core.perception.motion import body_scale, fill, limb_limits, predict
 

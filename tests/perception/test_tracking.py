@@ -5,7 +5,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from figures import walk, with_score
+from support.figures import walk, with_score
 
 from closeint_core.errors import CloseintError
 from closeint_core.perception.pair import choose_people, persistent

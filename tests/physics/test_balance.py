@@ -10,8 +10,8 @@ import pytest
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
-from meshes import body
 from scipy.spatial import ConvexHull
+from support.meshes import body
 
 from closeint_core.physics.balance import body_masses, outside_of_support
 

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 import roma
 import torch
-from plain_energies import joint_limits
+from support.plain_energies import joint_limits
 from torch import Tensor
 from torch.nn.functional import normalize
 

@@ -6,7 +6,7 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
-from test_initial import observe, pair
+from support.people import observe, pair
 
 from closeint_core.clip import InteractionClip
 from closeint_core.errors import CloseintError

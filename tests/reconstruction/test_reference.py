@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 import roma
 import torch
-from published import write_published
+from support.published import write_published
 
 from closeint_core import cli
 from closeint_core.body.data import load_body

@@ -3,9 +3,7 @@
 
 from __future__ import annotations
 
-import sys
 from dataclasses import replace
-from pathlib import Path
 
 import igl
 import numpy as np
@@ -14,9 +12,6 @@ import roma
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
-
-sys.path.insert(0, str(Path(__file__).resolve().parents[2] / "scripts"))
-
 from sample import collide, film, gait, keys, motions, rig, solve, truth
 from sample.keys import Build, Step
 

@@ -6,12 +6,9 @@ from __future__ import annotations
 import sys
 from pathlib import Path
 
+import animate_preview
 import numpy as np
 import pytest
-
-sys.path.insert(0, str(Path(__file__).resolve().parents[2] / "scripts"))
-
-import animate_preview
 
 from closeint_core.video.writer import VideoWriter
 

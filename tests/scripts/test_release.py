@@ -8,13 +8,9 @@ import json
 import os
 import shutil
 import subprocess
-import sys
 from pathlib import Path
 
 import pytest
-
-sys.path.insert(0, str(Path(__file__).resolve().parents[2] / "scripts"))
-
 import release
 from blender_runtimes import ROOT, BlenderRuntime, find_runtimes
 from build_extension import BuildError

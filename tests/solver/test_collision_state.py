@@ -4,7 +4,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 import torch
-from test_terms import near_pair
+from support.people import near_pair
 
 from closeint_core.body.data import load_body
 from closeint_core.body.spheres import spheres_of

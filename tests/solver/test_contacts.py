@@ -11,7 +11,7 @@ import roma
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
-from meshes import body, body_faces
+from support.meshes import body, body_faces
 from torch import Tensor
 from torch.nn.functional import normalize
 

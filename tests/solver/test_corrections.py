@@ -9,9 +9,9 @@ from dataclasses import replace
 import numpy as np
 import pytest
 import torch
-from clips import random_clip
 from hypothesis import given
 from hypothesis import strategies as st
+from support.clips import random_clip
 
 from closeint_core.body.data import JOINT_NAMES, load_body
 from closeint_core.body.skinning import lbs, vertex_normals

@@ -2,7 +2,7 @@
 from __future__ import annotations
 
 import pytest
-from test_phases import DATA, QUICK, standing
+from support.people import DATA, QUICK, standing
 
 from closeint_core.metrics.quality import clip_quality, measure_clip
 from closeint_core.progress import Progress

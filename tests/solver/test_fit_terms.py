@@ -3,11 +3,11 @@
 
 from __future__ import annotations
 
-import plain_energies
 import pytest
 import roma
 import torch
-from test_initial import BODY, CAMERA, observe, pair
+from support import plain_energies
+from support.people import BODY, CAMERA, observe, pair
 
 from closeint_core.body.spheres import spheres_of
 from closeint_core.camera import project

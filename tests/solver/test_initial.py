@@ -6,72 +6,20 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-import roma
 import torch
+from support.people import BODY, CAMERA, observe, pair
 
-from closeint_core.body.data import load_body
-from closeint_core.body.torch_body import TorchBody
-from closeint_core.camera import intrinsics, project
+from closeint_core.camera import project
 from closeint_core.errors import Cancelled
 from closeint_core.mesh.penetration import vertices_inside
 from closeint_core.metrics.accuracy import interaction_error, mpjpe
 from closeint_core.metrics.quality import stature
-from closeint_core.perception.observations import Observations
 from closeint_core.progress import Progress
-from closeint_core.reconstruction.world import floor_frame, to_world
+from closeint_core.reconstruction.world import to_world
 from closeint_core.sequences import fill_gaps, running_median
-from closeint_core.solver.initial import relaxed_pose
 from closeint_core.solver.solve import Solution, blend_motions, solve
-from closeint_core.solver.state import Floor, Motion
+from closeint_core.solver.state import Motion
 from closeint_core.windows import window_spans
-
-BODY = TorchBody(load_body())
-CAMERA = torch.as_tensor(intrinsics((1280, 720), 1100.0))
-
-
-def pair(frames: int, gap: float = 0.9) -> Motion:
-    """Two people of different size facing each other, the first nodding an arm; a camera pitched down by 12 degrees."""
-    pose = relaxed_pose().expand(2, frames, 24, 3).clone()
-    pose[0, :, 16, 2] += torch.linspace(0, 1.2, frames)
-    rotations = roma.rotvec_to_rotmat(pose)
-    betas = torch.zeros(2, 10)
-    betas[0, 0], betas[1, 0] = 0.8, -1.2
-    tilt = np.deg2rad(12.0)
-    normal = torch.tensor([0.0, -np.cos(tilt), -np.sin(tilt)], dtype=torch.float32)
-    to_camera, _ = floor_frame(Floor(normal, torch.tensor(1.6)), torch.tensor([0.0, 0.0, 4.0]))
-    to_camera = to_camera.T
-    stand = torch.tensor([[0.0, 0, 1.0], [1.0, 0, 0], [0, 1.0, 0]])  # SMPL's Y up to Z up, facing +X
-    turn = torch.stack([stand, torch.diag(torch.tensor([-1.0, -1.0, 1.0])) @ stand])
-    rotations[:, :, 0] = (to_camera @ turn)[:, None] @ rotations[:, :, 0]
-    rest = BODY.rest_vertices(betas)
-    height = -rest[..., 1].amin(1)
-    place = torch.tensor([[-gap / 2, 4.0, 0.0], [gap / 2, 4.3, 0.0]])
-    place[:, 2] = height - 1.6
-    transl = (place @ to_camera.T)[:, None].expand(2, frames, 3).clone()
-    return Motion(rotations, transl, betas, Floor(normal, torch.tensor(1.6)))
-
-
-def observe(motion: Motion, noise: float = 2.0) -> Observations:
-    """What a perfect detector with ``noise`` pixels of error would say of a motion (synthetic)."""
-    skeleton = BODY.skeleton(motion.rotations, motion.betas[:, None], motion.transl)
-    points = BODY.points("halpe")(skeleton, motion.betas[:, None])
-    generator = torch.Generator().manual_seed(0)
-    pixels = project(points, CAMERA) + noise * torch.randn(*points.shape[:3], 2, generator=generator)
-    people, frames = motion.transl.shape[:2]
-    hips = points[:, :, [11, 12]].mean(2, keepdim=True)
-    landmarks = (points - hips + 0.02 * torch.randn(points.shape, generator=generator)).numpy()
-    keypoints = torch.cat([pixels, torch.full_like(pixels[..., :1], 0.9)], -1).numpy()
-    return Observations(
-        keypoints2d=keypoints,
-        landmarks3d=landmarks,
-        landmarks3d_confidence=np.full((people, frames, 26), 0.9, np.float32),
-        visible=np.ones((people, frames), bool),
-        boxes=np.zeros((people, frames, 4), np.float32),
-        peaks=np.full((frames, 17, 8, 3), np.nan, np.float32),
-        fps=30.0,
-        frame_start=0,
-        image_size=(1280, 720),
-    )
 
 
 def joints(motion: Motion) -> np.ndarray:

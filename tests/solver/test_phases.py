@@ -3,10 +3,8 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-import roma
-import torch
+from support.people import DATA, QUICK, standing
 
-from closeint_core.body.data import load_body
 from closeint_core.body.skinning import lbs
 from closeint_core.clip import InteractionClip
 from closeint_core.errors import Cancelled, CloseintError
@@ -15,45 +13,7 @@ from closeint_core.mesh.contact_probability import contact_probability, part_dis
 from closeint_core.mesh.penetration import measure_penetration
 from closeint_core.progress import Progress
 from closeint_core.solver import phases as refinement
-from closeint_core.solver.initial import relaxed_pose
 from closeint_core.solver.phases import RefineOptions, refine
-
-DATA = load_body()
-QUICK = RefineOptions(rounds=6)
-
-
-def standing(frames: int, gap: float, people: int = 2) -> InteractionClip:
-    """People facing each other ``gap`` metres apart along x, on the floor, 4 m from the camera (synthetic)."""
-    pose = relaxed_pose().expand(people, frames, 24, 3).clone()
-    upright = torch.tensor([[0.0, 0, 1.0], [1.0, 0, 0], [0, 1.0, 0]])
-    turned = torch.diag(torch.tensor([-1.0, -1.0, 1.0])) @ upright
-    for person, root in enumerate((upright, turned)[:people]):
-        pose[person, :, 0] = roma.rotmat_to_rotvec(root)
-    betas = np.zeros((people, 10), np.float32)
-    vertices, joints = lbs(DATA, pose.numpy(), betas[:, None], np.zeros((people, frames, 3), np.float32))
-    transl = np.zeros((people, frames, 3), np.float32)
-    transl[..., 2] = -vertices[..., 2].min(-1)
-    for person, side in enumerate((-1, 1)[:people]):
-        transl[person, :, :2] = np.array([side * gap / 2, 0.0]) - joints[person, :, 0, :2]
-    vertices = vertices + transl[:, :, None]
-    clip = InteractionClip(
-        poses=pose.numpy(),
-        transl=transl,
-        betas=betas,
-        body=DATA.name,
-        fps=30.0,
-        image_size=np.array([1280, 720]),
-        camera_K=np.array([[[1000.0, 0, 640], [0, 1000, 360], [0, 0, 1]]], np.float32),
-        camera_R=np.array([[[1.0, 0, 0], [0, 0, -1], [0, 1, 0]]], np.float32),
-        camera_t=np.array([[0.0, 0.9, 4.0]], np.float32),
-        keypoints2d=np.full((people, frames, 26, 3), np.nan, np.float32),
-        visible=np.ones((people, frames), bool),
-        contacts=np.zeros((people, frames, 24), np.float32),
-        foot_contacts=np.ones((people, frames, 2), np.float32),
-    )
-    pixels = clip.project((DATA.halpe_regressor @ vertices).astype(np.float32))
-    clip.keypoints2d = np.concatenate([pixels, np.full_like(pixels[..., :1], 0.9)], -1)
-    return clip.validate()
 
 
 def depths(clip: InteractionClip) -> np.ndarray:

@@ -8,7 +8,7 @@ import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from test_phases import DATA, QUICK, standing
+from support.people import DATA, QUICK, standing
 
 from closeint_core.body.skinning import clip_vertices
 from closeint_core.body.torch_body import TorchBody

@@ -8,7 +8,7 @@ from dataclasses import fields
 import pytest
 import roma
 import torch
-from test_terms import BODY, FRAMES, near_pair
+from support.people import BODY, FRAMES, near_pair
 
 from closeint_core.body.spheres import spheres_of
 from closeint_core.solver.pairs import Weights

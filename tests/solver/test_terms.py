@@ -3,39 +3,15 @@ from __future__ import annotations
 
 from dataclasses import fields
 
-import numpy as np
 import pytest
 import roma
 import torch
+from support.people import BODY, FRAMES, near_pair
 
-from closeint_core.body.data import load_body
 from closeint_core.body.spheres import spheres_of
-from closeint_core.body.torch_body import TorchBody
-from closeint_core.clip import InteractionClip
 from closeint_core.solver.pairs import Weights
 from closeint_core.solver.skinned_points import STATE, inverse_right_jacobian
 from closeint_core.solver.terms import PairTerms
-
-BODY = TorchBody(load_body())
-FRAMES = 5
-
-
-def near_pair() -> InteractionClip:
-    """Two people beside each other in random poses, feet about the floor, with keypoints (synthetic)."""
-    rng = np.random.default_rng(3)
-    poses = 0.2 * rng.standard_normal((2, 1, 24, 3)) + 0.02 * rng.standard_normal((2, FRAMES, 24, 3))
-    poses[:, :, 0] = [1.2, 1.2, 1.2]
-    transl = np.zeros((2, FRAMES, 3))
-    transl[1, :, 1] = 0.25
-    transl[..., 2] = 0.93
-    clip = InteractionClip(
-        poses=poses, transl=transl, betas=np.zeros((2, 10)), body=BODY.data.name, fps=30.0,
-        image_size=np.array([1280, 720]), camera_K=np.array([[[1000.0, 0, 640], [0, 1000, 360], [0, 0, 1]]]),
-        camera_R=np.array([[[1.0, 0, 0], [0, 0, -1], [0, 1, 0]]]), camera_t=np.array([[0.0, 0.9, 4.0]]),
-        keypoints2d=np.concatenate([rng.uniform(250, 600, (2, FRAMES, 26, 2)), np.ones((2, FRAMES, 26, 1))], -1),
-        visible=np.ones((2, FRAMES), bool), contacts=np.zeros((2, FRAMES, 24)), foot_contacts=np.ones((2, FRAMES, 2)),
-    )  # fmt: skip
-    return clip.validate()
 
 
 @pytest.fixture(scope="module")

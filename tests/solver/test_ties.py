@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 import roma
 import torch
-from test_terms import BODY, FRAMES, near_pair
+from support.people import BODY, FRAMES, near_pair
 
 from closeint_core.body.spheres import spheres_of
 from closeint_core.solver.contact_pairs import VertexPairs

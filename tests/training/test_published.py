@@ -9,8 +9,8 @@ from typing import Any
 import pytest
 import torch
 import yaml
-from annotations import sequence, write_annotations, write_bodies
-from windows import randomize
+from support.annotations import sequence, write_annotations, write_bodies
+from support.windows import randomize
 
 from closeint_core.denoiser.checkpoint import load_denoiser
 from closeint_core.denoiser.network import Denoiser, DenoiserConfig

@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 import roma
 import torch
+from support.hostile_files import BVH
 
 from closeint_core.body.data import JOINT_NAMES, load_body
 from closeint_core.body.torch_body import TorchBody
@@ -140,29 +141,6 @@ def test_interhuman_pickle_and_npz(tmp_path: Path) -> None:
     path.write_bytes(pickle.dumps(record))
     with pytest.raises(CloseintError, match="person2"):
         read_interhuman(path)
-
-
-BVH = """HIERARCHY
-ROOT Hips
-{
-  OFFSET 0 0 0
-  CHANNELS 6 Xposition Yposition Zposition Zrotation Xrotation Yrotation
-  JOINT Spine
-  {
-    OFFSET 0 2 0
-    CHANNELS 3 Zrotation Xrotation Yrotation
-    End Site
-    {
-      OFFSET 0 1 0
-    }
-  }
-}
-MOTION
-Frames: 2
-Frame Time: 0.02
-1 2 3 0 0 0 0 0 0
-0 0 0 90 0 0 0 90 0
-"""
 
 
 def test_bvh_against_closed_form(tmp_path: Path) -> None:

@@ -9,10 +9,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from annotations import sequence, write_annotations, write_bodies
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from windows import IMAGE_SIZE
+from support.annotations import sequence, write_annotations, write_bodies
+from support.windows import IMAGE_SIZE
 
 from closeint_core.body.data import load_body
 from closeint_core.body.torch_body import TorchBody

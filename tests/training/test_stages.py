@@ -5,26 +5,21 @@ from __future__ import annotations
 
 import dataclasses
 import itertools
-import sys
 from functools import lru_cache
-from pathlib import Path
 
 import pytest
 import torch
+from support.toy_run import TINY, ToySource
 
-sys.path[:0] = [str(Path(__file__).parent)]
-
-from toy_run import TINY, ToySource  # noqa: E402
-
-from closeint_core.body.data import load_body  # noqa: E402
-from closeint_core.body.torch_body import TorchBody  # noqa: E402
-from closeint_core.denoiser.ddim import ddim_steps  # noqa: E402
-from closeint_core.denoiser.schedule import CosineSchedule, SpacedSchedule  # noqa: E402
-from closeint_core.training.batches import TrainingBatch  # noqa: E402
-from closeint_core.training.config import TrainingConfig, build  # noqa: E402
-from closeint_core.training.schedule import OwnStart  # noqa: E402
-from closeint_core.training.synthetic.generate import default_tools  # noqa: E402
-from closeint_core.training.tasks import DenoiserObjective, DenoiserStage  # noqa: E402
+from closeint_core.body.data import load_body
+from closeint_core.body.torch_body import TorchBody
+from closeint_core.denoiser.ddim import ddim_steps
+from closeint_core.denoiser.schedule import CosineSchedule, SpacedSchedule
+from closeint_core.training.batches import TrainingBatch
+from closeint_core.training.config import TrainingConfig, build
+from closeint_core.training.schedule import OwnStart
+from closeint_core.training.synthetic.generate import default_tools
+from closeint_core.training.tasks import DenoiserObjective, DenoiserStage
 
 
 @lru_cache(maxsize=1)

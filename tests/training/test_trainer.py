@@ -16,7 +16,8 @@ import numpy as np
 import pytest
 import torch
 import yaml
-from toy_run import TINY, Runs, toy_stage
+from support import toy_run
+from support.toy_run import TINY, Runs, toy_stage
 
 from closeint_core.body.data import load_body
 from closeint_core.body.torch_body import TorchBody
@@ -29,7 +30,7 @@ from closeint_core.training.logs import read_log
 from closeint_core.training.tasks import DenoiserStage
 from closeint_core.training.trainer import Trainer
 
-PROGRAM = Path(__file__).with_name("toy_run.py")
+PROGRAM = Path(toy_run.__file__)
 TIMES = ("time", "seconds", "windows_per_s", "source_share", "step_share")
 
 

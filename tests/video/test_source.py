@@ -13,7 +13,7 @@ import hypothesis
 import hypothesis.strategies as st
 import numpy as np
 import pytest
-from films import number_of, numbered, restamp, write, write_streams
+from support.films import number_of, numbered, restamp, write, write_streams
 
 from closeint_core.errors import CloseintError
 from closeint_core.progress import Progress

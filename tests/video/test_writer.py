@@ -7,7 +7,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from films import number_of, numbered
+from support.films import number_of, numbered
 
 from closeint_core.errors import CloseintError
 from closeint_core.video.source import open_source

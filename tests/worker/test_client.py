@@ -15,7 +15,7 @@ import pytest
 from closeint_core.errors import Cancelled, CloseintError
 from closeint_core.worker.client import Job, WorkerClient
 
-FAKE = Path(__file__).parent / "fake_worker.py"
+FAKE = Path(__file__).parents[1] / "support" / "fake_worker.py"
 posix = pytest.mark.skipif(os.name == "nt", reason="the fake worker kills itself with signals")
 
 Make = Callable[..., WorkerClient]

@@ -17,7 +17,7 @@ from hypothesis import strategies as st
 
 from closeint_core.worker.protocol import ENDINGS, decode, encode
 
-TOY = Path(__file__).parent / "toy_service.py"
+TOY = Path(__file__).parents[1] / "support" / "toy_service.py"
 
 
 class Talk:

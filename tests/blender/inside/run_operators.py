@@ -7,11 +7,11 @@ run_operators.py FOLDER VIDEO_FOLDER OUT.json
 import json
 import os
 import sys
-import traceback
 from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).parent))
 import stand_in
+from stand_in import attempt
 
 import bpy  # isort: skip
 
@@ -25,14 +25,6 @@ def names():
 
 def people():
     return [ob.name for ob in bpy.data.objects if ob.type == "ARMATURE" and "closeint_person" in ob]
-
-
-def attempt(operator, **options):
-    """What an operator returned, or what it reported as an error."""
-    try:
-        return sorted(operator(**options))
-    except RuntimeError as error:
-        return str(error).strip()
 
 
 def alive(pid):
@@ -205,11 +197,4 @@ def main(folder, videos, out):
 
 
 if __name__ == "__main__":
-    try:
-        main(*stand_in.own_arguments()[:3])
-    except BaseException:
-        traceback.print_exc()
-        sys.stderr.flush()
-        os._exit(1)
-    sys.stdout.flush()
-    os._exit(0)
+    stand_in.run(main, *stand_in.own_arguments()[:3])

@@ -7,11 +7,11 @@ run_setup.py FOLDER OUT.json, where FOLDER holds a copy of the add-on with a whe
 import json
 import os
 import sys
-import traceback
 from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).parent))
 import stand_in
+from stand_in import attempt
 
 sys.path.insert(0, stand_in.own_arguments()[0])
 
@@ -19,14 +19,6 @@ import bpy  # isort: skip
 
 import closeint_blender
 from closeint_blender import preferences, session
-
-
-def attempt(operator, **options):
-    """What an operator returned, or what it reported as an error."""
-    try:
-        return sorted(operator(**options))
-    except RuntimeError as error:
-        return str(error).strip()
 
 
 def listing(folder):
@@ -114,11 +106,4 @@ def main(folder, out):
 
 
 if __name__ == "__main__":
-    try:
-        main(*stand_in.own_arguments()[:2])
-    except BaseException:
-        traceback.print_exc()
-        sys.stderr.flush()
-        os._exit(1)
-    sys.stdout.flush()
-    os._exit(0)
+    stand_in.run(main, *stand_in.own_arguments()[:2])

@@ -10,10 +10,10 @@ from typing import Any
 import numpy as np
 import roma
 import torch
-from windows import IMAGE_SIZE, synthetic_windows
 
 from closeint_core.body.data import load_body
 from closeint_core.body.torch_body import TorchBody
+from support.windows import IMAGE_SIZE, synthetic_windows
 
 GENDERS = {"female": 0, "male": 1}
 

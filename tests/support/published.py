@@ -7,12 +7,12 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from official_files import official_pickle, smpl_fields
-from windows import randomize
 
 from closeint_core.body.data import load_body
 from closeint_core.denoiser.hmr2 import HMR2, HMR2Config
 from closeint_core.denoiser.network import Denoiser
+from support.official_files import official_pickle, smpl_fields
+from support.windows import randomize
 
 SMALL_HMR2 = HMR2Config(64, 1, 16, 64, 192, 1024, 1, 8, 8, 32)
 

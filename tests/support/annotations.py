@@ -10,12 +10,12 @@ from typing import Any
 import numpy as np
 import roma
 import torch
-from official_files import official_pickle, smpl_fields
-from windows import IMAGE_SIZE, synthetic_windows
 
 from closeint_core.body.data import load_body
 from closeint_core.denoiser.rotation6d import rows6d_to_matrix
 from closeint_core.training.synthetic.generate import default_body
+from support.official_files import official_pickle, smpl_fields
+from support.windows import IMAGE_SIZE, synthetic_windows
 
 GENDERS = ("male", "female")
 

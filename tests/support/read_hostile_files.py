@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """Reads many files, each by its reader, in a process with little memory; prints a JSON line for each.
 
-    python tests/read_hostile_files.py MANIFEST
+    python tests/support/read_hostile_files.py MANIFEST
 
 The manifest lists (reader, path). What a reader did is ``read``, ``refused`` or a traceback.
 """

@@ -16,8 +16,6 @@ from typing import Any
 
 import numpy as np
 import torch
-from clips import random_clip
-from official_files import model_fields, official_pickle
 
 from closeint_core.denoiser.checkpoint import save_denoiser
 from closeint_core.denoiser.hmr2 import HMR2, HMR2Config
@@ -27,6 +25,8 @@ from closeint_core.perception.observations import Observations
 from closeint_core.perception.store import save_observations
 from closeint_core.training.checkpointing import RunState, save_state
 from closeint_core.training.config import TrainingConfig, to_dict
+from support.clips import random_clip
+from support.official_files import model_fields, official_pickle
 
 BVH = """HIERARCHY
 ROOT Hips

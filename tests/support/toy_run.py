@@ -24,9 +24,7 @@ from typing import Any
 import torch
 
 ROOT = Path(__file__).resolve().parents[2]
-sys.path[:0] = [str(ROOT), str(ROOT / "tests" / "denoiser")]
-
-from windows import UP, synthetic_windows  # noqa: E402 - the tests' synthetic windows
+sys.path[:0] = [str(ROOT), str(ROOT / "tests")]
 
 from closeint_core import cli  # noqa: E402
 from closeint_core.body.torch_body import TorchBody  # noqa: E402
@@ -37,6 +35,7 @@ from closeint_core.training.config import TrainingConfig, read_config  # noqa: E
 from closeint_core.training.processes import Processes  # noqa: E402
 from closeint_core.training.synthetic.generate import default_tools  # noqa: E402
 from closeint_core.training.tasks import DenoiserStage, PriorStage, Stage  # noqa: E402
+from support.windows import UP, synthetic_windows  # noqa: E402 - the tests' synthetic windows
 
 WINDOWS, FRAMES = 8, 4
 TINY: dict[str, Any] = {
@@ -186,7 +185,7 @@ class Runs:
 def _server() -> ForkServerContext:
     """Starts the server. It knows the test's paths by the environment alone, and says nothing if an import fails."""
     context = multiprocessing.get_context("forkserver")
-    context.set_forkserver_preload(["toy_preload"])
+    context.set_forkserver_preload(["support.toy_preload"])
     before = os.environ.get("PYTHONPATH")
     os.environ["PYTHONPATH"] = os.pathsep.join(path for path in sys.path if path)
     forkserver.ensure_running()

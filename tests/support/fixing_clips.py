@@ -4,11 +4,11 @@
 from __future__ import annotations
 
 import numpy as np
-from wild_clips import look_at
 
 from closeint_core.body.data import load_body
 from closeint_core.body.skinning import lbs
 from closeint_core.clip import InteractionClip
+from support.wild_clips import look_at
 
 FRAMES = 30
 TOUCH = slice(6, 22)
