@@ -1,6 +1,7 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: Apache-2.0
-"""Run all checks: ruff, mypy, the documentation's build, and the tests. The first run installs what they need.
+"""Run all checks: ruff, tuned numbers, mypy, the documentation's build, and the tests. The first run installs what they
+need.
 
 python3 scripts/test.py [--slow] [--bpy VERSION,...] [--also VERSION,...] [PYTEST ARGUMENTS...]
 
@@ -63,6 +64,7 @@ def main() -> int:
     steps = [
         ("ruff check", [python, "-m", "ruff", "check", "."]),
         ("ruff format", [python, "-m", "ruff", "format", "--check", "."]),
+        ("tuned numbers", [python, "scripts/count_tuned_numbers.py"]),
         ("mypy", [python, "-m", "mypy"]),
         ("documentation", [python, "-m", "mkdocs", "build", "--strict", "--quiet"]),
         ("pytest", [python, "-m", "pytest", *spread, *limit, *(["--slow"] if options.slow else []), *rest]),

@@ -18,7 +18,7 @@ from closeint_core.perception.observations import Observations
 from closeint_core.progress import Progress
 from closeint_core.reconstruction.learned import WEIGHTS, default_denoiser, solve_learned
 from closeint_core.reconstruction.pipeline import build_clip
-from closeint_core.solver.phases import SETTLED, refine
+from closeint_core.solver.phases import refine, settled_options
 from closeint_core.solver.solve import Solution, solve
 from closeint_core.solver.state import Floor, Motion
 
@@ -81,7 +81,7 @@ class Answers:
             solved = solve_learned(q.body, q.observations, q.camera, self.progress, alone=method == "c", model=model)
             return self._build(solved)
         if before is not None:
-            return refine(before, SETTLED, progress=self.progress, body=q.body)
+            return refine(before, settled_options(), progress=self.progress, body=q.body)
         raise CloseintError(f"There is no method {method!r}.", f"Choose among {', '.join(METHODS)}.")
 
     def _build(self, solution: Solution) -> InteractionClip:

@@ -9,9 +9,7 @@ from scipy.spatial import cKDTree
 from closeint_core.body.data import BodyData
 from closeint_core.body.skinning import clip_vertices
 from closeint_core.clip import InteractionClip
-
-REACH = 0.06
-"""Metres beyond which skins are apart for certain and distances are not told apart."""
+from closeint_core.mesh.calibration import MESH
 
 
 def part_distances(vertices: np.ndarray, parts: np.ndarray, joints: int = 24) -> np.ndarray:
@@ -21,21 +19,22 @@ def part_distances(vertices: np.ndarray, parts: np.ndarray, joints: int = 24) ->
         vertices: (2, T, V, 3) metres. parts: (V,) body part of each vertex.
 
     Returns:
-        (2, T, joints) metres, at most ``REACH``.
+        (2, T, joints) metres, at most the calibration's ``reach``.
     """
+    reach = MESH.now.touch.reach
     frames = vertices.shape[1]
-    out = np.full((2, frames, joints), REACH, np.float32)
+    out = np.full((2, frames, joints), reach, np.float32)
     low, high = vertices.min(2), vertices.max(2)
-    near = ((low[0] - REACH < high[1]) & (low[1] - REACH < high[0])).all(-1)
+    near = ((low[0] - reach < high[1]) & (low[1] - reach < high[0])).all(-1)
     for t in np.flatnonzero(near):
         for person in (0, 1):
             mine, other = vertices[person, t], vertices[1 - person, t]
-            close = ((mine > low[1 - person, t] - REACH) & (mine < high[1 - person, t] + REACH)).all(-1)
-            theirs = ((other > low[person, t] - REACH) & (other < high[person, t] + REACH)).all(-1)
+            close = ((mine > low[1 - person, t] - reach) & (mine < high[1 - person, t] + reach)).all(-1)
+            theirs = ((other > low[person, t] - reach) & (other < high[person, t] + reach)).all(-1)
             if not close.any() or not theirs.any():
                 continue
-            distance, _ = cKDTree(other[theirs]).query(mine[close], distance_upper_bound=REACH)
-            np.minimum.at(out[person, t], parts[close], np.minimum(distance, REACH))
+            distance, _ = cKDTree(other[theirs]).query(mine[close], distance_upper_bound=reach)
+            np.minimum.at(out[person, t], parts[close], np.minimum(distance, reach))
     return out
 
 
@@ -47,9 +46,7 @@ def clip_contacts(clip: InteractionClip, data: BodyData) -> np.ndarray:
     return out
 
 
-def contact_probability(distances: np.ndarray, middle: float = 0.02, width: float = 0.004) -> np.ndarray:
-    """Probability of touch from distances in metres: one half at ``middle``, a logistic of ``width`` around it.
-
-    The middle allows for the mesh's own vertex spacing (about 1 cm) and soft tissue.
-    """
-    return (1.0 / (1.0 + np.exp(np.clip((distances - middle) / width, None, 60)))).astype(np.float32)
+def contact_probability(distances: np.ndarray) -> np.ndarray:
+    """Probability of touch from distances in metres: a logistic around the calibration's ``even`` odds."""
+    touch = MESH.now.touch
+    return (1.0 / (1.0 + np.exp(np.clip((distances - touch.even) / touch.width, None, 60)))).astype(np.float32)

@@ -16,11 +16,10 @@ from scipy.spatial import cKDTree
 from torch import Tensor
 
 from closeint_core.body.data import BodyData
+from closeint_core.mesh.calibration import MESH
 
-_CELL = 0.05  # metres between samples
 _AROUND = 24
 _FEW = 6  # of which every so many tell roughly what is near
-_REACH = 0.3  # metres beyond which parts are not looked at
 _CHUNK = {"cpu": 8, "cuda": 64}  # frames whose distances between all samples are in memory
 
 
@@ -42,10 +41,14 @@ class SkinSamples:
         return SkinSamples(*(getattr(self, field.name).to(device) for field in fields(self)))
 
 
-@functools.lru_cache(maxsize=2)
 def skin_samples(data: BodyData) -> SkinSamples:
     """Samples of a body: the first vertex of each part in every cell of a grid over the rest pose."""
-    cell = np.floor(data.template / _CELL).astype(np.int64)
+    return _samples(data, MESH.now.near.cell)
+
+
+@functools.lru_cache(maxsize=2)
+def _samples(data: BodyData, size: float) -> SkinSamples:
+    cell = np.floor(data.template / size).astype(np.int64)
     key = np.concatenate([cell, data.parts[:, None]], 1)
     _, first = np.unique(key, axis=0, return_index=True)
     chosen = np.sort(first)
@@ -85,7 +88,7 @@ class NearParts:
 
 
 def near_parts(
-    vertices: Tensor, samples: SkinSamples, count: int = 1, wanted: Tensor | None = None, bias: float = 0.04,
+    vertices: Tensor, samples: SkinSamples, count: int = 1, wanted: Tensor | None = None, bias: float | None = None,
     liked: Tensor | None = None,
 ) -> NearParts:  # fmt: skip
     """Where each body part of each person is nearest to the partner.
@@ -94,8 +97,9 @@ def near_parts(
         vertices: (2, T, V, 3). count: C, places of a part.
         wanted: (2, T, 24) bool, the parts that are asked for, None for all; the others' distances are infinite.
         liked: (2, T, 24) bool; for a liked part a place on a part of the partner that is not liked counts as ``bias``
-            metres farther when it is chosen.
+            metres (the calibration's if not given) farther when it is chosen.
     """
+    bias = MESH.now.near.bias if bias is None else bias
     frames = vertices.shape[1]
     found: list[tuple[Tensor, Tensor, Tensor]] = []
     chunk = _CHUNK[vertices.device.type]
@@ -119,7 +123,7 @@ def _near(
         # What is not near a few of the partner's samples is not near the partner.
         few = points[1 - person][:, ::_FEW]
         rough = torch.baddbmm(size[1 - person][:, None, ::_FEW], points[person], few.mT, alpha=-2.0).amin(-1)
-        ours = rough + size[person] < _REACH**2  # (t, S)
+        ours = rough + size[person] < MESH.now.near.reach**2  # (t, S)
         if wanted is not None:
             ours = ours & wanted[person][:, samples.part]
         most = max(int(ours.sum(1).max()), count)
@@ -132,7 +136,7 @@ def _near(
             # (d + bias)^2 without d: close enough where it matters, at a few centimetres.
             aside = bias * (~liked[1 - person][:, samples.part]).float()
             ours = liked[person][:, samples.part].gather(1, chosen).float()
-            squared = squared + (aside * (aside + 0.1))[:, None] * ours[..., None]
+            squared = squared + (aside * (aside + MESH.now.near.bias_at))[:, None] * ours[..., None]
         near, partner = squared.clamp(min=0).min(-1)  # (t, S')
         near = torch.where(valid, near, torch.full_like(near, torch.inf))
         part = samples.part[chosen]

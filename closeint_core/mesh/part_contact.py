@@ -8,27 +8,25 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
+from closeint_core.mesh.calibration import MESH
 from closeint_core.mesh.closest import box_gap, face_corners, triangle_distance
 from closeint_core.mesh.inside import Inside, find_inside
 from closeint_core.mesh.patches import met_faces, patches_of, pose
 from closeint_core.mesh.winding import Lattice
 
-TOUCH = 0.015
-"""Metres between two skins that touch: soft tissue, clothes, and what a reconstruction can tell."""
-RELEASE = 0.025
-"""Metres up to which parts that touch before or after are taken to touch still."""
 _FRAMES = {"cpu": 4, "cuda": 32}  # at a time
 
 
 @torch.no_grad()
 def part_gaps(
-    vertices: Tensor, faces: Tensor, parts: Tensor, reach: float = RELEASE, inside: Inside | None = None
+    vertices: Tensor, faces: Tensor, parts: Tensor, reach: float | None = None, inside: Inside | None = None
 ) -> Tensor:
     """Distance from every body part of one person to every body part of the other.
 
     Args:
         vertices: (2, T, V, 3) metres. faces: (F, 3) int64. parts: (V,) int64 body part of each vertex.
-        reach: metres, beyond which distances are not told apart. inside: what ``find_inside`` found, if it is known.
+        reach: metres, beyond which distances are not told apart; the calibration's ``release`` if not given.
+        inside: what ``find_inside`` found, if it is known.
 
     Returns:
         (T, J, J) metres from each vertex to the nearest skin of the other, both ways: 0 where one is inside, at most
@@ -37,6 +35,7 @@ def part_gaps(
     Raises:
         CloseintError: a vertex is not a number.
     """
+    reach = MESH.now.touch.release if reach is None else reach
     inside = find_inside(vertices, faces) if inside is None else inside
     joints = int(parts.max()) + 1
     face_part = parts[faces].sort(1).values[:, 1]  # what two of the corners agree on, or the middle one
@@ -107,12 +106,13 @@ def _any_bit(bits: Tensor) -> Tensor:
     return out
 
 
-def steady_contacts(gaps: Tensor, touch: float = TOUCH, release: float = RELEASE) -> Tensor:
+def steady_contacts(gaps: Tensor) -> Tensor:
     """Contacts that do not flicker: (T, ...) bool from distances (T, ...).
 
     Two parts touch from when they come within ``release`` until they leave it, if they come within ``touch`` between:
-    the same forwards and backwards in time.
+    the same forwards and backwards in time. Both are the calibration's.
     """
+    touch, release = MESH.now.touch.touch, MESH.now.touch.release
     held = gaps < release
     # Runs of frames within release are numbered; one that comes within touch counts as a whole.
     starts = held & ~torch.cat([torch.zeros_like(held[:1]), held[:-1]])

@@ -97,8 +97,8 @@ class PenetrationSummary:
             "mean_penetration_mm": round(1000 * float(self.mean_depth.mean()), 4),
         }
         if self.volume is not None:
-            out["max_penetration_cm3"] = round(1e6 * float(self.volume.max()), 2)
-            out["mean_penetration_cm3"] = round(1e6 * float(self.volume.mean()), 2)
+            out["max_penetration_cm3"] = round(100**3 * float(self.volume.max()), 2)
+            out["mean_penetration_cm3"] = round(100**3 * float(self.volume.mean()), 2)
         out |= {f"frames_over_{mm}mm": int((self.max_depth > mm / 1000).sum()) for mm in (5, 10, 20)}
         return out
 

@@ -19,13 +19,12 @@ from torch import Tensor
 
 from closeint_core.body.data import BodyData
 from closeint_core.errors import CloseintError
+from closeint_core.mesh.calibration import MESH, SelfPenetrationCalibration
 from closeint_core.mesh.closest import face_corners, nearest_faces, triangle_weights
 from closeint_core.mesh.inside import Inside, depth_below
 from closeint_core.mesh.patches import Patches, cut, pose
 from closeint_core.mesh.winding import Lattice, winding_numbers
 
-REST_DISTANCE = 0.05
-"""Metres from a part, in the rest pose, up to which a vertex counts as the part's neighbour."""
 _FRAMES = {"cpu": 8, "cuda": 64}  # at a time
 
 
@@ -54,6 +53,7 @@ class SolidParts:
     """
 
     def __init__(self, body: BodyData, device: torch.device | str = "cpu") -> None:
+        reach = MESH.now.itself.rest_distance
         faces = body.faces.astype(np.int64)
         rest = body.template.astype(np.float64)
         of_face = np.sort(body.parts[faces], 1)[:, 1]  # what two of the corners agree on, or the middle one
@@ -73,7 +73,7 @@ class SolidParts:
                 rings.append(np.unique(edges))
                 caps.append(np.column_stack([edges[:, ::-1], np.full(len(edges), middle)]))
             solid = np.concatenate([skin, *caps])
-            distance, _ = cKDTree(rest[np.unique(skin)]).query(rest, distance_upper_bound=REST_DISTANCE)
+            distance, _ = cKDTree(rest[np.unique(skin)]).query(rest, distance_upper_bound=reach)
             counts = (body.parts != part) & np.isinf(distance)
             own = real & counts[vertex_groups]
             rows = own.any(1)
@@ -151,9 +151,13 @@ class SolidParts:
         return torch.unique(torch.cat(out), dim=0)
 
 
-@functools.lru_cache(maxsize=2)
 def solids_of(body: BodyData) -> SolidParts:
     """The parts of a body as solids on the CPU, made the first time they are asked for."""
+    return _solids(body, MESH.now.itself)
+
+
+@functools.lru_cache(maxsize=2)
+def _solids(body: BodyData, _made_by: SelfPenetrationCalibration) -> SolidParts:
     return SolidParts(body)
 
 

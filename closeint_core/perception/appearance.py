@@ -6,6 +6,7 @@ from __future__ import annotations
 import numpy as np
 
 from closeint_core.halpe import HALPE_INDEX as K
+from closeint_core.perception.calibration import PERCEPTION
 
 _BINS = 8
 DESCRIPTOR = 2 * 3 * _BINS
@@ -22,15 +23,16 @@ def describe(rgb: np.ndarray, keypoints: np.ndarray) -> np.ndarray:
     Returns:
         f4 (N, 48); each of the six histograms sums to 1, NaN where nothing could be sampled.
     """
+    tuned = PERCEPTION.now.appearance
     points = np.asarray(keypoints, np.float64)[..., :2]
     left = points[:, [K["left_shoulder"], K["left_hip"]]]
     right = points[:, [K["right_shoulder"], K["right_hip"]]]
-    u = np.linspace(0.15, 0.85, 9)[:, None, None]
-    v = np.linspace(0.1, 0.9, 12)[:, None]
+    u = np.linspace(*tuned.across, 9)[:, None, None]
+    v = np.linspace(*tuned.down, 12)[:, None]
     trunk = _blend(left, right, u, v)
     hips = points[:, [K["left_hip"], K["right_hip"]]]
     knees = points[:, [K["left_knee"], K["right_knee"]]]
-    along = np.linspace(0.15, 0.75, 24)[:, None]
+    along = np.linspace(*tuned.thigh, 24)[:, None]
     thighs = (hips[:, :, None] + along * (knees - hips)[:, :, None]).reshape(len(points), -1, 2)
     parts = [_histograms(rgb, samples) for samples in (trunk, thighs)]
     return np.concatenate(parts, axis=1).astype(np.float32)
@@ -44,7 +46,7 @@ def distance(a: np.ndarray, b: np.ndarray) -> np.ndarray:
     overlap = product.sum(axis=-1)
     known = np.isfinite(overlap)
     mean = np.where(known, overlap, 0.0).sum(axis=-1) / np.maximum(known.sum(axis=-1), 1)
-    return np.where(known.any(axis=-1), np.sqrt(np.clip(1.0 - mean, 0.0, 1.0)), 0.5)
+    return np.where(known.any(axis=-1), np.sqrt(np.clip(1.0 - mean, 0.0, 1.0)), PERCEPTION.now.appearance.unknown)
 
 
 def _blend(left: np.ndarray, right: np.ndarray, u: np.ndarray, v: np.ndarray) -> np.ndarray:
@@ -65,7 +67,8 @@ def _histograms(rgb: np.ndarray, samples: np.ndarray) -> np.ndarray:
 
     lab = cv2.cvtColor(np.ascontiguousarray(rgb[y, x]), cv2.COLOR_RGB2LAB).astype(np.float64)
     # clothes span little of the a and b axes; stretch their middle over the bins
-    value = np.stack([lab[..., 0] / 256.0, (lab[..., 1] - 128) / 80.0 + 0.5, (lab[..., 2] - 128) / 80.0 + 0.5], axis=-1)
+    span = PERCEPTION.now.appearance.colours
+    value = np.stack([lab[..., 0] / 256, (lab[..., 1] - 128) / span + 0.5, (lab[..., 2] - 128) / span + 0.5], axis=-1)
     position = np.clip(value, 0.0, 1.0 - 1e-9) * _BINS - 0.5
     low = np.floor(position).astype(int)
     share = position - low

@@ -14,6 +14,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from closeint_core.halpe import HALPE_INDEX as K
+from closeint_core.perception.calibration import PERCEPTION, AssignmentWeights
 
 # joints decided together: both sides; a child comes after its parent so that the limb's length counts
 _GROUPS: tuple[tuple[int, ...], ...] = (
@@ -41,30 +42,6 @@ PARENT: dict[int, int] = {
 
 _CHUNK = 256
 _FAR = 1e6
-
-
-@dataclass(frozen=True)
-class Weights:
-    """Costs, in units of half a squared standard deviation.
-
-    Attributes:
-        presence: gain of explaining a joint by any peak at all.
-        score: further gain for each unit of the peak's score.
-        mirrored: cost of taking a peak that the network gave to the other side.
-        shared: cost of one place standing for two people's joints; half of it where the heatmaps of both sides
-            have a peak there.
-        shared_side: cost of one peak standing for both sides of one person.
-        limb: relative standard deviation by which a limb may be longer than its limit.
-        candidates: peaks looked at for each joint of each person.
-    """
-
-    presence: float = 1.0
-    score: float = 3.0
-    mirrored: float = 1.2
-    shared: float = 3.5
-    shared_side: float = 2.5
-    limb: float = 0.12
-    candidates: int = 5
 
 
 @dataclass(frozen=True)
@@ -96,7 +73,7 @@ def reassign(
     *,
     limb_limit: np.ndarray | None = None,
     evidence: np.ndarray | None = None,
-    weights: Weights | None = None,
+    weights: AssignmentWeights | None = None,
 ) -> Assignment:
     """Give the peaks of every frame to the people, all frames at once.
 
@@ -110,12 +87,12 @@ def reassign(
         limb_limit: (P, T, 17) largest length in pixels of the limb from each joint's parent; NaN: no limit.
         evidence: (P, T, 17, M) further cost of a person having a peak (for example of lying outside of that
             person's mask); for the joint's own side.
-        weights: the costs.
+        weights: the costs, the calibration's if not given.
 
     Returns:
         The assignment; ``P`` is 1 or 2.
     """
-    weights = weights or Weights()
+    weights = weights or PERCEPTION.now.assignment
     people, frames = predicted.shape[:2]
     sigma = np.broadcast_to(np.asarray(sigma, np.float64), predicted.shape[:3])
     result = Assignment(
@@ -150,7 +127,7 @@ def _assign_group(
     sigma: np.ndarray,
     limb_limit: np.ndarray | None,
     evidence: np.ndarray | None,
-    weights: Weights,
+    weights: AssignmentWeights,
     part: slice,
     result: Assignment,
 ) -> None:
@@ -164,7 +141,7 @@ def _assign_group(
 
     own_cost, distance_cost = [], []
     for person, joint in slots:
-        spread = np.maximum(sigma[person, :, joint], 1e-3)
+        spread = np.maximum(sigma[person, :, joint], PERCEPTION.now.seen.least_sigma)
         away = ((places[..., :2] - predicted[person, :, joint, None]) ** 2).sum(axis=-1)
         half = 0.5 * away / spread[:, None] ** 2
         cost = half - weights.presence - weights.score * places[..., 2]
@@ -248,7 +225,7 @@ def _limb_cost(
     predicted: np.ndarray,
     sigma: np.ndarray,
     limb_limit: np.ndarray,
-    weights: Weights,
+    weights: AssignmentWeights,
     part: slice,
     result: Assignment,
 ) -> np.ndarray:
@@ -272,4 +249,4 @@ def _same_place(predicted: np.ndarray) -> np.ndarray:
         high = np.where(np.isfinite(predicted), predicted, -np.inf).max(axis=2)
     size = np.linalg.norm(np.where(np.isfinite(high - low), high - low, np.nan), axis=-1)
     smallest = np.where(np.isfinite(size), size, np.inf).min(axis=0)
-    return 0.025 * np.where(np.isfinite(smallest), smallest, 0.0)
+    return PERCEPTION.now.seen.same_place * np.where(np.isfinite(smallest), smallest, 0.0)

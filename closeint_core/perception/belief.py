@@ -7,46 +7,18 @@ within reach of the body, so answers that agree support each other (Bayes' rule 
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 import numpy as np
 
 from closeint_core.body.parts import JOINTS_IN_HALPE
 from closeint_core.eyes.calibration import Line
 from closeint_core.halpe import HALPE_INDEX as K
+from closeint_core.perception.calibration import PERCEPTION, BeliefCalibration
 from closeint_core.perception.observations import PairSeen
 
 FACE = tuple(K[name] for name in ("left_eye", "right_eye", "left_ear", "right_ear"))
-_SEEN, _HIDDEN = Line(1.2, 2.4), Line(1.0, 1.6)
 
 
-@dataclass(frozen=True)
-class BeliefCalibration:
-    """How answers err; lengths in trunks.
-
-    Attributes:
-        detected_seen, detected_hidden: from the detectors' confidence to the probability that their keypoint is right,
-            of joints that are in sight and that are not: fitted on 3,136 and 1,005 keypoints of seven rendered films of
-            interactions that no network was trained on, rounded. (People filmed apart give more: of pose2sim's 2,599
-            keypoints those with 0.35 are right in 0.91, here 0.84.)
-        detected_spread, seen_spread: standard deviation along each axis of a right keypoint of the detectors, and of a
-            right joint of the eyes: median distances of 0.05 and 0.09 on labelled footage, over 1.18.
-        elsewhere: area, in square trunks, over which wrong answers are spread: a disc of one trunk around the joint.
-        within: distance up to which an answer is right.
-    """
-
-    detected_seen: Line = _SEEN
-    detected_hidden: Line = _HIDDEN
-    detected_spread: float = 0.042
-    seen_spread: float = 0.076
-    elsewhere: float = 3.0
-    within: float = 0.25
-
-
-CALIBRATION = BeliefCalibration()
-
-
-def believed(keypoints: np.ndarray, seen: PairSeen, calibration: BeliefCalibration = CALIBRATION) -> np.ndarray:
+def believed(keypoints: np.ndarray, seen: PairSeen, calibration: BeliefCalibration | None = None) -> np.ndarray:
     """Keypoints with what the eyes saw taken in.
 
     Args:
@@ -56,13 +28,14 @@ def believed(keypoints: np.ndarray, seen: PairSeen, calibration: BeliefCalibrati
         (2, T, 17, 3) pixels and the probability of being right, of the joints that the eyes know; the face stands and
         falls with the nose. Where the eyes did not look, everything is as it was.
     """
+    calibration = calibration or PERCEPTION.now.belief
     joints = list(JOINTS_IN_HALPE)
     found = np.asarray(keypoints, np.float64)[:, :, joints]
     told = np.asarray(seen.joints, np.float64)
     length = np.fmax(np.asarray(seen.trunks, np.float64), 1.0)[..., None]
     in_sight, confidence = np.nan_to_num(seen.visible), np.nan_to_num(found[..., 2])
-    chance = in_sight * calibration.detected_seen(confidence)
-    chance = chance + (1 - in_sight) * calibration.detected_hidden(confidence)
+    chance = in_sight * Line(*calibration.detected_seen)(confidence)
+    chance = chance + (1 - in_sight) * Line(*calibration.detected_hidden)(confidence)
     chance = np.where(np.isfinite(found[..., 0]), chance, 0.0)
     place, probability = merged(
         found[..., :2], chance, told[..., :2], np.nan_to_num(told[..., 2]), length, seen.slack / length, calibration
@@ -86,7 +59,7 @@ def merged(
     second_chance: np.ndarray,
     length: np.ndarray,
     slack: np.ndarray,
-    calibration: BeliefCalibration = CALIBRATION,
+    calibration: BeliefCalibration | None = None,
 ) -> tuple[np.ndarray, np.ndarray]:
     """One place and its probability of two answers for each joint.
 
@@ -98,9 +71,10 @@ def merged(
     Returns:
         Places (..., 2), NaN where there is none, and probabilities (...).
     """
+    calibration = calibration or PERCEPTION.now.belief
     has_first, has_second = np.isfinite(first[..., 0]), np.isfinite(second[..., 0])
-    p = np.where(has_first, np.clip(first_chance, 0.0, 0.999), 0.0)
-    q = np.where(has_second, np.clip(second_chance, 0.0, 0.999), 0.0)
+    p = np.where(has_first, np.clip(first_chance, 0.0, calibration.surest), 0.0)
+    q = np.where(has_second, np.clip(second_chance, 0.0, calibration.surest), 0.0)
     spread = np.sqrt(calibration.seen_spread**2 + np.nan_to_num(slack) ** 2)
     a, b = np.nan_to_num(first), np.nan_to_num(second)
     both_there = has_first & has_second

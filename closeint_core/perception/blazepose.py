@@ -8,6 +8,7 @@ from dataclasses import dataclass
 import cv2
 import numpy as np
 
+from closeint_core.perception.calibration import PERCEPTION
 from closeint_core.perception.runtime import open_session
 
 SIZE = 256
@@ -97,7 +98,7 @@ class BlazePose:
         if mirrored:
             patch = patch[:, ::-1]
         flat, score, mask, heat, world = self._session.run(
-            self._outputs, {self._input: np.ascontiguousarray(patch[None], np.float32) / 255.0}
+            self._outputs, {self._input: np.ascontiguousarray(patch[None], np.float32) / 255}
         )
         points = flat.reshape(39, 5).astype(np.float64)
         metric = world.reshape(39, 3).astype(np.float64)[:LANDMARKS]
@@ -125,7 +126,7 @@ class BlazePose:
             mask=_sigmoid(mask).astype(np.float32),
             roi=Crop(
                 (float(centre[0]), float(centre[1])),
-                2.5 * float(np.hypot(*direction)),
+                PERCEPTION.now.closeup.next_crop * float(np.hypot(*direction)),
                 float(np.arctan2(direction[0], -direction[1])),
             ),
         )
@@ -144,7 +145,7 @@ def cut_out(rgb: np.ndarray, crop: Crop) -> np.ndarray:
     return patch if factor == 1 else cv2.resize(patch, (SIZE, SIZE), interpolation=cv2.INTER_AREA)
 
 
-def refine(points: np.ndarray, heatmap: np.ndarray, window: int = 7, threshold: float = 0.5) -> np.ndarray:
+def refine(points: np.ndarray, heatmap: np.ndarray, window: int = 7) -> np.ndarray:
     """Move the regressed landmarks to the centre of mass of their heatmaps near them.
 
     Args:
@@ -152,7 +153,7 @@ def refine(points: np.ndarray, heatmap: np.ndarray, window: int = 7, threshold: 
         heatmap: (64, 64, 39), logits.
 
     Returns:
-        (39, 2); landmarks whose heatmap is below ``threshold`` around them stay.
+        (39, 2); landmarks whose heatmap is low around them stay.
     """
     side = heatmap.shape[0]
     half = window // 2
@@ -163,11 +164,11 @@ def refine(points: np.ndarray, heatmap: np.ndarray, window: int = 7, threshold: 
     inside = (x >= 0) & (x < side) & (y >= 0) & (y < side)
     weight = _sigmoid(heatmap[y.clip(0, side - 1), x.clip(0, side - 1), np.arange(len(points))[:, None, None]]) * inside
     total = weight.sum(axis=(1, 2))
-    strong = (weight.max(axis=(1, 2)) >= threshold) & (total > 0)
+    strong = (weight.max(axis=(1, 2)) >= PERCEPTION.now.seen.heatmap) & (total > 0)
     mean_x = (weight * (x + 0.0)).sum(axis=(1, 2)) / np.maximum(total, 1e-9) / side
     mean_y = (weight * (y + 0.0)).sum(axis=(1, 2)) / np.maximum(total, 1e-9) / side
     return np.where(strong[:, None], np.stack([mean_x, mean_y], axis=-1), points)
 
 
 def _sigmoid(x: np.ndarray) -> np.ndarray:
-    return 1.0 / (1.0 + np.exp(-np.clip(x, -60.0, 60.0)))
+    return 1.0 / (1.0 + np.exp(-np.clip(x, -60, 60)))

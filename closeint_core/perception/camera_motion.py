@@ -17,32 +17,15 @@ from typing import Any
 import cv2
 import numpy as np
 
+from closeint_core.perception.calibration import PERCEPTION
+
 _SIDE = 320
 """Pixels of the longer side at which corners are followed; a still camera's stay within 0.3 of them."""
 _CORNERS, _FEWEST = 150, 12
 """Corners followed at most, and those that can tell a motion."""
-_FOUND = 0.6
-"""Pixels within which a corner that is followed there and back comes back."""
-_KEPT = 0.5
-"""Share of the corners that must follow one motion; below, a new key frame is taken."""
-_LOST = 0.2
-"""Share of the corners that are found again, below which the view may be another one."""
-_FAR = 0.15
-"""Of the longer side: a picture that moved so far from its key frame gets a new one."""
-_MOVED = 0.04
-"""Of the diagonal: what the picture has to move within a shot for its camera to be one that moves. Measured: cameras
-that stand still 0.000, in hands 0.002 to 0.028, a slow pan 0.37, one that follows people 0.25."""
-_MOVING = 0.3
-"""Of the mean speed between start and end of the motion: what is slower counts as still, to say in which frames."""
-_JUMP, _TIMES = 8.0, 3.0
-"""Grey levels (0 to 255) that the picture changes at a cut, on average, and how many times the changes around it."""
 _AROUND = 5
 """Pairs of frames before and after a cut that its change is compared with."""
 _THUMB = 48
-_BORDER = 0.12
-"""Of a person's box: what is left out around it."""
-_SEEN = 0.15
-"""Score from which a joint belongs to somebody."""
 
 
 @dataclass(frozen=True)
@@ -114,7 +97,8 @@ class CameraWatch:
             self._changes.append(float(np.abs(thumb - self._thumb).mean()))
             self._lost.append(not self._follow(grey, free))
         self._before, self._free, self._thumb = grey, free, thumb
-        corner = np.array([[0.25, 0.25, 1], [0.75, 0.25, 1], [0.25, 0.75, 1], [0.75, 0.75, 1]]) * [*size, 1]
+        near, far = PERCEPTION.now.camera.watched
+        corner = np.array([[near, near, 1], [far, near, 1], [near, far, 1], [far, far, 1]]) * [*size, 1]
         self._places.append((corner @ self._pose.T)[:, :2] / np.hypot(*size))
 
     def result(self) -> CameraMotion:
@@ -133,7 +117,7 @@ class CameraWatch:
 
     def _take_key(self, grey: np.ndarray, free: np.ndarray) -> None:
         """Follow the corners of this picture from now on."""
-        found = cv2.goodFeaturesToTrack(grey, _CORNERS, 0.01, 6, mask=free)
+        found = cv2.goodFeaturesToTrack(grey, _CORNERS, PERCEPTION.now.camera.quality, 6, mask=free)
         self._key, self._base = grey, self._pose
         self._corners = self._at = np.zeros((0, 1, 2), np.float32) if found is None else found.astype(np.float32)
 
@@ -141,23 +125,25 @@ class CameraWatch:
         """Where the camera is now; False where nothing of the picture before is found again."""
         assert self._before is not None
         assert self._free is not None
+        tuned = PERCEPTION.now.camera
         share, change = self._matched(grey, free)
-        if change is None or share < _KEPT:
+        if change is None or share < tuned.kept:
             self._take_key(self._before, self._free)
             share, change = self._matched(grey, free)
         if change is None:
-            told = len(self._corners) < _FEWEST or share >= _LOST
+            told = len(self._corners) < _FEWEST or share >= tuned.lost
             self._take_key(grey, free)
             return told
         self._pose = change @ self._base
         moved = np.abs(self._at - self._corners).max(initial=0.0)
-        if share < _KEPT or moved > _FAR * _SIDE:
+        if share < tuned.kept or moved > tuned.far * _SIDE:
             self._take_key(grey, free)
         return True
 
     def _matched(self, grey: np.ndarray, free: np.ndarray) -> tuple[float, np.ndarray | None]:
         """The share of the key frame's corners that move as one, and their motion (3, 3) up to this picture, or
         None."""
+        tuned = PERCEPTION.now.camera
         count = len(self._corners)
         if count < _FEWEST:
             return 0.0, None
@@ -170,12 +156,12 @@ class CameraWatch:
         column = np.clip(np.nan_to_num(there[:, 0, 0]), 0, grey.shape[1] - 1).astype(int)
         row = np.clip(np.nan_to_num(there[:, 0, 1]), 0, grey.shape[0] - 1).astype(int)
         uncovered = free[row, column] > 0
-        good = (ok[:, 0] > 0) & (ok_back[:, 0] > 0) & (off < _FOUND) & uncovered
+        good = (ok[:, 0] > 0) & (ok_back[:, 0] > 0) & (off < tuned.found) & uncovered
         considered = max(int(uncovered.sum()), 1)
-        if good.sum() < _FEWEST or good.sum() < _LOST * considered:
+        if good.sum() < _FEWEST or good.sum() < tuned.lost * considered:
             return float(good.sum()) / considered, None
         affine, inliers = cv2.estimateAffinePartial2D(
-            self._corners[good], there[good], method=cv2.RANSAC, ransacReprojThreshold=1.0
+            self._corners[good], there[good], method=cv2.RANSAC, ransacReprojThreshold=tuned.inlier
         )
         if affine is None:
             return 0.0, None
@@ -186,6 +172,7 @@ class CameraWatch:
 
     def _cuts(self) -> list[int]:
         """First frames of another view, counted from the first frame seen."""
+        tuned = PERCEPTION.now.camera
         changes = np.asarray(self._changes)
         cuts = []
         for frame in np.flatnonzero(self._lost).tolist():
@@ -194,22 +181,23 @@ class CameraWatch:
             )
             usual = float(np.median(around)) if len(around) else 0.0
             alone = not any(self._lost[max(0, frame - 2) : frame] + self._lost[frame + 1 : frame + 3])
-            if changes[frame] > _JUMP and (alone or changes[frame] > _TIMES * usual):
+            if changes[frame] > tuned.jump and (alone or changes[frame] > tuned.times * usual):
                 cuts.append(frame)
         return cuts
 
     def _moving(self, first: int, stop: int) -> list[tuple[int, int]]:
         """(first, last) frames of the runs within a shot in which the camera moves."""
+        tuned = PERCEPTION.now.camera
         places = np.stack(self._places[first:stop])
         away = np.linalg.norm(places[:, None] - places[None, [0, len(places) // 2, -1]], axis=-1).max((1, 2))
-        if stop - first < 2 or away.max() < _MOVED:
+        if stop - first < 2 or away.max() < tuned.moved:
             return []
         # Over a fifth of a second, so that what a hand shakes does not split a motion.
         span = min(max(1, round(self._fps / 10)), stop - first - 1)
         index = np.arange(len(places))
         ahead, behind = np.minimum(index + span, len(places) - 1), np.maximum(index - span, 0)
         speed = np.linalg.norm(places[ahead] - places[behind], axis=-1).max(-1) / (ahead - behind)
-        fast = speed > _MOVING * float(speed.mean())
+        fast = speed > tuned.moving * float(speed.mean())
         edges = np.flatnonzero(np.diff(np.concatenate([[False], fast, [False]]).astype(np.int8))).reshape(-1, 2)
         runs: list[tuple[int, int]] = []
         for a, b in edges:
@@ -218,7 +206,7 @@ class CameraWatch:
             else:
                 runs.append((int(a), int(b) - 1))
         # Only runs that carry the picture somewhere.
-        carried = [(a, b) for a, b in runs if _reach(places[a : b + 1]) > _MOVED / 2]
+        carried = [(a, b) for a, b in runs if _reach(places[a : b + 1]) > tuned.moved / 2]
         return [(first + a, first + b) for a, b in carried or [(0, len(places) - 1)]]
 
 
@@ -235,11 +223,11 @@ def _without_people(shape: tuple[int, ...], people: np.ndarray, scale: np.ndarra
     """
     free = np.full(shape[:2], 255, np.uint8)
     for person in people:
-        points = person[person[:, 2] > _SEEN, :2] * scale
+        points = person[person[:, 2] > PERCEPTION.now.seen.joint, :2] * scale
         if len(points) < 3:
             continue
         low, high = points.min(0), points.max(0)
-        border = _BORDER * float(np.max(high - low))
+        border = PERCEPTION.now.camera.border * float(np.max(high - low))
         (left, top), (right, bottom) = np.floor(low - border).astype(int), np.ceil(high + border).astype(int)
         free[max(top, 0) : max(bottom, 0), max(left, 0) : max(right, 0)] = 0
     return free

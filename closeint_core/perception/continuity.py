@@ -11,11 +11,8 @@ import itertools
 
 import numpy as np
 
-from closeint_core.perception.assignment import Weights
+from closeint_core.perception.calibration import PERCEPTION, AssignmentWeights
 
-_STEP_LIMIT = 5.0  # a jump costs no more than this: fast motion and cuts happen
-_APPEAR = 0.4  # a path that loses or finds its peak
-_EXCLUSIVE = 50.0  # two paths never share a peak: behind it, who is who would be forgotten
 _CANDIDATES = 5
 
 
@@ -27,26 +24,26 @@ def follow_peaks(
     fps: float,
     *,
     evidence: np.ndarray | None = None,
-    weights: Weights | None = None,
+    weights: AssignmentWeights | None = None,
 ) -> np.ndarray:
     """The peak of each joint that belongs to each person, by continuity.
 
     Args:
         peaks: (T, 17, M, 3) x, y, score, NaN padded.
         predicted: (P, T, 17, 2) rough expectation, pixels; NaN: that person gets no peak.
-        sigma: (P, T, 17) its standard deviation; taken at 1.5 times this, as continuity is to decide.
+        sigma: (P, T, 17) its standard deviation; loosened, as continuity is to decide.
         scale: (P, T) body sizes, pixels.
         fps: frames per second.
         evidence: (P, T, 17, M) further costs.
-        weights: costs shared with ``assignment.reassign``.
+        weights: costs shared with ``assignment.reassign``; the calibration's if not given.
 
     Returns:
         i8 (P, T, 17) index of the peak, -1 without.
     """
-    weights = weights or Weights()
+    weights, tuned = weights or PERCEPTION.now.assignment, PERCEPTION.now.continuity
     people, frames, joints = predicted.shape[:3]
     score = peaks[None, ..., 2]
-    spread = np.maximum(1.5 * sigma, 0.04 * scale[..., None])[..., None]
+    spread = np.maximum(tuned.loosened * sigma, tuned.least_spread * scale[..., None])[..., None]
     away = ((peaks[None, ..., :2] - predicted[:, :, :, None]) ** 2).sum(axis=-1)
     unary = 0.5 * away / spread**2 - weights.presence - weights.score * score
     if evidence is not None:
@@ -62,10 +59,10 @@ def follow_peaks(
     states = np.array(list(itertools.product(range(keep + 1), repeat=people)))  # (S, P)
     shared = np.zeros(len(states))
     if people == 2:
-        shared = _EXCLUSIVE * ((states[:, 0] == states[:, 1]) & (states[:, 0] < keep))
+        shared = tuned.exclusive * ((states[:, 0] == states[:, 1]) & (states[:, 0] < keep))
 
     # how far a joint usually moves between frames, and how much the peaks themselves jitter
-    step = np.nan_to_num(scale, nan=100.0) * (0.012 + 0.3 / fps)
+    step = np.nan_to_num(scale, nan=tuned.size) * (tuned.jitter + tuned.speed / fps)
     total = sum(costs[p][0][:, states[:, p]] for p in range(people)) + shared  # (J, S)
     came_from = np.zeros((frames, joints, len(states)), np.int32)
     for t in range(1, frames):
@@ -73,8 +70,8 @@ def follow_peaks(
         squared = np.nan_to_num((moved**2).sum(axis=-1), nan=1e9)
         transition = np.zeros((joints, len(states), len(states)))
         for p in range(people):
-            one = np.full((joints, keep + 1, keep + 1), _APPEAR)
-            one[:, :keep, :keep] = np.minimum(0.5 * squared / step[p, t] ** 2, _STEP_LIMIT)
+            one = np.full((joints, keep + 1, keep + 1), tuned.appear)
+            one[:, :keep, :keep] = np.minimum(0.5 * squared / step[p, t] ** 2, tuned.step_limit)
             one[:, keep, keep] = 0.0
             transition += one[:, states[:, p]][:, :, states[:, p]]
         candidate = total[:, :, None] + transition

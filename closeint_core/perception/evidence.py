@@ -12,6 +12,7 @@ from closeint_core.errors import CloseintError
 from closeint_core.halpe import HALPE_INDEX as K
 from closeint_core.perception.appearance import describe
 from closeint_core.perception.blazepose import LANDMARKS, BlazePose, Crop, Landmarks
+from closeint_core.perception.calibration import PERCEPTION
 from closeint_core.perception.camera_motion import CameraMotion, CameraWatch
 from closeint_core.perception.movenet import JOINTS, MoveNet, fit_into
 from closeint_core.progress import Progress
@@ -146,50 +147,51 @@ def look_closer(
             result.presence[person, t] = seen.presence
             result.world[person, t] = seen.world
             result.score[person, t] = seen.score
-            result.mask[person, t] = np.round(255.0 * seen.mask)
+            result.mask[person, t] = np.round(255 * seen.mask)
             result.crop[person, t] = (*crop.centre, crop.size, crop.angle)
         progress.update("following the pair" if people == 2 else "following the person", t + 1, frames)
     return result
 
 
-def region(keypoints: np.ndarray, scale: np.ndarray, margin: float = 0.18) -> np.ndarray:
+def region(keypoints: np.ndarray, scale: np.ndarray) -> np.ndarray:
     """xyxy of the part of the image with all these people, (P, 17, 2), sizes (P,)."""
-    border = margin * np.nan_to_num(scale, nan=0.0)[:, None]
+    border = PERCEPTION.now.closeup.region_margin * np.nan_to_num(scale, nan=0.0)[:, None]
     low = (np.nanmin(keypoints, axis=1) - border).min(axis=0)
     high = (np.nanmax(keypoints, axis=1) + border).max(axis=0)
     return np.concatenate([low, high])
 
 
-def crop_of(keypoints: np.ndarray, scale: float, margin: float = 1.3) -> Crop:
+def crop_of(keypoints: np.ndarray, scale: float) -> Crop:
     """BlazePose's crop for COCO keypoints (17, 2): centre between the hips, up along the trunk."""
+    tuned = PERCEPTION.now.closeup
     hips = keypoints[[K["left_hip"], K["right_hip"]]]
     shoulders = keypoints[[K["left_shoulder"], K["right_shoulder"]]]
     hip = hips.mean(axis=0) if np.isfinite(hips).all() else np.nanmean(keypoints, axis=0)
     up = shoulders.mean(axis=0) - hip
-    angle = float(np.arctan2(up[0], -up[1])) if np.isfinite(up).all() and np.linalg.norm(up) > 0.05 * scale else 0.0
+    told = np.isfinite(up).all() and np.linalg.norm(up) > tuned.least_trunk * scale
+    angle = float(np.arctan2(up[0], -up[1])) if told else 0.0
     reach = np.nanmax(np.linalg.norm(keypoints - hip, axis=-1))
     # somebody bent double still needs room for what the keypoints do not show
-    size = 2.0 * margin * max(float(reach), 0.4 * scale)
+    size = 2.0 * tuned.crop_margin * max(float(reach), tuned.least_reach * scale)
     return Crop((float(hip[0]), float(hip[1])), size, angle)
 
 
-def merge_peaks(close: np.ndarray, first: np.ndarray, scale: np.ndarray, *, discount: float = 0.8) -> np.ndarray:
+def merge_peaks(close: np.ndarray, first: np.ndarray, scale: np.ndarray) -> np.ndarray:
     """Add the peaks of the first look that the closer look does not have; each sees hidden joints the other misses.
 
     Args:
         close, first: (T, 17, M, 3) x, y, score; NaN padded. The place of a peak that both have is that of ``close``.
         scale: (P, T) body sizes: peaks closer than a small part of the smaller one are the same.
-        discount: factor on the scores of the first look.
 
     Returns:
         f4 (T, 17, M, 3), the M strongest, strongest first.
     """
-    reach = 0.025 * np.nanmin(scale, axis=0)[:, None, None, None]
+    reach = PERCEPTION.now.seen.same_place * np.nanmin(scale, axis=0)[:, None, None, None]
     apart = np.linalg.norm(first[:, :, :, None, :2] - close[:, :, None, :, :2], axis=-1)
     # comparisons with NaN are false: padding is near nothing, and what is near nothing is new
     new = ~(apart < reach).any(axis=-1) & np.isfinite(close[..., 0]).any(axis=(1, 2))[:, None, None]
     extra = np.where(new[..., None], first, np.nan)
-    extra[..., 2] *= discount
+    extra[..., 2] *= PERCEPTION.now.closeup.first_look
     both = np.concatenate([close, extra], axis=2)
     order = np.argsort(-np.nan_to_num(both[..., 2], nan=-1.0), axis=2, kind="stable")[:, :, : close.shape[2]]
     return np.take_along_axis(both, order[..., None], axis=2).astype(np.float32)
@@ -215,7 +217,7 @@ def sample_masks(closeup: Closeup, points: np.ndarray) -> np.ndarray:
     inside = (column >= 0) & (column < MASK_SIDE) & (row >= 0) & (row < MASK_SIDE)
     people, frames = size.shape
     p, t = np.arange(people)[:, None, None], np.arange(frames)[None, :, None]
-    value = closeup.mask[p, t, row.clip(0, MASK_SIDE - 1), column.clip(0, MASK_SIDE - 1)] / np.float32(255.0)
+    value = closeup.mask[p, t, row.clip(0, MASK_SIDE - 1), column.clip(0, MASK_SIDE - 1)] / np.float32(255)
     return np.where(inside, value, np.where(np.isfinite(size)[..., None], 0.0, np.nan)).astype(np.float32)
 
 

@@ -11,6 +11,7 @@ from closeint_core.halpe import HALPE_INDEX as K
 from closeint_core.perception.assignment import Assignment, reassign
 from closeint_core.perception.belief import believed
 from closeint_core.perception.blazepose import LEFT_HEEL, LEFT_TOE, RIGHT_HEEL, RIGHT_TOE, TO_COCO
+from closeint_core.perception.calibration import PERCEPTION
 from closeint_core.perception.continuity import follow_peaks
 from closeint_core.perception.evidence import Closeup, sample_masks
 from closeint_core.perception.motion import limb_limits, predict
@@ -25,16 +26,6 @@ _DIRECT = {
     K["right_heel"]: RIGHT_HEEL,
 }
 _ANKLES = {15: 27, 16: 28}
-
-# how far the two networks' idea of one joint may differ, in body sizes: half the confidence is left there
-_AGREEMENT = 0.045
-# two people's landmarks of the same name closer than this, in body sizes, are probably one joint
-_CLAIMED = 0.04
-_MASK_COST = 0.4  # of a peak outside of the person's mask; low, as hidden joints are outside
-_EXCHANGEABLE = 0.6  # of the confidence is lost where the other person could as well have the peak
-_CONTINUITY = 1.0  # gain of the peak that lies on a person's path through time
-_SKULL = 0.13  # metres from the ears to the top of the head
-_FOREFOOT = 0.07  # metres from the big to the small toe's joint
 
 
 @dataclass
@@ -106,11 +97,11 @@ def fuse(
     rough, rough_sigma = predict(keypoints, scale, fps)
     path = follow_peaks(closeup.peaks, rough, rough_sigma, scale, fps, evidence=evidence)
     on_path = path[..., None] == np.arange(closeup.peaks.shape[2])
-    evidence = evidence - _CONTINUITY * on_path
+    evidence = evidence - PERCEPTION.now.fusion.continuity * on_path
     current = _take(closeup.peaks, path)
     given: Assignment | None = None
     for _ in range(rounds):
-        motion, motion_sigma = predict(current, scale, fps, self_weight=0.5)
+        motion, motion_sigma = predict(current, scale, fps, self_weight=PERCEPTION.now.fusion.self_weight)
         expected, sigma = _combine(motion, motion_sigma, landmark, reliable, closeup.spread[..., TO_COCO], scale)
         given = reassign(closeup.peaks, expected, sigma, limb_limit=limits, evidence=evidence)
         current = _blend(given, landmark, reliable, expected, sigma, scale)
@@ -130,8 +121,9 @@ def _take(peaks: np.ndarray, index: np.ndarray) -> np.ndarray:
 def _peak_keypoints(given: Assignment) -> np.ndarray:
     """Assigned peaks as keypoints whose confidence knows about contested, side-swapped and exchangeable peaks."""
     keypoints = given.keypoints.copy()
-    keypoints[..., 2] *= np.where(given.contested, 0.4, 1.0) * np.where(given.mirrored, 0.8, 1.0)
-    keypoints[..., 2] *= 1.0 - _EXCHANGEABLE * np.exp(-given.margin)
+    tuned = PERCEPTION.now.fusion
+    keypoints[..., 2] *= np.where(given.contested, tuned.contested, 1.0) * np.where(given.mirrored, tuned.mirrored, 1.0)
+    keypoints[..., 2] *= 1.0 - tuned.exchangeable * np.exp(-given.margin)
     return keypoints
 
 
@@ -143,33 +135,35 @@ def _landmark_quality(closeup: Closeup, keypoints: np.ndarray, scale: np.ndarray
     landmark = closeup.image[:, :, TO_COCO].astype(np.float64)
     size = scale[..., None]
     spread = closeup.spread[..., TO_COCO] / size
-    reliable = closeup.presence[..., TO_COCO] * (0.3 + 0.7 * closeup.visibility[..., TO_COCO])
-    reliable = reliable * closeup.score[..., None] / (1.0 + (spread / _AGREEMENT) ** 2)
+    tuned = PERCEPTION.now.fusion
+    reliable = closeup.presence[..., TO_COCO] * (tuned.hidden + tuned.shown * closeup.visibility[..., TO_COCO])
+    reliable = reliable * closeup.score[..., None] / (1.0 + (spread / tuned.agreement) ** 2)
     reliable = np.where(np.isfinite(landmark[..., 0]), reliable, 0.0)
     if len(landmark) == 2:
         apart = np.linalg.norm(landmark[0] - landmark[1], axis=-1)
         with np.errstate(invalid="ignore"):
-            same = np.nanmean(apart < 0.05 * np.fmin(*scale)[:, None], axis=-1) > 0.6
+            same = np.nanmean(apart < tuned.same_person * np.fmin(*scale)[:, None], axis=-1) > tuned.same_share
             own = np.linalg.norm(landmark - keypoints[..., :2], axis=-1) / size
-            misfit = np.nanmedian(np.where(np.isfinite(own), own, 10.0), axis=-1)
+            misfit = np.nanmedian(np.where(np.isfinite(own), own, tuned.nowhere), axis=-1)
         for person in range(2):
             loser = same & (misfit[person] > misfit[1 - person])
             reliable[person, loser] = 0.0
         # both crops see the same limb: at contact the network follows whichever arm it finds, and is sure of it
         with np.errstate(invalid="ignore"):
-            claimed_twice = apart < _CLAIMED * np.fmin(*scale)[:, None]
-        reliable *= np.where(claimed_twice, 0.3, 1.0)
+            claimed_twice = apart < tuned.claimed * np.fmin(*scale)[:, None]
+        reliable *= np.where(claimed_twice, tuned.claimed_left, 1.0)
     return landmark, reliable
 
 
 def _mask_cost(closeup: Closeup) -> np.ndarray:
     """(P, T, 17, M) cost of giving a peak to a person whose mask does not cover it, or whose partner's does."""
+    tuned = PERCEPTION.now.fusion
     frames, joints, count = closeup.peaks.shape[:3]
     covered = sample_masks(closeup, closeup.peaks[..., :2].reshape(frames, -1, 2))
-    own = np.nan_to_num(covered, nan=0.5).reshape(-1, frames, joints, count)
-    cost = _MASK_COST * (1.0 - own)
+    own = np.nan_to_num(covered, nan=tuned.mask_unknown).reshape(-1, frames, joints, count)
+    cost = tuned.mask * (1.0 - own)
     if len(own) == 2:
-        cost = cost + _MASK_COST * np.maximum(own[::-1] - own, 0.0)
+        cost = cost + tuned.mask * np.maximum(own[::-1] - own, 0.0)
     return cost
 
 
@@ -183,9 +177,11 @@ def _combine(
 ) -> tuple[np.ndarray, np.ndarray]:
     """Product of two Gaussians: motion and landmark; wider where they contradict each other."""
     size = scale[..., None]
-    sigma = (0.03 * size + 0.5 * spread) / np.sqrt(np.clip(reliable, 0.02, 1.0))
+    tuned = PERCEPTION.now.fusion
+    known = np.sqrt(np.clip(reliable, tuned.least_reliable, 1.0))
+    sigma = (tuned.landmark * size + tuned.landmark_mirrored * spread) / known
     first = np.where(np.isfinite(motion[..., 0]), 1.0 / motion_sigma**2, 0.0)
-    second = np.where(np.isfinite(landmark[..., 0]) & (reliable > 0.02), 1.0 / sigma**2, 0.0)
+    second = np.where(np.isfinite(landmark[..., 0]) & (reliable > tuned.least_reliable), 1.0 / sigma**2, 0.0)
     total = first + second
     share = (first / np.maximum(total, 1e-12))[..., None]
     mean = share * np.nan_to_num(motion) + (1 - share) * np.nan_to_num(landmark)
@@ -209,40 +205,45 @@ def _blend(
     has_peak = np.isfinite(peak[..., 0])
     score = np.where(has_peak, np.nan_to_num(peak[..., 2]), 0.0)
     gap = np.linalg.norm(peak[..., :2] - landmark, axis=-1) / size
-    agree = np.where(has_peak & (reliable > 0), 1.0 / (1.0 + (np.nan_to_num(gap, nan=10.0) / _AGREEMENT) ** 2), 0.0)
+    tuned = PERCEPTION.now.fusion
+    near = 1.0 / (1.0 + (np.nan_to_num(gap, nan=tuned.nowhere) / tuned.agreement) ** 2)
+    agree = np.where(has_peak & (reliable > 0), near, 0.0)
     # the landmark's share falls with disagreement: two places are not averaged into a third
-    weight = np.where(has_peak, 0.6 * reliable * agree**2, 1.0)
+    weight = np.where(has_peak, tuned.landmark_share * reliable * agree**2, 1.0)
     share = np.where(has_peak, weight / np.maximum(weight + score, 1e-9), 1.0)[..., None]
     place = (1 - share) * np.nan_to_num(peak[..., :2]) + share * np.nan_to_num(landmark)
-    both = 1.0 - (1.0 - score) * (1.0 - 0.8 * reliable * agree)
-    lone_peak = score * (0.75 + 0.25 * agree)
+    both = 1.0 - (1.0 - score) * (1.0 - tuned.support * reliable * agree)
+    lone_peak = score * (tuned.lone_peak[0] + tuned.lone_peak[1] * agree)
     off = np.linalg.norm(np.nan_to_num(landmark) - np.nan_to_num(expected), axis=-1) / np.nan_to_num(sigma, nan=1.0)
-    lone_landmark = 0.5 * reliable / (1.0 + 0.25 * off**2)
-    confidence = np.where(has_peak, np.where(reliable > 0.1, both * (0.65 + 0.35 * agree), lone_peak), lone_landmark)
-    known = has_peak | (np.isfinite(landmark[..., 0]) & (reliable > 0.02))
+    lone_landmark = tuned.lone_landmark * reliable / (1.0 + tuned.lone_landmark_off * off**2)
+    both = both * (tuned.both[0] + tuned.both[1] * agree)
+    confidence = np.where(has_peak, np.where(reliable > tuned.supported, both, lone_peak), lone_landmark)
+    known = has_peak | (np.isfinite(landmark[..., 0]) & (reliable > tuned.least_reliable))
     return np.where(known[..., None], np.concatenate([place, confidence[..., None]], axis=-1), np.nan)
 
 
 def _with_doubts(closeup: Closeup, keypoints: np.ndarray, scale: np.ndarray) -> np.ndarray:
     """Lower the confidence of joints that lie on the partner or where the partner has the same joint."""
+    tuned = PERCEPTION.now.fusion
     result = keypoints.copy()
     if len(keypoints) == 2:
         for person in range(2):
             covered = np.nan_to_num(sample_masks(closeup, keypoints[person, ..., :2]), nan=0.0)
             on_partner = np.clip(covered[1 - person] - covered[person], 0.0, 1.0)
-            result[person, ..., 2] *= 1.0 - 0.5 * on_partner
+            result[person, ..., 2] *= 1.0 - tuned.on_partner * on_partner
         apart = np.linalg.norm(keypoints[0, ..., :2] - keypoints[1, ..., :2], axis=-1)
         with np.errstate(invalid="ignore"):
-            together = apart < 0.02 * np.fmin(*scale)[:, None]
+            together = apart < tuned.together * np.fmin(*scale)[:, None]
         weaker = np.nan_to_num(keypoints[0, ..., 2]) < np.nan_to_num(keypoints[1, ..., 2])
-        result[0, ..., 2] *= np.where(together & weaker, 0.4, 1.0)
-        result[1, ..., 2] *= np.where(together & ~weaker, 0.4, 1.0)
+        result[0, ..., 2] *= np.where(together & weaker, tuned.together_left, 1.0)
+        result[1, ..., 2] *= np.where(together & ~weaker, tuned.together_left, 1.0)
     return result
 
 
 def _to_halpe(
     closeup: Closeup, coco: np.ndarray, landmark: np.ndarray, reliable: np.ndarray, scale: np.ndarray
 ) -> Fused:
+    tuned = PERCEPTION.now.fusion
     people, frames = coco.shape[:2]
     size = scale[..., None]
     keypoints = np.full((people, frames, 26, 3), np.nan)
@@ -254,7 +255,7 @@ def _to_halpe(
     landmarks[:, :, :17] = world[:, :, TO_COCO]
     trust = np.zeros((people, frames, 26))
     gap = np.linalg.norm(coco[..., :2] - landmark, axis=-1) / size
-    near = 1.0 / (1.0 + (np.nan_to_num(gap, nan=1.0) / (1.5 * _AGREEMENT)) ** 2)
+    near = 1.0 / (1.0 + (np.nan_to_num(gap, nan=1.0) / (tuned.near * tuned.agreement)) ** 2)
     trust[..., :17] = reliable * near
 
     # weak perspective: pixels a metre from the spread of the landmarks in both
@@ -263,31 +264,33 @@ def _to_halpe(
         side = "left" if ankle == 15 else "right"
         shift = coco[:, :, ankle, :2] - closeup.image[:, :, index]
         moved = np.linalg.norm(shift, axis=-1) / scale
-        agree = 1.0 / (1.0 + (np.nan_to_num(moved, nan=1.0) / _AGREEMENT) ** 2)
+        agree = 1.0 / (1.0 + (np.nan_to_num(moved, nan=1.0) / tuned.agreement) ** 2)
+        standing = np.nan_to_num(coco[..., ankle, 2], nan=tuned.ankle_unknown)
         for name in (f"{side}_big_toe", f"{side}_heel"):
             k, source = K[name], _DIRECT[K[name]]
-            sure = closeup.presence[..., source] * (0.3 + 0.7 * closeup.visibility[..., source]) * agree
-            sure = sure / (1.0 + (closeup.spread[..., source] / scale / _AGREEMENT) ** 2)
+            shown = tuned.hidden + tuned.shown * closeup.visibility[..., source]
+            sure = closeup.presence[..., source] * shown * agree
+            sure = sure / (1.0 + (closeup.spread[..., source] / scale / tuned.agreement) ** 2)
             keypoints[..., k, :2] = closeup.image[:, :, source] + np.nan_to_num(shift) * agree[..., None]
-            keypoints[..., k, 2] = np.minimum(0.85 * sure, np.nan_to_num(coco[..., ankle, 2], nan=0.3) + 0.2)
+            keypoints[..., k, 2] = np.minimum(tuned.foot * sure, standing + tuned.foot_over_ankle)
             landmarks[:, :, k] = world[:, :, source]
-            trust[..., k] = sure * np.minimum(1.0, trust[..., ankle] + 0.2)
+            trust[..., k] = sure * np.minimum(1.0, trust[..., ankle] + tuned.foot_over_ankle)
         outward = _small_toe_offset(world, ankle)
         toe, small = K[f"{side}_big_toe"], K[f"{side}_small_toe"]
         landmarks[:, :, small] = landmarks[:, :, toe] + outward
         keypoints[..., small, :2] = keypoints[..., toe, :2] + scale_px[..., None] * outward[..., :2]
-        keypoints[..., small, 2] = 0.4 * keypoints[..., toe, 2]
-        trust[..., small] = 0.4 * trust[..., toe]
+        keypoints[..., small, 2] = tuned.small_toe * keypoints[..., toe, 2]
+        trust[..., small] = tuned.small_toe * trust[..., toe]
 
     ears = world[:, :, _EARS].mean(axis=2)
     up = world[:, :, _EYES].mean(axis=2) - world[:, :, _MOUTH].mean(axis=2)
-    rise = _SKULL * up / np.maximum(np.linalg.norm(up, axis=-1, keepdims=True), 1e-6)
+    rise = tuned.skull * up / np.maximum(np.linalg.norm(up, axis=-1, keepdims=True), 1e-6)
     landmarks[:, :, K["head_top"]] = ears + rise
     image_ears = closeup.image[:, :, _EARS].mean(axis=2)
     keypoints[..., K["head_top"], :2] = image_ears + scale_px[..., None] * rise[..., :2]
     head = np.nanmax(np.nan_to_num(coco[..., :5, 2]), axis=-1)
-    keypoints[..., K["head_top"], 2] = 0.5 * head * near[..., :5].max(axis=-1)
-    trust[..., K["head_top"]] = 0.5 * trust[..., :5].max(axis=-1)
+    keypoints[..., K["head_top"], 2] = tuned.head_top * head * near[..., :5].max(axis=-1)
+    trust[..., K["head_top"]] = tuned.head_top * trust[..., :5].max(axis=-1)
 
     for name, (left, right), middle in (
         ("neck", (K["left_shoulder"], K["right_shoulder"]), _SHOULDERS),
@@ -324,4 +327,4 @@ def _small_toe_offset(world: np.ndarray, ankle: int) -> np.ndarray:
     across = np.cross(along, shin)
     across = across / np.maximum(np.linalg.norm(across, axis=-1, keepdims=True), 1e-6)
     # x right, y down, z forward: along x shin points to the right of a foot seen from above
-    return _FOREFOOT * (across if ankle == 16 else -across)
+    return PERCEPTION.now.fusion.forefoot * (across if ankle == 16 else -across)

@@ -8,11 +8,9 @@ from scipy.ndimage import convolve1d, maximum_filter1d
 
 from closeint_core.halpe import HALPE_INDEX as K
 from closeint_core.perception.assignment import PARENT
+from closeint_core.perception.calibration import PERCEPTION
 
 TRUNK = np.array([K["left_shoulder"], K["right_shoulder"], K["left_hip"], K["right_hip"]])
-
-_SPEED = 1.0
-"""Body sizes a second by which the uncertainty of an unseen joint grows."""
 
 
 def fill(values: np.ndarray, known: np.ndarray) -> np.ndarray:
@@ -54,7 +52,7 @@ def body_scale(keypoints: np.ndarray, fps: float) -> np.ndarray:
 
 
 def predict(
-    keypoints: np.ndarray, scale: np.ndarray, fps: float, *, seconds: float = 0.1, self_weight: float = 1.0
+    keypoints: np.ndarray, scale: np.ndarray, fps: float, *, self_weight: float = 1.0
 ) -> tuple[np.ndarray, np.ndarray]:
     """Expected joint positions by robust local linear regression over time.
 
@@ -64,7 +62,6 @@ def predict(
         keypoints: (P, T, J, 3), pixels and confidence; NaN where unseen.
         scale: (P, T) body size, pixels.
         fps: frames per second.
-        seconds: standard deviation of the window.
         self_weight: how much a frame counts for itself; 0 predicts it from its neighbours alone.
 
     Returns:
@@ -76,19 +73,20 @@ def predict(
     centre = _trunk_centre(position, weight)
     relative = np.where(weight[..., None] > 0, position - centre[:, :, None], 0.0)
 
-    sd = max(seconds * fps, 1.0)
-    half = int(np.ceil(2.5 * sd))
+    tuned = PERCEPTION.now.motion
+    sd = max(tuned.window * fps, 1.0)
+    half = int(np.ceil(tuned.window_reach * sd))
     lag = np.arange(-half, half + 1)
     bell = np.exp(-0.5 * (lag / sd) ** 2)
     bell[half] *= self_weight
-    body = np.nan_to_num(scale, nan=100.0)[..., None]
+    body = np.nan_to_num(scale, nan=tuned.size)[..., None]
 
     # what interpolation between trusted frames gives: the fallback inside gaps, and the robust start
     start = np.full_like(relative, np.nan)
     distance = np.full(weight.shape, np.inf)
     for p in range(people):
         for j in range(joints):
-            trusted = weight[p, :, j] > 0.3
+            trusted = weight[p, :, j] > PERCEPTION.now.seen.sure
             if not trusted.any():
                 trusted = weight[p, :, j] > 0.0
             if trusted.any():
@@ -98,21 +96,22 @@ def predict(
     estimate = _running_median(start, half)
     robust = weight
     for _ in range(3):
-        residual = np.linalg.norm(relative - estimate, axis=-1) / (0.06 * body)
+        residual = np.linalg.norm(relative - estimate, axis=-1) / (tuned.outlier * body)
         robust = weight / (1.0 + np.nan_to_num(residual, nan=0.0) ** 2) ** 2
         estimate, support = _local_linear(relative, robust, bell, lag, start)
     spread = np.sqrt(
         convolve1d(robust * np.nan_to_num(((relative - estimate) ** 2).sum(axis=-1)), bell, axis=1, mode="constant")
-        / np.maximum(convolve1d(robust, bell, axis=1, mode="constant"), 1e-3)
+        / np.maximum(convolve1d(robust, bell, axis=1, mode="constant"), tuned.least_support)
     )
     unseen = np.minimum(distance, 5 * fps) / fps
-    sigma = 0.02 * body + np.where(support > 0.2, spread, 0.0) + _SPEED * body * np.minimum(unseen, 0.15)
+    sigma = tuned.spread * body + np.where(support > tuned.support, spread, 0.0)
+    sigma = sigma + tuned.speed * body * np.minimum(unseen, tuned.unseen)
     never = ~np.isfinite(start[..., 0])
     predicted = np.where(never[..., None], np.nan, estimate + centre[:, :, None])
     return predicted, np.where(never, np.nan, sigma)
 
 
-def limb_limits(keypoints: np.ndarray, scale: np.ndarray, *, allowance: float = 1.12) -> np.ndarray:
+def limb_limits(keypoints: np.ndarray, scale: np.ndarray) -> np.ndarray:
     """(P, T, 17) pixels: how long the limb from each joint's parent can look, from its well seen frames.
 
     A limb looks shorter when it points at the camera and never longer than it is, so its 90th percentile,
@@ -123,11 +122,12 @@ def limb_limits(keypoints: np.ndarray, scale: np.ndarray, *, allowance: float = 
     for child, parent in PARENT.items():
         length = np.linalg.norm(keypoints[:, :, child, :2] - keypoints[:, :, parent, :2], axis=-1) / scale
         sure = np.minimum(keypoints[:, :, child, 2], keypoints[:, :, parent, 2])
-        length = np.where(np.nan_to_num(sure) > 0.5, length, np.nan)
+        length = np.where(np.nan_to_num(sure) > PERCEPTION.now.seen.limb, length, np.nan)
         for person in range(people):
             both = np.concatenate([length[person], _mirror_lengths(keypoints, scale, child, parent)[person]])
             both = both[np.isfinite(both)]
             if both.size >= 3:
+                allowance = PERCEPTION.now.motion.limb_allowance
                 limits[person, :, child] = allowance * np.percentile(both, 90) * scale[person]
     return limits
 
@@ -139,19 +139,20 @@ def _mirror_lengths(keypoints: np.ndarray, scale: np.ndarray, child: int, parent
     a, b = int(HALPE_FLIP[child]), int(HALPE_FLIP[parent])
     length = np.linalg.norm(keypoints[:, :, a, :2] - keypoints[:, :, b, :2], axis=-1) / scale
     sure = np.minimum(keypoints[:, :, a, 2], keypoints[:, :, b, 2])
-    return np.where(np.nan_to_num(sure) > 0.5, length, np.nan)
+    return np.where(np.nan_to_num(sure) > PERCEPTION.now.seen.limb, length, np.nan)
 
 
 def _trunk_centre(position: np.ndarray, weight: np.ndarray) -> np.ndarray:
     """(P, T, 2) smooth path of the trunk, filled over gaps."""
+    least = PERCEPTION.now.seen.trunk
     people, frames = weight.shape[:2]
     centre = np.zeros((people, frames, 2))
     for person in range(people):
         trunk = np.stack(
             [
-                fill(position[person, :, j], weight[person, :, j] > 0.2)
+                fill(position[person, :, j], weight[person, :, j] > least)
                 for j in TRUNK
-                if (weight[person, :, j] > 0.2).any()
+                if (weight[person, :, j] > least).any()
             ]
             or [np.zeros((frames, 2))]
         )
@@ -172,14 +173,15 @@ def _local_linear(
     wv = weight[..., None] * values
     y0, y1 = total(wv, bell), total(wv, bell * lag)
     # a little slope damping: few frames on one side must not extrapolate wildly
-    s2 = s2 + 0.1 * (bell * lag**2).sum() / len(lag) + 1e-9
-    prior = 0.02
+    tuned = PERCEPTION.now.motion
+    s2 = s2 + tuned.slope_damping * (bell * lag**2).sum() / len(lag) + 1e-9
+    prior = tuned.prior
     s0_safe = s0 + prior
     determinant = s0_safe * s2 - s1**2
     y0 = y0 + prior * np.nan_to_num(fallback)
     estimate = (s2[..., None] * y0 - s1[..., None] * y1) / np.maximum(determinant, 1e-9)[..., None]
     # without support the fallback, blended in to avoid a jump
-    trust = np.clip(s0 / 0.3, 0.0, 1.0)[..., None]
+    trust = np.clip(s0 / tuned.trusted, 0.0, 1.0)[..., None]
     return trust * estimate + (1 - trust) * np.nan_to_num(fallback), s0
 
 

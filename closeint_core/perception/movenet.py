@@ -10,6 +10,7 @@ import cv2
 import numpy as np
 
 from closeint_core.halpe import HALPE_FLIP
+from closeint_core.perception.calibration import PERCEPTION
 from closeint_core.perception.runtime import open_session
 
 JOINTS = 17
@@ -124,26 +125,24 @@ def fit_into(rgb: np.ndarray, longest_side: int) -> tuple[np.ndarray, np.ndarray
     return padded, np.array([size[0] / width, size[1] / height])
 
 
-def find_peaks(
-    heatmap: np.ndarray, offset: np.ndarray, count: int, *, threshold: float = 0.05, apart: float = 2.0
-) -> np.ndarray:
+def find_peaks(heatmap: np.ndarray, offset: np.ndarray, count: int) -> np.ndarray:
     """The strongest local maxima of each joint's heatmap, with sub-cell positions.
 
     Args:
         heatmap: f4 (17, h, w), probabilities.
         offset: f4 (34, h, w); channels 2 j and 2 j + 1 are y and x of joint j, in cells.
         count: M.
-        threshold: lowest score kept.
-        apart: cells; of two maxima whose offsets lead to the same place within this, the stronger stays.
 
     Returns:
-        f8 (17, M, 3): x, y in pixels of the network's input, score; strongest first, NaN padded.
+        f8 (17, M, 3): x, y in pixels of the network's input, score; strongest first, NaN padded. Of two maxima whose
+        offsets lead to nearly the same place the stronger stays.
     """
+    seen = PERCEPTION.now.seen
     joints, height, width = heatmap.shape
     kernel = np.ones((3, 3), np.uint8)
     layers = np.ascontiguousarray(heatmap.astype(np.float32).transpose(1, 2, 0))
     highest = cv2.dilate(layers, kernel).reshape(height, width, joints)
-    ranked = np.where((layers == highest) & (layers >= threshold), layers, 0.0).transpose(2, 0, 1).reshape(joints, -1)
+    ranked = np.where((layers == highest) & (layers >= seen.peak), layers, 0.0).transpose(2, 0, 1).reshape(joints, -1)
     looked_at = min(2 * count, ranked.shape[1])
     order = np.argpartition(-ranked, looked_at - 1, axis=1)[:, :looked_at]
     order = np.take_along_axis(order, np.argsort(-np.take_along_axis(ranked, order, axis=1), axis=1), axis=1)
@@ -151,7 +150,7 @@ def find_peaks(
     y, x = np.divmod(order, width)
     joint = np.arange(joints)[:, None]
     place = np.stack([x + offset[2 * joint + 1, y, x], y + offset[2 * joint, y, x]], axis=-1)
-    near = np.linalg.norm(place[:, :, None] - place[:, None], axis=-1) < apart
+    near = np.linalg.norm(place[:, :, None] - place[:, None], axis=-1) < seen.peaks_apart
     for k in range(1, looked_at):
         score[:, k] = np.where((near[:, k, :k] & (score[:, :k] > 0)).any(axis=1), 0.0, score[:, k])
     rank = np.argsort(-score, axis=1, kind="stable")[:, :count]

@@ -9,6 +9,7 @@ import numpy as np
 from scipy.optimize import linear_sum_assignment
 
 from closeint_core.errors import CloseintError
+from closeint_core.perception.calibration import PERCEPTION
 from closeint_core.perception.tracking import Track, body_size
 from closeint_core.progress import Progress
 from closeint_core.settings import PeopleAt
@@ -95,11 +96,11 @@ def people_at(tracks: list[Track], keypoints: np.ndarray, where: PeopleAt, frame
         nearest = int(np.argmin(np.abs(np.asarray(track.frames) - t)))
         if abs(track.frames[nearest] - t) <= 6:
             points = keypoints[track.frames[nearest], track.slots[nearest]]
-            points = points[points[:, 2] > 0.15, :2]
+            points = points[points[:, 2] > PERCEPTION.now.seen.joint, :2]
             if len(points):
                 inside[:, i] = [_agreement(points, box) for box in boxes]
     rows, columns = linear_sum_assignment(-np.maximum(inside, 0.0))
-    chosen = {int(r): int(c) for r, c in zip(rows, columns, strict=True) if inside[r, c] > 0.3}
+    chosen = {int(r): int(c) for r, c in zip(rows, columns, strict=True) if inside[r, c] > PERCEPTION.now.pair.overlap}
     if len(chosen) < len(boxes):
         raise CloseintError(
             f"A person picked in frame {where.frame + 1} could not be followed through the video.",
@@ -125,7 +126,7 @@ def persistent(tracks: list[Track], frames: int, fps: float) -> list[Track]:
 def fewest_frames(frames: int, fps: float) -> int:
     """Frames in which somebody must be seen to be a person: a fifth of a second or a tenth of the video, whichever is
     shorter."""
-    return max(1, min(round(0.2 * fps), frames // 10))
+    return max(1, min(round(PERCEPTION.now.pair.shortest * fps), frames // 10))
 
 
 def _series(track: Track, keypoints: np.ndarray) -> np.ndarray:
@@ -145,12 +146,13 @@ def _pair_score(a: np.ndarray, b: np.ndarray, largest: float) -> float:
     alike = float(np.median(np.minimum(size_a, size_b)[both] / np.maximum(size_a, size_b)[both]))
     relative = float(np.median(mean_size)) / largest
     # two people of one scene differ in size by distance and by age: a child is half of an adult
-    return float(both.mean()) * relative**2 * min(1.0, alike / 0.5) / (1.0 + closest) ** 2
+    return float(both.mean()) * relative**2 * min(1.0, alike / PERCEPTION.now.pair.child) / (1.0 + closest) ** 2
 
 
 def _gap(a: np.ndarray, b: np.ndarray) -> float:
     """Pixels between the nearest joints of two skeletons (17, 3)."""
-    first, second = a[a[:, 2] > 0.15, :2], b[b[:, 2] > 0.15, :2]
+    joint = PERCEPTION.now.seen.joint
+    first, second = a[a[:, 2] > joint, :2], b[b[:, 2] > joint, :2]
     if not len(first) or not len(second):
         return float(np.linalg.norm(np.nanmean(a[:, :2], axis=0) - np.nanmean(b[:, :2], axis=0)))
     return float(np.linalg.norm(first[:, None] - second[None], axis=-1).min())

@@ -13,17 +13,9 @@ import numpy as np
 
 from closeint_core.body.parts import HIPS, JOINT_FLIP, JOINTS_IN_HALPE, SHOULDERS
 from closeint_core.eyes.look import SHORTEST, EyesStream, PairEvidence, PairEyes
+from closeint_core.perception.calibration import PERCEPTION
 from closeint_core.perception.observations import PairSeen
 from closeint_core.perception.sides import exchange_parts, exchanged_sides
-
-LOOKS_PER_SECOND = 8.0
-"""Fewest frames a second that are looked at on a CPU: a look costs half of what the other networks need for a frame.
-A hand at 3 m/s moves by 0.3 m in between, so it is within 0.15 m of a look. On a GPU every frame is looked at."""
-_DOUBTFUL = 0.35
-"""Trunks: a prompt whose standard deviation is larger is not given; the eyes were trained with errors up to it."""
-_AROUND = 1.4
-"""Side of the pair's square relative to what its joints take up, the middle of what the eyes were trained with."""
-_LOG_ODDS = 6.0  # largest log-odds that take part in a mean: no single frame is surer than 1 in 400
 
 
 @dataclass(frozen=True)
@@ -51,11 +43,12 @@ def prompts_of_tracks(expected: np.ndarray, sigma: np.ndarray, present: np.ndarr
     joints = np.asarray(expected, np.float64)[:, :, JOINTS_IN_HALPE]
     spread = np.asarray(sigma, np.float64)[:, :, JOINTS_IN_HALPE]
     ends, ends_spread = _middles(joints, spread)
+    doubtful = PERCEPTION.now.pair_look.doubtful
     trunk = np.linalg.norm(ends[:, :, 0] - ends[:, :, 1], axis=-1)
     with np.errstate(invalid="ignore"):
         longest = np.fmax(trunk, trunk[::-1])[..., None]  # where one bends over or is unknown, the other's
-        known = (ends_spread <= _DOUBTFUL * longest) & np.isfinite(ends).all(axis=-1) & present[..., None]
-        sure = (spread <= _DOUBTFUL * longest) & np.isfinite(joints).all(axis=-1) & present[..., None]
+        known = (ends_spread <= doubtful * longest) & np.isfinite(ends).all(axis=-1) & present[..., None]
+        sure = (spread <= doubtful * longest) & np.isfinite(joints).all(axis=-1) & present[..., None]
     points = np.where(known[..., None], ends, np.nan).swapaxes(0, 1).astype(np.float32)
     squares = _squares(joints, sure)
     told = np.linalg.norm(points[:, :, 0] - points[:, :, 1], axis=-1).T
@@ -87,7 +80,8 @@ def _squares(joints: np.ndarray, sure: np.ndarray) -> np.ndarray:
     high = np.where(sure[..., None], joints, -np.inf).max(axis=(0, 2))
     enough = (sure.sum(axis=2) >= 4).all(axis=0)
     with np.errstate(invalid="ignore"):
-        square = np.concatenate([(low + high) / 2, _AROUND * (high - low).max(axis=-1, keepdims=True)], axis=-1)
+        side = PERCEPTION.now.pair_look.around * (high - low).max(axis=-1, keepdims=True)
+        square = np.concatenate([(low + high) / 2, side], axis=-1)
     return np.where(enough[:, None], square, np.nan).astype(np.float32)
 
 
@@ -95,14 +89,14 @@ class PairLook:
     """Takes the frames of the second pass one by one.
 
     Args:
-        fps: of the frames; see ``LOOKS_PER_SECOND``.
+        fps: of the frames; see the calibration's ``looks``.
     """
 
     def __init__(self, eyes: PairEyes, prompts: PairPrompts, fps: float) -> None:
         self._prompts, self._fps = prompts, fps
         self._size = (0, 0)  # of the frames, pixels
         on_cpu = eyes.device.type == "cpu"
-        self.step = max(1, int(fps / LOOKS_PER_SECOND)) if on_cpu else 1
+        self.step = max(1, int(fps / PERCEPTION.now.pair_look.looks)) if on_cpu else 1
         # The tracks draw the square: one look is enough. Neighbours cost thrice as much for touch, and add a thousandth
         # to the area under its curve on renders.
         self._stream = EyesStream(eyes, len(prompts.points), looks=1, neighbours=not on_cpu, masks=False, again=True)
@@ -201,10 +195,11 @@ def interpolated(seen: PairEvidence, trunks: np.ndarray, step: int) -> PairSeen:
 
 
 def log_odds(probability: np.ndarray) -> np.ndarray:
-    """Of probabilities, at most ``_LOG_ODDS`` from even: what is averaged, so that one frame cannot outvote many."""
+    """Of probabilities, no farther from even than the calibration's: what is averaged; no frame outvotes many."""
     with np.errstate(divide="ignore"):
         odds = np.log(probability) - np.log1p(-np.asarray(probability, np.float64))
-    clipped: np.ndarray = np.clip(odds, -_LOG_ODDS, _LOG_ODDS)
+    most = PERCEPTION.now.pair_look.log_odds
+    clipped: np.ndarray = np.clip(odds, -most, most)
     return clipped
 
 

@@ -12,6 +12,7 @@ import numpy as np
 from closeint_core.errors import CloseintError
 from closeint_core.halpe import HALPE_INDEX as K
 from closeint_core.perception.blazepose import BlazePose
+from closeint_core.perception.calibration import PERCEPTION, PerceptionCalibration
 from closeint_core.perception.evidence import Closeup, Scan, look_closer, merge_peaks, scan
 from closeint_core.perception.fusion import fuse, untangle
 from closeint_core.perception.motion import body_scale
@@ -27,8 +28,6 @@ if TYPE_CHECKING:  # torch is loaded only where the eyes look
     from closeint_core.eyes.look import PairEyes
 
 _ENOUGH = 5  # joints of a body that is seen
-LONGEST_GAP = 2.0
-"""Seconds for which somebody unseen is still looked for where motion predicts them."""
 
 
 def perceive(
@@ -38,6 +37,7 @@ def perceive(
     device: str = "auto",
     eyes: bool = EYES,
     progress: Progress | None = None,
+    calibration: PerceptionCalibration | None = None,
 ) -> Observations:
     """Find the pair in a video and observe both people in every frame.
 
@@ -51,11 +51,22 @@ def perceive(
         device: ``auto``, ``cpu`` or ``cuda``.
         eyes: the eyes for pairs look too, where two people are chosen.
         progress: told of progress and warnings; may cancel.
+        calibration: other tuned numbers than those in force.
 
     Raises:
         CloseintError: nobody was found, ``people`` does not exist, or a model is missing (exit code 3).
     """
-    progress = progress or Progress()
+    with PERCEPTION.using(calibration or PERCEPTION.now):
+        return _perceive(source, people, device, eyes, progress or Progress())
+
+
+def _perceive(
+    source: FrameSource,
+    people: Literal["auto"] | tuple[int, ...] | PeopleAt,
+    device: str,
+    eyes: bool,
+    progress: Progress,
+) -> Observations:
     movenet, pair_eyes = MoveNet(device), _eyes(device) if eyes else None
     seen = scan(source, movenet, progress)
     for message in (*source.warnings, *seen.camera.warnings()):
@@ -144,8 +155,9 @@ def observe(
     """
     fused = fuse(closeup, keypoints, scale, source.fps, pair=pair)
     body = fused.keypoints[:, :, K["left_shoulder"] : K["right_ankle"] + 1, 2]
-    enough = (np.nan_to_num(body) > 0.3).sum(axis=-1) >= _ENOUGH
-    detected = np.isfinite(grouped[..., 0]).any(axis=-1) | (closeup.score > 0.5)
+    least = PERCEPTION.now.seen
+    enough = (np.nan_to_num(body) > least.sure).sum(axis=-1) >= _ENOUGH
+    detected = np.isfinite(grouped[..., 0]).any(axis=-1) | (closeup.score > least.crop)
     if pair is not None:
         detected |= (np.nan_to_num(pair.joints[..., 2]) > 0.5).sum(axis=-1) >= _ENOUGH
     visible = enough & detected
@@ -176,15 +188,16 @@ def tracked_keypoints(seen: Scan, tracks: list[Track]) -> np.ndarray:
 
 
 def _present(grouped: np.ndarray, fps: float) -> np.ndarray:
-    """(P, T) detected, or missing for no longer than ``LONGEST_GAP`` between two detections or at an end."""
+    """(P, T) detected, or missing for no longer than the calibration says, between two detections or at an end."""
+    tuned = PERCEPTION.now.pair
     detected = np.isfinite(grouped[..., 0]).any(axis=-1)
     present = detected.copy()
     for person, row in enumerate(detected):
         seen = np.flatnonzero(row)
         for a, b in itertools.pairwise(seen):
-            if b - a <= LONGEST_GAP * fps:
+            if b - a <= tuned.longest_gap * fps:
                 present[person, a:b] = True
-        margin = round(0.25 * fps)
+        margin = round(tuned.margin * fps)
         present[person, max(0, seen[0] - margin) : seen[0]] = True
         present[person, seen[-1] : seen[-1] + margin + 1] = True
     return present
@@ -192,7 +205,7 @@ def _present(grouped: np.ndarray, fps: float) -> np.ndarray:
 
 def _boxes(keypoints: np.ndarray) -> np.ndarray:
     """f4 (P, T, 4) xyxy round keypoints of some confidence; NaN without."""
-    sure = np.nan_to_num(keypoints[..., 2:]) > 0.1
+    sure = np.nan_to_num(keypoints[..., 2:]) > PERCEPTION.now.seen.box
     low = np.where(sure, keypoints[..., :2], np.inf).min(axis=2)
     high = np.where(sure, keypoints[..., :2], -np.inf).max(axis=2)
     boxes = np.concatenate([low, high], axis=-1)

@@ -8,34 +8,10 @@ likely run of exchanges is found exactly (Viterbi, 1967).
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 import numpy as np
 
 from closeint_core.body.parts import JOINT_FLIP, PART_FLIP
-
-
-@dataclass(frozen=True)
-class SideCosts:
-    """Costs in nats.
-
-    Attributes:
-        begins, lasts: of a look whose sides are exchanged, the first of such a run and each further one: one run in 30
-            looks, of two looks on average.
-        detected: most that the tracked keypoints of one look can say: their own sides are wrong at times, for as long.
-        step, speed: trunks, and trunks a second, by which a joint may move between two looks (standard deviation).
-        moved: most that one joint's motion can say.
-    """
-
-    begins: float = 3.4
-    lasts: float = 0.7
-    detected: float = 1.5
-    step: float = 0.1
-    speed: float = 2.0
-    moved: float = 1.0
-
-
-COSTS = SideCosts()
+from closeint_core.perception.calibration import PERCEPTION, SideCosts
 
 
 def exchanged_sides(
@@ -44,7 +20,7 @@ def exchanged_sides(
     detected: np.ndarray,
     confidence: np.ndarray,
     seconds: np.ndarray,
-    costs: SideCosts = COSTS,
+    costs: SideCosts | None = None,
 ) -> np.ndarray:
     """bool (L,), the looks at one person in which left and right are exchanged.
 
@@ -52,6 +28,7 @@ def exchanged_sides(
         places, detected: (L, 13, 2) of ``body.parts.JOINTS``, the eyes' and the tracked keypoints, in trunks; NaN where
             there is none. probability, confidence: (L, 13) how likely each is right. seconds: (L,) times of the looks.
     """
+    costs = costs or PERCEPTION.now.sides
     looks = len(places)
     if looks == 0:
         return np.zeros(0, bool)

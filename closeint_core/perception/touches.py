@@ -9,12 +9,9 @@ from typing import Any
 import numpy as np
 
 from closeint_core.body.parts import GROUPS, group_matrix
+from closeint_core.perception.calibration import PERCEPTION
 from closeint_core.perception.observations import PairSeen
 from closeint_core.sequences import hysteresis, steadied
-
-_STEADY = 0.08  # seconds over which log-odds are averaged: a touch lasts longer than doubt in single frames
-_BEGINS, _LASTS = 0.5, 0.35
-"""Probability from which on a touch is named, and down to which it lasts."""
 
 
 def group_touches(touch: np.ndarray, fps: float) -> np.ndarray:
@@ -24,12 +21,13 @@ def group_touches(touch: np.ndarray, fps: float) -> np.ndarray:
     Args:
         touch: (T, 30, 30) of ``PairSeen``.
     """
+    tuned = PERCEPTION.now.touches
     groups = group_matrix()
     known = np.nan_to_num(touch)
     likeliest = np.stack([known[:, chosen].max(axis=1) for chosen in groups], axis=1)  # (T, 13, 30)
     likeliest = np.stack([likeliest[:, :, chosen].max(axis=2) for chosen in groups], axis=2)
     looked = np.isfinite(touch).all(axis=(1, 2))[:, None, None]
-    steady: np.ndarray = np.where(looked, steadied(likeliest, max(_STEADY * fps, 1e-3), axis=0), 0.0)
+    steady: np.ndarray = np.where(looked, steadied(likeliest, max(tuned.steady * fps, tuned.least_frames), axis=0), 0.0)
     return steady
 
 
@@ -37,7 +35,7 @@ def touch_spans(pair: PairSeen, fps: float) -> list[dict[str, Any]]:
     """What touches what from when to when, in order of time: ``parts`` (of the first person, of the second), ``first``
     and ``last`` frame, ``probability`` (the highest)."""
     steady = group_touches(pair.touch, fps)
-    held = hysteresis(steady, _BEGINS, _LASTS, axis=0)
+    held = hysteresis(steady, *PERCEPTION.now.touches.named, axis=0)
     names, spans = list(GROUPS), []
     for i, j in zip(*np.nonzero(held.any(axis=0)), strict=True):
         edges = np.flatnonzero(np.diff(np.concatenate([[0], held[:, i, j].astype(int), [0]])))

@@ -9,9 +9,7 @@ import numpy as np
 from scipy.optimize import linear_sum_assignment
 
 from closeint_core.perception.appearance import distance
-
-MIN_SCORE = 0.2
-"""A skeleton below this mean keypoint score is no person."""
+from closeint_core.perception.calibration import PERCEPTION
 
 
 @dataclass
@@ -21,7 +19,8 @@ class Track:
     Attributes:
         frames: frames with a detection, ascending.
         slots: the detection's slot in each.
-        similarity: how sure each link was, 0..1.
+        keypoints: (17, 3) of the last of them. velocity: (2,) pixels a frame, smooth.
+        appearance: (D,) descriptor of the clothes, averaged while nobody is near; NaN while unknown.
     """
 
     frames: list[int] = field(default_factory=list)
@@ -31,9 +30,9 @@ class Track:
     appearance: np.ndarray = field(default_factory=lambda: np.empty(0))
 
 
-def body_size(keypoints: np.ndarray, threshold: float = 0.15) -> np.ndarray:
+def body_size(keypoints: np.ndarray) -> np.ndarray:
     """(...,) diagonal in pixels of the box round the keypoints (..., J, 3) that were seen; NaN without two."""
-    seen = keypoints[..., 2] > threshold
+    seen = keypoints[..., 2] > PERCEPTION.now.seen.joint
     points = np.where(seen[..., None], keypoints[..., :2], np.nan)
     with np.errstate(all="ignore"):
         low = np.where(seen[..., None], points, np.inf).min(axis=-2)
@@ -53,7 +52,7 @@ def pose_distance(a: np.ndarray, b: np.ndarray, tolerance: np.ndarray | float) -
     error = np.where(np.isfinite(squared), squared, 0.0)
     error = error / (error + np.asarray(tolerance)[..., None] ** 2 + 1e-9)
     total = weight.sum(axis=-1)
-    return np.where(total > 0.5, (weight * error).sum(axis=-1) / np.maximum(total, 1e-6), 1.0)
+    return np.where(total > PERCEPTION.now.tracking.known, (weight * error).sum(axis=-1) / np.maximum(total, 1e-6), 1.0)
 
 
 def keep_distinct(keypoints: np.ndarray, scores: np.ndarray) -> np.ndarray:
@@ -63,7 +62,8 @@ def keep_distinct(keypoints: np.ndarray, scores: np.ndarray) -> np.ndarray:
     higher score.
     """
     seen = keypoints[..., 2].mean(axis=-1)
-    keep = (seen > MIN_SCORE) & (scores > 0.1)
+    tuned, least = PERCEPTION.now.tracking, PERCEPTION.now.seen
+    keep = (seen > least.skeleton) & (scores > least.person)
     size = body_size(keypoints)
     keep &= np.isfinite(size)
     order = np.argsort(-seen * scores)
@@ -73,15 +73,13 @@ def keep_distinct(keypoints: np.ndarray, scores: np.ndarray) -> np.ndarray:
         for second in order[i + 1 :]:
             if not keep[second]:
                 continue
-            close = pose_distance(keypoints[first], keypoints[second], 0.04 * max(size[first], size[second]))
-            if close < 0.35:
+            tolerance = tuned.same_tolerance * max(size[first], size[second])
+            if pose_distance(keypoints[first], keypoints[second], tolerance) < tuned.same:
                 keep[second] = False
     return keep
 
 
-def follow(
-    keypoints: np.ndarray, scores: np.ndarray, appearance: np.ndarray, fps: float, *, appearance_weight: float = 1.2
-) -> list[Track]:
+def follow(keypoints: np.ndarray, scores: np.ndarray, appearance: np.ndarray, fps: float) -> list[Track]:
     """Link the skeletons of all frames into tracks.
 
     Args:
@@ -94,19 +92,15 @@ def follow(
         Tracks in the order of first appearance, then from left to right.
     """
     tracks: list[Track] = []
-    rate = 30.0 / fps
+    tuned = PERCEPTION.now.tracking
+    rate = tuned.rate / fps
     for t in range(len(keypoints)):
         slots = np.flatnonzero(keep_distinct(keypoints[t], scores[t]))
         slots = slots[np.argsort(_centre(keypoints[t, slots])[:, 0])]
         if len(tracks) and len(slots):
-            cost = np.stack(
-                [
-                    _cost(track, keypoints[t, slots], appearance[t, slots], t, rate, appearance_weight)
-                    for track in tracks
-                ]
-            )
+            cost = np.stack([_cost(track, keypoints[t, slots], appearance[t, slots], t, rate) for track in tracks])
             rows, columns = linear_sum_assignment(cost)
-            linked = [(r, c) for r, c in zip(rows, columns, strict=True) if cost[r, c] < 1.0]
+            linked = [(r, c) for r, c in zip(rows, columns, strict=True) if cost[r, c] < tuned.link]
         else:
             linked = []
         alone = _isolated(keypoints[t, slots])
@@ -121,7 +115,7 @@ def follow(
     return tracks
 
 
-def rejoin(tracks: list[Track], keypoints: np.ndarray, fps: float, longest: float = 4.0) -> list[Track]:
+def rejoin(tracks: list[Track], keypoints: np.ndarray, fps: float) -> list[Track]:
     """Join a track that ends with one that begins later, where both look like the same person.
 
     In a hug one person is lost among the other's joints and comes out of it as somebody new, sometimes a
@@ -131,22 +125,24 @@ def rejoin(tracks: list[Track], keypoints: np.ndarray, fps: float, longest: floa
 
     Args:
         tracks: of ``follow``, with (T, S, 17, 3) ``keypoints``.
-        longest: seconds a person may have been lost.
     """
+    tuned = PERCEPTION.now.tracking
     tracks = list(tracks)
     while True:
         best: tuple[float, int, int] | None = None
         for a, earlier in enumerate(tracks):
             for b, later in enumerate(tracks):
                 gap = later.frames[0] - earlier.frames[-1]
-                if a == b or not -0.3 * fps < gap <= longest * fps or later.frames[-1] <= earlier.frames[-1]:
+                possible = -tuned.rejoin_overlap * fps < gap <= tuned.rejoin_longest * fps
+                if a == b or not possible or later.frames[-1] <= earlier.frames[-1]:
                     continue
                 look = float(distance(earlier.appearance[None], later.appearance[None])[0])
                 start = keypoints[later.frames[0], later.slots[0]]
-                size = float(np.nan_to_num(body_size(earlier.keypoints), nan=100.0))
+                size = float(np.nan_to_num(body_size(earlier.keypoints), nan=tuned.size))
                 moved = float(np.linalg.norm(_centre(start) - _centre(earlier.keypoints))) / max(size, 1.0)
-                cost = look + 0.2 * moved
-                if look < (0.45 if gap > 0 else 0.25) and moved < 1.0 and (best is None or cost < best[0]):
+                cost = look + tuned.rejoin_moved * moved
+                alike = look < tuned.rejoin_look[0 if gap > 0 else 1] and moved < tuned.rejoin_reach
+                if alike and (best is None or cost < best[0]):
                     best = (cost, a, b)
         if best is None:
             return tracks
@@ -168,45 +164,46 @@ def _isolated(keypoints: np.ndarray) -> np.ndarray:
     centre = keypoints[:, [5, 6, 11, 12], :2].mean(axis=1)
     size = np.nan_to_num(body_size(keypoints), nan=1.0)
     apart = np.linalg.norm(centre[:, None] - centre[None], axis=-1) + np.eye(len(keypoints)) * 1e9
-    return (apart > 0.2 * np.maximum(size[:, None], size[None])).all(axis=1)
+    return (apart > PERCEPTION.now.tracking.alone * np.maximum(size[:, None], size[None])).all(axis=1)
 
 
 def _extend(
     track: Track, t: int, slot: int, keypoints: np.ndarray, appearance: np.ndarray, alone: bool, rate: float
 ) -> None:
     # Averages go over a time, which at high rates are more frames.
+    tuned, sure = PERCEPTION.now.tracking, PERCEPTION.now.seen.sure
     short = min(rate, 1.0)
     if track.frames:
         step = t - track.frames[-1]
-        both = (track.keypoints[:, 2] > 0.3) & (keypoints[:, 2] > 0.3)
+        both = (track.keypoints[:, 2] > sure) & (keypoints[:, 2] > sure)
         moved = np.median((keypoints - track.keypoints)[both, :2], axis=0) / step if both.any() else np.zeros(2)
-        gain = 0.3 if rate >= 1.0 else 1.0 - 0.7**rate
+        gain = tuned.velocity_gain if rate >= 1.0 else 1.0 - tuned.velocity_kept**rate
         track.velocity = (1 - gain) * track.velocity + gain * moved
     track.keypoints = keypoints
     track.frames.append(t)
     track.slots.append(slot)
     if alone and np.isfinite(appearance).any():
         known = np.isfinite(track.appearance)
-        gain = max(0.03 * short, 1.0 / len(track.frames))
+        gain = max(tuned.appearance_gain * short, 1.0 / len(track.frames))
         blended = (1 - gain) * track.appearance + gain * appearance
         track.appearance = np.where(
             known & np.isfinite(appearance), blended, np.where(known, track.appearance, appearance)
         )
 
 
-def _cost(
-    track: Track, keypoints: np.ndarray, appearance: np.ndarray, t: int, rate: float, appearance_weight: float
-) -> np.ndarray:
-    """(N,) cost of continuing ``track`` with each skeleton; below 1 is acceptable."""
+def _cost(track: Track, keypoints: np.ndarray, appearance: np.ndarray, t: int, rate: float) -> np.ndarray:
+    """(N,) cost of continuing ``track`` with each skeleton; below the calibration's ``link`` is acceptable."""
+    tuned = PERCEPTION.now.tracking
     missed = (t - track.frames[-1]) * rate
     predicted = track.keypoints.copy()
     # after a short while the last velocity says nothing any more
-    predicted[:, :2] += track.velocity * min(missed, 8.0) / rate
-    size = float(np.nan_to_num(body_size(track.keypoints), nan=100.0))
+    predicted[:, :2] += track.velocity * min(missed, tuned.velocity_frames) / rate
+    size = float(np.nan_to_num(body_size(track.keypoints), nan=tuned.size))
     # From one frame to the next people may get as far as in a thirtieth of a second: a rate may be wrong, as that of
     # slow motion often is.
-    tolerance = size * (0.08 + 0.03 * np.clip(missed, 1.0, 40.0))
+    tolerance = size * (tuned.tolerance + tuned.tolerance_growth * np.clip(missed, 1.0, tuned.tolerance_frames))
     place = pose_distance(predicted[None], keypoints, tolerance)
     growth = np.abs(np.log(np.maximum(np.nan_to_num(body_size(keypoints), nan=1.0), 1.0) / max(size, 1.0)))
     look = distance(track.appearance[None], appearance)
-    return place + appearance_weight * np.maximum(look - 0.2, 0.0) + 0.3 * np.maximum(growth - 0.3, 0.0)
+    clothes = tuned.appearance * np.maximum(look - tuned.appearance_free, 0.0)
+    return place + clothes + tuned.growth * np.maximum(growth - tuned.growth_free, 0.0)

@@ -12,22 +12,22 @@ import torch
 from torch import Tensor
 
 from closeint_core.body.data import BodyData
+from closeint_core.physics.calibration import PHYSICS
 
-# Share of the body's mass, per cent: de Leva, "Adjustments to Zatsiorsky-Seluyanov's segment inertia parameters",
-# Journal of Biomechanics 29, 1996, mean of women and men; the trunk's by its upper, middle and lower part.
-_SEGMENTS: dict[tuple[int, ...], float] = {
-    (12, 15): 6.8, (9, 13, 14): 15.7, (3, 6): 15.5, (0,): 11.8, (16,): 2.6, (17,): 2.6, (18,): 1.5, (19,): 1.5,
-    (20, 22): 0.6, (21, 23): 0.6, (1,): 14.5, (2,): 14.5, (4,): 4.6, (5,): 4.6, (7, 10): 1.3, (8, 11): 1.3,
+_SEGMENTS: dict[tuple[int, ...], str] = {
+    (12, 15): "head", (9, 13, 14): "chest", (3, 6): "belly", (0,): "pelvis", (16,): "upper_arm", (17,): "upper_arm",
+    (18,): "forearm", (19,): "forearm", (20, 22): "hand", (21, 23): "hand", (1,): "thigh", (2,): "thigh", (4,): "shin",
+    (5,): "shin", (7, 10): "foot", (8, 11): "foot",
 }  # fmt: skip
+"""Which body parts are which of the calibration's segments."""
 _DIRECTIONS = 32
-_FOOT_WIDTH = 0.03
-"""Metres by which a sole reaches beyond its keypoints."""
 
 
 def body_masses(data: BodyData) -> np.ndarray:
     """(1, V) share of the body's mass that each vertex stands for; the rows sum to one."""
     share = np.zeros((1, data.num_vertices), np.float32)
-    for parts, mass in _SEGMENTS.items():
+    for parts, segment in _SEGMENTS.items():
+        mass = getattr(PHYSICS.now.balance.masses, segment)
         chosen = np.flatnonzero(np.isin(data.parts, parts))
         if len(chosen):
             share[0, chosen] = mass / len(chosen)
@@ -69,7 +69,7 @@ def outside_of_support(centre: Tensor, feet: Tensor, planted: Tensor, leaning: T
     """
     sides = _sides(centre.device)
     down = planted > 0
-    reach = feet[..., :2] @ sides.T + _FOOT_WIDTH  # (P, T, 6, D)
+    reach = feet[..., :2] @ sides.T + PHYSICS.now.balance.foot_width  # (P, T, 6, D)
     reach = torch.where(down[..., None], reach, torch.full_like(reach, -math.inf))
     reach, foot = reach.max(2)  # (P, T, D)
     foot = foot + feet.shape[2] * torch.arange(len(centre), device=centre.device)[:, None, None]

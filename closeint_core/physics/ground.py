@@ -14,24 +14,9 @@ from dataclasses import dataclass
 import numpy as np
 from scipy.ndimage import median_filter
 
-SLOPE_PRIOR = 0.03
-"""Radians by which the direction taken for up is typically wrong: what stances have to beat."""
-STANCE_NOISE = 0.015
-"""Metres by which a stance is typically off the floor in a reconstruction."""
-_OUTLIER = 0.04  # metres off the plane from which on a stance hardly counts
+from closeint_core.physics.calibration import PHYSICS
+
 _FEWEST = 3  # stances that can tell a slope
-_SOLE = 0.003  # metres over which the points of a sole share its weight
-_SHORTEST = 0.08  # seconds, a shorter stance is chance
-_LOW, _LOW_SPREAD = 0.05, 0.015  # metres over the floor
-DOWN_PERCENTILE, DOWN_HEIGHT = 10.0, 0.06
-"""Per cent of all feet's heights that are taken for the floor, and metres over it up to which a foot is down: in
-reconstructions soles that stand are at one height within 4 cm."""
-DOWN_SECONDS, DOWN_SPEED = 0.25, 0.6
-"""Seconds around in most of which a foot that is down moves slower than so many metres a second: feet that swing in
-walking do 1.5 to 4, feet that slid in reconstructions 0.2 on average and 0.9 at worst."""
-_SLOW, _SLOW_SPREAD = 0.35, 0.1  # metres a second
-SPEED_SPAN = 1 / 30
-"""Seconds over which a foot's speed is measured; a frame where that is longer."""
 
 
 @dataclass(frozen=True)
@@ -63,8 +48,8 @@ def fit_ground(
     points: np.ndarray,
     weights: np.ndarray,
     up: np.ndarray,
-    slope_prior: float = SLOPE_PRIOR,
-    noise: float = STANCE_NOISE,
+    slope_prior: float | None = None,
+    noise: float | None = None,
 ) -> Ground | None:
     """The plane through stances, robust to those that are no stances; None if there are none at all.
 
@@ -74,10 +59,14 @@ def fit_ground(
 
     Args:
         points: (N, 3) where feet stand. weights: (N,), one for a stance that is certain. up: (3,) roughly upwards.
-        slope_prior: radians by which ``up`` may be wrong. noise: metres by which a stance may be off.
+        slope_prior: radians by which ``up`` may be wrong. noise: metres by which a stance may be off. Both are
+            the calibration's if not given.
     """
+    tuned = PHYSICS.now.ground
+    slope_prior = tuned.slope_prior if slope_prior is None else slope_prior
+    noise = tuned.stance_noise if noise is None else noise
     points, weights = np.asarray(points, np.float64), np.asarray(weights, np.float64)
-    kept = (weights > 1e-3) & np.isfinite(points).all(-1)
+    kept = (weights > tuned.least_weight) & np.isfinite(points).all(-1)
     points, weights = points[kept], weights[kept]
     up = np.asarray(up, np.float64) / np.linalg.norm(up)
     if not len(points):
@@ -91,14 +80,14 @@ def fit_ground(
     across = points @ side.T
     middle = np.average(across, axis=0, weights=weights)
     told = 0
-    for scale in np.geomspace(4 * _OUTLIER, _OUTLIER, 12):
+    for scale in np.geomspace(4 * tuned.outlier, tuned.outlier, 12):
         miss = height - level - (across - middle) @ slope
         sure = weights * (scale**2 / (scale**2 + miss**2)) ** 2
         middle = np.average(across, axis=0, weights=sure)
         level = float(np.average(height, weights=sure))
         away = across - middle
         spread, axes = np.linalg.eigh((sure[:, None] * away).T @ away / noise**2)
-        known = spread > 1 / slope_prior**2 if (sure > 0.25).sum() >= _FEWEST else np.zeros(2, bool)
+        known = spread > 1 / slope_prior**2 if (sure > tuned.sure).sum() >= _FEWEST else np.zeros(2, bool)
         along = away @ axes
         pull = (sure * (height - level)) @ along / noise**2
         slope = axes @ np.where(known, pull / (spread + 1 / slope_prior**2), 0.0)
@@ -121,7 +110,7 @@ def contact_points(soles: np.ndarray, up: np.ndarray) -> np.ndarray:
 
 def _shares(above: np.ndarray) -> np.ndarray:
     """Weights (..., K) that sum to one of points ``above`` the lowest by so much (metres)."""
-    share = np.exp(-above / _SOLE)
+    share = np.exp(-above / PHYSICS.now.ground.sole)
     return share / share.sum(-1, keepdims=True)
 
 
@@ -144,14 +133,14 @@ def stances(soles: np.ndarray, planted: np.ndarray, up: np.ndarray, fps: float) 
         soles: (P, T, 2, K, 3). planted: (P, T, 2) probability.
     """
     touch = contact_points(soles, up)
-    spans = stance_spans(planted > 0.5, max(1, round(_SHORTEST * fps)))
+    spans = stance_spans(planted > PHYSICS.now.ground.stands, max(1, round(PHYSICS.now.ground.shortest * fps)))
     places = [np.median(touch[person, a:b, foot], axis=0) for person, foot, a, b in spans]
     weights = [float(planted[person, a:b, foot].mean()) for person, foot, a, b in spans]
     return np.array(places).reshape(-1, 3), np.array(weights)
 
 
 def find_ground(
-    soles: np.ndarray, planted: np.ndarray, up: np.ndarray, fps: float, slope_prior: float = SLOPE_PRIOR
+    soles: np.ndarray, planted: np.ndarray, up: np.ndarray, fps: float, slope_prior: float | None = None
 ) -> Ground | None:
     """The floor under the stances of all people; None if nobody stands anywhere.
 
@@ -165,13 +154,13 @@ def find_ground(
 def foot_speeds(touch: np.ndarray, fps: float) -> np.ndarray:
     """(P, T, 2) metres a second of feet at (P, T, 2, 3): the slower of the ways to a frame before and one after.
 
-    These are next to it up to ``SPEED_SPAN`` and so far away above: a millimetre of jitter between frames is 0.24 m/s
-    at 240 frames a second.
+    These are next to it up to the calibration's ``speed_span`` and so far away above: a millimetre of jitter between
+    frames is 0.24 m/s at 240 frames a second.
     """
     frames = touch.shape[1]
     if frames < 2:
         return np.zeros(touch.shape[:3])
-    span = min(max(1, round(fps * SPEED_SPAN)), frames - 1)
+    span = min(max(1, round(fps * PHYSICS.now.ground.speed_span)), frames - 1)
     way = np.linalg.norm(touch[:, span:] - touch[:, :-span], axis=-1) * (fps / span)
     # Near an end there is one side only; what lies within a span of both has the nearest way there is.
     before = np.concatenate([np.full_like(touch[:, :span, ..., 0], np.inf), way], 1)
@@ -189,7 +178,8 @@ def foot_contacts(soles: np.ndarray, ground: Ground, fps: float) -> np.ndarray:
     """
     height = ground.heights(soles).min(-1)
     speed = foot_speeds(soles.mean(-2), fps)
-    sure = _falling(height, _LOW, _LOW_SPREAD) * _falling(speed, _SLOW, _SLOW_SPREAD)
+    tuned = PHYSICS.now.ground
+    sure = _falling(height, tuned.low, tuned.low_range) * _falling(speed, tuned.slow, tuned.slow_range)
     width = round(fps / 6) | 1
     return (median_filter(sure, (1, width, 1), mode="nearest") if width > 1 else sure).astype(np.float32)
 
@@ -204,15 +194,16 @@ def feet_down(soles: np.ndarray, up: np.ndarray, fps: float) -> np.ndarray:
     Args:
         soles: (P, T, 2, K, 3) points of the soles. up: (3,) upwards.
     """
+    tuned = PHYSICS.now.ground
     height = soles @ up
     lowest = height.min(-1)
-    level = float(np.percentile(lowest, DOWN_PERCENTILE)) if lowest.size else 0.0
-    down: np.ndarray = lowest < level + DOWN_HEIGHT
+    level = float(np.percentile(lowest, tuned.down_percentile)) if lowest.size else 0.0
+    down: np.ndarray = lowest < level + tuned.down_height
     if soles.shape[1] < 2:
         return down
     speed = np.linalg.norm(_ways(soles, height, Ground(np.asarray(up, np.float64), -level)), axis=-1) * fps
-    width = round(DOWN_SECONDS * fps) | 1
-    slow = median_filter(speed, (1, width, 1), mode="nearest") < DOWN_SPEED
+    width = round(tuned.down_seconds * fps) | 1
+    slow = median_filter(speed, (1, width, 1), mode="nearest") < tuned.down_speed
     down &= np.concatenate([slow[:, :1], slow], 1) | np.concatenate([slow, slow[:, -1:]], 1)
     beside = np.pad(down, ((0, 0), (1, 1), (0, 0)), mode="edge")
     down &= beside[:, :-2] & beside[:, 2:]

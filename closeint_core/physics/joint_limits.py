@@ -23,16 +23,17 @@ SMPL's rest pose is a T: y up, z ahead, the left arm along +x. About the left si
   bends the hand back.
 
 A rotation vector has these as components as long as one of them dominates. Where several are large they mix, which is
-what ``MARGIN`` allows for, besides the difference between a goniometer and a skeleton of 24 joints.
+what the calibration's ``margin`` allows for, besides the difference between a goniometer and a skeleton of 24 joints.
 """
 
 from __future__ import annotations
 
+import functools
+
 import torch
 from torch import Tensor
 
-MARGIN = 10.0
-"""Degrees that every joint is given beyond the published range."""
+from closeint_core.physics.calibration import PHYSICS
 
 _Range = tuple[float, float]
 _RANGES: dict[str, tuple[_Range, _Range, _Range]] = {
@@ -87,20 +88,30 @@ def bounds(ranges: dict[str, tuple[_Range, _Range, _Range]]) -> tuple[Tensor, Te
     return low, high
 
 
-def _limits() -> tuple[Tensor, Tensor]:
+def joint_bounds() -> tuple[Tensor, Tensor]:
+    """(24, 3) least and greatest components of rotation vectors, radians, by the calibration in force; infinite for the
+    root, which is free."""
+    return _limits(PHYSICS.now.limits.margin)
+
+
+@functools.lru_cache(maxsize=4)
+def _limits(margin: float) -> tuple[Tensor, Tensor]:
     shared = {
-        kind: tuple((_SHARE.get(kind, 1.0) * a - MARGIN, _SHARE.get(kind, 1.0) * b + MARGIN) for a, b in axes)
+        kind: tuple((_SHARE.get(kind, 1.0) * a - margin, _SHARE.get(kind, 1.0) * b + margin) for a, b in axes)
         for kind, axes in _RANGES.items()
     }
     low, high = bounds(shared)  # type: ignore[arg-type]
     return torch.deg2rad(low), torch.deg2rad(high)
 
 
-LIMIT_LOW, LIMIT_HIGH = _limits()
-"""(24, 3) bounds on rotation vectors, radians; infinite for the root, which is free."""
+LIMIT_LOW, LIMIT_HIGH = _limits(PHYSICS.default.limits.margin)
+"""``joint_bounds`` of the version's own calibration."""
 
 
-def beyond_limits(rotation_vectors: Tensor, low: Tensor = LIMIT_LOW, high: Tensor = LIMIT_HIGH) -> Tensor:
-    """Radians (..., 24, 3) by which rotation vectors are beyond their bounds: positive above, negative below."""
+def beyond_limits(rotation_vectors: Tensor, low: Tensor | None = None, high: Tensor | None = None) -> Tensor:
+    """Radians (..., 24, 3) by which rotation vectors are beyond their bounds: positive above, negative below;
+    ``joint_bounds`` if no others are given."""
+    usual = joint_bounds()
+    low, high = (one if own is None else own for own, one in zip((low, high), usual, strict=True))
     low, high = low.to(rotation_vectors), high.to(rotation_vectors)
     return (rotation_vectors - high).clamp(min=0) - (low - rotation_vectors).clamp(min=0)

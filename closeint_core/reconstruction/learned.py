@@ -17,7 +17,6 @@ import roma
 import torch
 from torch import Tensor
 
-from closeint_core.body.data import JOINT_NAMES
 from closeint_core.body.load import load_body
 from closeint_core.body.spheres import BodySpheres, spheres_of
 from closeint_core.body.torch_body import TorchBody
@@ -30,7 +29,9 @@ from closeint_core.denoiser.sampler import Sampler
 from closeint_core.denoiser.state import STATE
 from closeint_core.errors import CloseintError
 from closeint_core.perception.observations import Observations
+from closeint_core.physics.calibration import PHYSICS
 from closeint_core.progress import Progress
+from closeint_core.reconstruction.calibration import RECONSTRUCTION
 from closeint_core.reconstruction.reference import floor_and_feet
 from closeint_core.reconstruction.robust_blend import Consensus
 from closeint_core.reconstruction.window_conditions import window_conditions
@@ -56,8 +57,6 @@ STEPS = 4
 draw, which it was trained for. Measured, MPJPE of the network alone in 3, 5 and 10 steps: 12 held-out simulated
 interactions 56, 58, 59 mm; 12 films 82, 83, 85 mm; one of two people unseen 53, 56, 59 mm. Depth between the people of
 two real views takes more steps kindly: interaction error of the fit 111 mm after 4, 106 mm after 10."""
-RATE = 30.0
-"""Frames per second that the denoiser was trained around; faster footage is taken in interleaved sequences."""
 NATIVE_BODY = "closeint-default/1"
 """The body whose shape coefficients the denoiser speaks of."""
 WEIGHTS = Path(__file__).parents[1] / "denoiser" / "weights" / "denoiser.safetensors"
@@ -67,20 +66,12 @@ POLISH = (
     Stage("settling", 3, 0.3, 0.3, FitWeights(**_KNOWN)),
     Stage("polishing", 3, 0.10, 0.15, FitWeights(**_KNOWN)),
 )
-"""The denoiser's poses are the usual ones, and ``SPREAD`` says how well it knows them: they count for more than a
-stance at ease does in the plain fit, and that people stand upright for less. Measured on held-out interactions, 12
-films and 12 simulated: MPJPE 81 and 62 mm with a weight of 0.5 for poses, 77 and 58 mm with 4."""
-_OFF_BY = {
-    "hip": 0.27, "knee": 0.2, "ankle": 0.3, "foot": 0.1, "spine": 0.08, "neck": 0.16, "head": 0.13,
-    "collar": 0.08, "shoulder": 0.42, "elbow": 0.44, "wrist": 0.29, "hand": 0.15, "pelvis": 0.15,
-}  # fmt: skip
-SPREAD = torch.tensor([_OFF_BY[name.split("_")[-1].rstrip("123")] for name in JOINT_NAMES])
-"""(24,) radians, root mean square, by which the denoiser is off in each joint on held-out interactions."""
+"""The denoiser's poses are the usual ones, and the calibration of joints (``denoised``) says how well it knows them:
+they count for more than a stance at ease does in the plain fit, and that people stand upright for less. Measured on
+held-out interactions, 12 films and 12 simulated: MPJPE 81 and 62 mm with a weight of 0.5 for poses, 77 and 58 mm with
+4."""
 _WINDOWS_AT_ONCE = 64
-_SPREADS = (0.12, 0.07)  # metres by which the bodies may be off when they claim doubtful joints, before each stage
-_SURE, _ENOUGH = 0.4, 7  # weight from which a keypoint is sure, and how many say something
-_APART = 0.05  # metres, in which windows are usually apart about the pelvis
-_OFF = 0.06  # metres: half of the sure joints further off than this, and the denoiser is not believed
+_ENOUGH = 7  # sure keypoints that say something
 
 
 @functools.lru_cache(maxsize=2)
@@ -164,14 +155,15 @@ def _settle_window(
     """
     fit = PairFit(body, evidence, spheres, plan.worker)
     held = None if fixed is None else (fixed.betas, fixed.floor)
-    fit.start_from(motion, believable(body, motion, evidence), SPREAD, shape_and_floor=held)
+    spread = torch.tensor(PHYSICS.now.joints.denoised)
+    fit.start_from(motion, believable(body, motion, evidence), spread, shape_and_floor=held)
     if plan.effort <= 0:
         return fit
     for stage in FIT:
         fit.run(plan.stage(stage), progress)
     fit.follow_guide()
-    for stage, spread in zip(POLISH, _SPREADS, strict=True):
-        fit.reclaim_joints(evidence, spread)
+    for stage, off in zip(POLISH, RECONSTRUCTION.now.learned.claims, strict=True):
+        fit.reclaim_joints(evidence, off)
         fit.recover_joints()
         fit.run(plan.stage(stage), progress)
     return fit
@@ -183,16 +175,17 @@ def believable(body: TorchBody, motion: Motion, evidence: Evidence) -> Tensor:
     The denoiser knows what it was trained on. Of a cartwheel it may think that the detector erred; where many joints
     that were surely seen are far from where it says, it is the denoiser that errs.
     """
+    tuned = RECONSTRUCTION.now.learned
     skeleton = body.skeleton(motion.rotations, motion.betas[:, None], motion.transl)
     pixels = project(body.points("halpe")(skeleton, motion.betas[:, None]), evidence.camera)
-    metres = (motion.transl[..., 2:] / evidence.camera[0, 0]).clamp(min=1e-4)
+    metres = (motion.transl[..., 2:] / evidence.camera[0, 0]).clamp(min=tuned.least_metres_per_pixel)
     apart = (pixels - evidence.keypoints).norm(dim=-1) * metres
-    sure = evidence.weights > _SURE
+    sure = evidence.weights > tuned.sure
     apart = torch.where(sure, apart, torch.full_like(apart, float("nan"))).nanmedian(-1).values
     known = sure.sum(-1) >= _ENOUGH
     off = torch.where(known, apart, torch.zeros_like(apart))
     off = running_median(off[..., None], int(evidence.fps / 3) | 1)[..., 0]
-    return off < _OFF
+    return off < tuned.off
 
 
 def denoised_motion(
@@ -214,7 +207,7 @@ def denoised_motion(
     pair = [0, people - 1]  # a single person stands in for the missing partner, whom the mask keeps from being seen
     # Windows stay as long as they were in training, as far as there are frames: at a wrong rate, as of footage that was
     # made slow or fast, single frames would be all that is left of them.
-    apart = max(1, min(round(observations.fps / RATE), frames // WINDOW))
+    apart = max(1, min(round(observations.fps / RECONSTRUCTION.now.learned.rate), frames // WINDOW))
     parts = [
         _denoise(model, native, observations, camera, pair, list(range(phase, frames, apart)), alone, progress)
         for phase in range(min(apart, frames))
@@ -266,7 +259,7 @@ def _denoise(
     keypoints, landmarks = of_frames(observations.keypoints2d), of_frames(observations.landmarks3d)
     confidence = of_frames(observations.landmarks3d_confidence)
     single = torch.full((frames,), float(alone or len(observations.visible) < 2))
-    together = Consensus(frames, _APART)
+    together = Consensus(frames, RECONSTRUCTION.now.learned.apart)
     for first in range(0, len(starts), _WINDOWS_AT_ONCE):
         part = starts[first : first + _WINDOWS_AT_ONCE]
         size = torch.tensor(observations.image_size, dtype=torch.float32).expand(len(part), 2)
@@ -322,7 +315,7 @@ def nearest_shape(native: TorchBody, betas: Tensor, body: TorchBody) -> Tensor:
     start = bones(body.rest_joints(zero))
     directions = bones(body.rest_joints(torch.eye(body.num_betas))) - start  # (B', 69)
     wanted = bones(native.rest_joints(betas)) - start
-    system = directions @ directions.T + 1e-4 * torch.eye(body.num_betas)
+    system = directions @ directions.T + RECONSTRUCTION.now.learned.shape_ridge * torch.eye(body.num_betas)
     return torch.linalg.solve(system, directions @ wanted.T).T
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import hashlib
 import time
+from collections.abc import Sequence
 from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
@@ -16,6 +17,7 @@ import closeint_core
 from closeint_core.body.data import BodyData
 from closeint_core.body.load import load_body
 from closeint_core.body.torch_body import TorchBody
+from closeint_core.calibrated import described, using
 from closeint_core.camera import intrinsics
 from closeint_core.clip import InteractionClip
 from closeint_core.denoiser.network import Denoiser
@@ -26,19 +28,28 @@ from closeint_core.metrics.quality import clip_quality
 from closeint_core.perception.observations import Observations
 from closeint_core.perception.touches import touch_spans
 from closeint_core.progress import Progress
+from closeint_core.reconstruction.calibration import PACKAGES
 from closeint_core.reconstruction.learned import default_denoiser, solve_learned
 from closeint_core.reconstruction.plan import plan_of
 from closeint_core.reconstruction.reference import torch_device
 from closeint_core.reconstruction.world import on_its_feet, to_world
 from closeint_core.settings import QUALITIES, Settings, check_settings
-from closeint_core.solver.phases import SETTLED, refine
+from closeint_core.solver.phases import refine, settled_options
 from closeint_core.solver.solve import Solution, solve
 
 
 def reconstruct(
-    source: str | Path, settings: Settings | None = None, progress: Progress | None = None
+    source: str | Path,
+    settings: Settings | None = None,
+    progress: Progress | None = None,
+    *,
+    calibration: Sequence[Any] = (),
 ) -> InteractionClip:
     """Reconstruct the people of a video or image folder.
+
+    Args:
+        calibration: other tuned numbers, changed copies of what packages have in their ``calibration``; the clip's
+            metadata say which were used.
 
     Returns:
         A valid clip of two people, or of one if only one was found (with a warning).
@@ -48,8 +59,13 @@ def reconstruct(
         Cancelled: the progress object asked to stop.
     """
     settings, progress = settings or Settings(), progress or Progress()
-    started = time.monotonic()
     check_settings(settings)
+    with using(PACKAGES, calibration):
+        return _reconstruct(source, settings, progress)
+
+
+def _reconstruct(source: str | Path, settings: Settings, progress: Progress) -> InteractionClip:
+    started = time.monotonic()
     progress.expect(plan_of(settings))
     if settings.model == "reference":
         from closeint_core.reconstruction.reference import reconstruct_reference
@@ -84,12 +100,14 @@ def reconstruct_observed(
     *,
     video: str = "",
     started: float | None = None,
+    calibration: Sequence[Any] = (),
 ) -> InteractionClip:
     """The same from what was seen of the people; needs neither a video nor the pose networks.
 
     Args:
         settings: of ``people``, ``frames``, ``fps`` nothing is left to choose; ``model`` is ``default`` or ``fit``.
         video: where the observations came from, for the clip. started: ``time.monotonic`` of the beginning.
+        calibration: as for ``reconstruct``.
 
     Raises:
         CloseintError: as ``reconstruct``.
@@ -102,6 +120,13 @@ def reconstruct_observed(
         progress.expect(plan_of(settings, seen=True))
     if settings.model == "reference":
         raise CloseintError("The published networks look at the pictures themselves.", "Use reconstruct.")
+    with using(PACKAGES, calibration):
+        return _solved(observations, settings, progress, video, started)
+
+
+def _solved(
+    observations: Observations, settings: Settings, progress: Progress, video: str, started: float
+) -> InteractionClip:
     data, denoiser = _prepare(settings)
     camera = torch.as_tensor(intrinsics(observations.image_size, settings.focal))
     body = TorchBody(data)
@@ -114,8 +139,8 @@ def reconstruct_observed(
     clip = build_clip(solution, observations, data, video)
     refinement = {}
     if settings.refine and clip.people == 2:
-        rounds = max(4, round(SETTLED.rounds * min(effort, 1.0)))
-        options = replace(SETTLED, rounds=rounds)
+        options = settled_options()
+        options = replace(options, rounds=max(4, round(options.rounds * min(effort, 1.0))))
         clip = refine(clip, options, progress, body=body, device=device)
         refinement = {"refinement": clip.metadata["refinement"]}
     progress.update("measuring", 0, 1)
@@ -123,6 +148,7 @@ def reconstruct_observed(
         "closeint": closeint_core.__version__,
         "model": settings.model,
         "settings": {**asdict(settings), "focal_px": float(camera[0, 0])},
+        "calibration": described(PACKAGES),
         "body_sha256": _body_hash(data),
         "seconds": round(time.monotonic() - started, 1),
         "warnings": list(progress.warnings),

@@ -20,6 +20,7 @@ from torch import Tensor
 import closeint_core
 from closeint_core.body.load import load_body
 from closeint_core.body.torch_body import TorchBody
+from closeint_core.calibrated import described
 from closeint_core.camera import intrinsics
 from closeint_core.clip import InteractionClip
 from closeint_core.denoiser.checkpoint import load_denoiser
@@ -38,6 +39,7 @@ from closeint_core.models.reference_files import require_reference_files
 from closeint_core.perception.observations import Observations
 from closeint_core.physics.ground import Ground, foot_contacts
 from closeint_core.progress import Progress
+from closeint_core.reconstruction.calibration import PACKAGES, RECONSTRUCTION
 from closeint_core.solver.solve import Solution
 from closeint_core.solver.state import Floor, Motion
 from closeint_core.windows import blend, blend_rotations, gather, window_starts, window_weights
@@ -103,6 +105,7 @@ def reconstruct_reference(source: str | Path, settings: Settings, progress: Prog
         "settings": {**asdict(settings), "focal_px": focal},
         "footage": frames.described(),
         "checkpoints": {key: path.name for key, path in files.items()},
+        "calibration": described(PACKAGES),
         "body_sha256": _body_hash(data),
         "seconds": round(time.monotonic() - started, 1),
         "warnings": list(progress.warnings),
@@ -185,8 +188,8 @@ def denoise(
 def floor_and_feet(body: TorchBody, motion: Motion, fps: float) -> tuple[Floor, np.ndarray]:
     """The floor under a motion in the camera's frame, and which feet stand on it, (P, T, 2).
 
-    The plane goes through the low feet of all frames; since depth is a network's guess, a tilt of the camera costs as
-    much as feet 3 cm off. A foot stands where it is low and slow.
+    The plane goes through the low feet of all frames; since depth is a network's guess, a tilt of the camera has a
+    cost. A foot stands where it is low and slow.
     """
     skeleton = body.skeleton(motion.rotations, motion.betas[:, None], motion.transl)
     feet = body.points(body.data.halpe_regressor[_FEET])(skeleton, motion.betas[:, None])
@@ -195,20 +198,21 @@ def floor_and_feet(body: TorchBody, motion: Motion, fps: float) -> tuple[Floor, 
     # height = -y + a x + b z + c: weighted least squares, points well above the plane losing their say.
     columns = torch.stack([points[:, 0], points[:, 2] - points[:, 2].mean(), torch.ones(len(points))], dim=1)
     target, weight = points[:, 1], torch.ones(len(points), dtype=torch.float64)
-    stiff = torch.diag(torch.tensor([1.0, 1.0, 0.0], dtype=torch.float64)) * len(points) * 0.3**2
+    tuned = RECONSTRUCTION.now.floor
+    stiff = torch.diag(torch.tensor([1.0, 1.0, 0.0], dtype=torch.float64)) * len(points) * tuned.tilt**2
     plane = torch.zeros(3, dtype=torch.float64)
     for _ in range(15):
         system = columns.T @ (weight[:, None] * columns) + stiff + 1e-9 * torch.eye(3, dtype=torch.float64)
         plane = torch.linalg.solve(system, columns.T @ (weight * target))
         above = columns @ plane - target  # y points down
-        weight = torch.sigmoid((0.08 - above) / 0.03) + 1e-6
+        weight = torch.sigmoid((tuned.low - above) / tuned.low_range) + 1e-6
     normal = torch.tensor([float(plane[0]), -1.0, float(plane[1])])
     offset = float(plane[2]) - float(plane[1]) * float(points[:, 2].mean())
     length = normal.norm()
     floor = Floor(normal / length, torch.tensor(offset) / length)
     height = (low @ floor.normal + floor.offset).amin(dim=-1)
     # What lies lowest decides where the floor is exactly: no foot is more than slightly under it.
-    lowest = torch.quantile(height.flatten(), 0.02)
+    lowest = torch.quantile(height.flatten(), tuned.lowest)
     floor = Floor(floor.normal, floor.offset - lowest)
     ground = Ground(floor.normal.double().numpy(), float(floor.offset))
     return floor, foot_contacts(low.double().numpy(), ground, fps)

@@ -14,6 +14,8 @@ import roma
 import torch
 from torch import Tensor
 
+from closeint_core.reconstruction.calibration import RECONSTRUCTION
+
 _LEAST = 1e-6  # trust in a window that everybody contradicts, so that a frame that only it covers has a value
 
 
@@ -102,7 +104,7 @@ class Consensus:
             error = torch.stack(one.apart).median(0).values
             trust = 1 / (1 + (error / self.spread).square()).square() + _LEAST
         # Where its own weight vanishes a window is still the best there is if nobody believes the others.
-        weights = (one.weights[:, None] + 1e-4) * trust  # (L, N)
+        weights = (one.weights[:, None] + RECONSTRUCTION.now.learned.least_window) * trust  # (L, N)
         parts = (torch.ones_like(weights), one.rotations, *one.others)
         if not self._sums:
             self._sums = [part.new_zeros(self.frames, *part.shape[1:]) for part in parts]

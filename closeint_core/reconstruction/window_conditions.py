@@ -13,11 +13,7 @@ from closeint_core.body.inverse_kinematics import poses_from_landmarks
 from closeint_core.denoiser.conditions import Conditions
 from closeint_core.denoiser.crops import Crops
 from closeint_core.denoiser.rotation6d import matrix_to_rows6d
-
-SURE = 0.1
-"""Confidence from which a keypoint counts for the crop."""
-_CROP_SMOOTHING = 3.0  # frames: one wrong joint must not make the crop jump
-_UPRIGHT = (1.0, -1.0, -1.0)  # root of somebody never seen: standing, facing the camera
+from closeint_core.reconstruction.calibration import RECONSTRUCTION
 
 
 def window_conditions(
@@ -43,7 +39,7 @@ def window_conditions(
     filled = torch.where(never[:, None, :, None, None], torch.ones_like(filled), filled)
     rotations = poses_from_landmarks(filled, rest_joints)
     upright = torch.eye(3, device=filled.device).repeat(24, 1, 1)
-    upright[0] = torch.diag(upright.new_tensor(_UPRIGHT))
+    upright[0] = torch.diag(upright.new_tensor(RECONSTRUCTION.now.conditions.upright))
     rotations = torch.where(never[:, None, :, None, None, None], upright, rotations)
     known = torch.cat([landmarks, confidence[..., None]], -1)
     return Conditions(
@@ -60,21 +56,22 @@ def window_crops(keypoints: Tensor, image_size: Tensor, focal: Tensor) -> Crops:
 
     Where a person is unseen the nearest frame's crop holds; somebody never seen gets the middle of the image.
     """
-    sure = torch.isfinite(keypoints).all(-1) & (keypoints[..., 2] > SURE)
+    tuned = RECONSTRUCTION.now.conditions
+    sure = torch.isfinite(keypoints).all(-1) & (keypoints[..., 2] > tuned.sure)
     xy = torch.nan_to_num(keypoints[..., :2])
     big = 1e9
     low = torch.where(sure[..., None], xy, torch.full_like(xy, big)).amin(-2)
     high = torch.where(sure[..., None], xy, torch.full_like(xy, -big)).amax(-2)
     seen = sure.sum(-1) >= 2
-    extent = (high - low).clamp(min=8.0)
-    side = 1.1 * torch.maximum(extent[..., 0] * (256 / 192), extent[..., 1])
+    extent = (high - low).clamp(min=tuned.least_side)
+    side = tuned.margin * torch.maximum(extent[..., 0] * (256 / 192), extent[..., 1])
     boxes = torch.cat([(low + high) / 2, side[..., None]], -1)
     size = image_size[:, None, None].expand(*seen.shape, 2).to(keypoints)
     middle = torch.cat([size / 2, 0.5 * size.amax(-1, keepdim=True)], -1)
     boxes = fill_nearest(torch.where(seen[..., None], boxes, torch.zeros_like(boxes)), seen)
     boxes = torch.where(seen.any(1)[:, None, :, None], boxes, middle)
     frames = torch.arange(boxes.shape[1], device=boxes.device, dtype=boxes.dtype)
-    kernel = torch.exp(-0.5 * ((frames[:, None] - frames) / _CROP_SMOOTHING) ** 2)
+    kernel = torch.exp(-0.5 * ((frames[:, None] - frames) / tuned.smoothing) ** 2)
     smooth = torch.einsum("ts,bspc->btpc", kernel / kernel.sum(1, keepdim=True), boxes)
     return Crops(smooth[..., :2], smooth[..., 2], size, focal[:, None, None].expand(*seen.shape).to(keypoints))
 

@@ -14,6 +14,7 @@ from torch.nn.functional import normalize
 from closeint_core.body.spheres import sole_vertices
 from closeint_core.body.torch_body import TorchBody
 from closeint_core.physics.ground import find_ground
+from closeint_core.reconstruction.calibration import RECONSTRUCTION
 from closeint_core.solver.state import Floor, Motion
 
 
@@ -42,7 +43,8 @@ def floor_frame(floor: Floor, origin: Tensor) -> tuple[Tensor, Tensor]:
     up = normalize(floor.normal, dim=0)
     forward = up.new_tensor([0.0, 0.0, 1.0])
     forward = forward - (forward @ up) * up
-    if forward.norm() < 0.05:  # a camera looking straight down: its image's up direction serves
+    # Of a camera looking straight down the image's up direction serves.
+    if forward.norm() < RECONSTRUCTION.now.floor.straight_down:
         forward = up.new_tensor([0.0, -1.0, 0.0])
         forward = forward - (forward @ up) * up
     forward = normalize(forward, dim=0)

@@ -16,6 +16,7 @@ from torch.nn.functional import max_pool1d, normalize
 from closeint_core.body.torch_body import Skeleton, TorchBody
 from closeint_core.mesh.inside import Inside, find_inside
 from closeint_core.mesh.nearest_parts import NearParts, near_parts, skin_samples, vertex_rings
+from closeint_core.solver.calibration import SOLVER
 from closeint_core.solver.contacts import (
     Found,
     Place,
@@ -30,10 +31,7 @@ from closeint_core.solver.pairs import Pairs
 from closeint_core.solver.skinned_points import JOINTS, Riders
 from closeint_core.solver.terms import PairTerms
 
-_LEAN = 1.5  # how much the way out leans towards the side on which the limb is
 _TOGETHER = 17  # frames over which limbs are expected to be entangled or not
-_OUT = 0.002  # metres by which vertices that were inside are to be outside
-_AWAY = 0.013  # metres more where they are of a part that surely does not touch
 _LOWEST = 8  # vertices of a foot that are kept over the floor
 
 
@@ -47,10 +45,8 @@ class Skins:
         at: (P, T, V, 3) as last looked at. depth: (T,) metres by which the deepest vertex is inside the partner.
         sunk: (T,) metres by which the lowest vertex of a foot is under the floor.
         found: vertices that are inside, or were and are still near.
-        unsure: metres of depth, from 5 mm on, over which it gets likely that the nearest way out is the wrong one.
+        unsure: metres of depth over which it gets likely that the nearest way out is the wrong one.
     """
-
-    unsure = 0.015
 
     def __init__(self, body: TorchBody, terms: PairTerms) -> None:
         self.body, self.terms = body, terms
@@ -59,6 +55,7 @@ class Skins:
         self.at = torch.zeros(terms.people, terms.frames, len(self.parts), 3, device=device)
         self.depth = torch.zeros(terms.frames, device=device)
         self.sunk = torch.zeros(terms.frames, device=device)
+        self.unsure = SOLVER.now.skins.tangled_range
         self.found: Found | None = None
         self._lowest_before: Tensor | None = None
         self._deepest = torch.zeros(2, JOINTS, terms.frames, device=device)  # of every part
@@ -148,9 +145,9 @@ class Skins:
         row = torch.full_like(self.depth, -1, dtype=torch.long)
         row[frames] = torch.arange(len(frames), device=row.device)
         some = self.found.take(row[self.found.frame] >= 0)
-        margin = torch.full_like(some.depth, _OUT)
+        margin = torch.full_like(some.depth, SOLVER.now.skins.out)
         if doubt is not None:
-            margin = margin + _AWAY * doubt[some.person, some.frame, self.parts[some.vertex]]
+            margin = margin + SOLVER.now.skins.away * doubt[some.person, some.frame, self.parts[some.vertex]]
         some.frame = row[some.frame]
         places = self.rest_places(skeleton)
         return springs(some, push[frames], self.terms.map, places, self.parts, skeleton, margin)
@@ -186,7 +183,7 @@ class Skins:
                 corners = vertices[who, frame[..., None], ring]
                 a, b, c = corners.unbind(-2)
                 both.append(normalize(torch.linalg.cross(b - a, c - a).sum(-2), dim=-1))
-            out.append(normalize(both[0] - both[1] + 1e-3 * both[0], dim=-1))
+            out.append(normalize(both[0] - both[1] + SOLVER.now.skins.tie_break * both[0], dim=-1))
         return torch.stack(out)
 
     def between(self, frame: Tensor, first: Tensor, second: Tensor) -> Tensor:
@@ -196,7 +193,7 @@ class Skins:
         for person, vertex in ((1, second), (0, first)):
             a, b, c = self.at[person, frame[:, None, None], self._ring[vertex]].unbind(-2)
             each.append(normalize(torch.linalg.cross(b - a, c - a).sum(1), dim=-1))
-        return normalize(each[0] - each[1] + 1e-3 * each[0], dim=-1)
+        return normalize(each[0] - each[1] + SOLVER.now.skins.tie_break * each[0], dim=-1)
 
     def rest_places(self, skeleton: Skeleton) -> Tensor:
         """Rest vertices (P, V, 3), or (P, t, V, 3) where the pose changes them."""
@@ -218,7 +215,7 @@ class Skins:
         # Where a limb sticks right through another, its vertices are nearest to opposite sides and their pushes
         # cancel: leaning every push away from the other limb's middle makes the whole limb leave by one side.
         lean = self._entangled(inside, frames)[person, self.parts[vertex], frames[frame]]
-        direction = normalize(normal + _LEAN * lean[:, None] * aside, dim=-1)
+        direction = normalize(normal + SOLVER.now.skins.lean * lean[:, None] * aside, dim=-1)
         return Found(
             frames[frame], person, vertex, corner, inside.barycentric[index], inside.depth[index].detach(), direction
         )
@@ -234,7 +231,7 @@ class Skins:
         deepest = deepest.scatter_reduce(0, key, inside.depth.detach(), "amax")
         self._deepest[..., frames] = deepest.reshape(2, JOINTS, len(frames))
         around = max_pool1d(self._deepest.flatten(0, 1), _TOGETHER, 1, _TOGETHER // 2)
-        return ((around.unflatten(0, (2, JOINTS)) - 0.005) / self.unsure).clamp(0, 1)
+        return ((around.unflatten(0, (2, JOINTS)) - SOLVER.now.skins.tangled_from) / self.unsure).clamp(0, 1)
 
 
 def _by_frame(inside: Inside, frames: int) -> Tensor:

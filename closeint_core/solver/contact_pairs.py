@@ -13,9 +13,8 @@ import numpy as np
 from scipy.spatial import cKDTree
 
 from closeint_core.body.skinning import vertex_normals
-
-TOUCHING = 0.02
-"""Metres between skins up to which they count as touching, as in ``physics.contact``."""
+from closeint_core.mesh.calibration import MESH
+from closeint_core.solver.calibration import SOLVER
 
 
 @dataclass
@@ -57,12 +56,13 @@ def _pairs(frame: int, a: np.ndarray, b: np.ndarray, direction: np.ndarray | Non
     return VertexPairs(np.full(count, frame, np.int64), a.astype(np.int64), b.astype(np.int64), weight, aside)
 
 
-def touching_pairs(vertices: np.ndarray, parts: np.ndarray, reach: float = TOUCHING) -> VertexPairs:
+def touching_pairs(vertices: np.ndarray, parts: np.ndarray, reach: float | None = None) -> VertexPairs:
     """The closest pair of vertices of every two body parts that touch, frame by frame.
 
     Args:
-        vertices: (2, T, V, 3). parts: (V,) body part of each vertex. reach: metres.
+        vertices: (2, T, V, 3). parts: (V,) body part of each vertex. reach: metres; None is the calibration's.
     """
+    reach = MESH.now.touch.even if reach is None else reach
     found = []
     low, high = vertices.min(2), vertices.max(2)
     near = ((low[0] - reach < high[1]) & (low[1] - reach < high[0])).all(-1)
@@ -123,8 +123,9 @@ def _heights(
     normals = vertex_normals(vertices[1, frame], faces)[theirs[nearest]]
     away = vertices[0, frame, mine] - vertices[1, frame, theirs[nearest]]
     along = (away * normals).sum(1)
-    inside = (along < -0.7 * distance) & (distance < 0.1)
+    skins = SOLVER.now.skins
+    inside = (along < -skins.inside_slope * distance) & (distance < skins.inside_reach)
     outwards = away / np.maximum(distance, 1e-9)[:, None]
     # On the skin itself, "away" has no direction; the normal does.
-    direction = np.where((inside | (distance < 0.005))[:, None], normals, outwards)
+    direction = np.where((inside | (distance < skins.on_skin))[:, None], normals, outwards)
     return np.where(inside, -distance, distance), direction, nearest

@@ -12,14 +12,15 @@ from torch import Tensor
 from torch.nn.functional import normalize
 
 from closeint_core.body.torch_body import Skeleton
+from closeint_core.mesh.calibration import MESH
 from closeint_core.mesh.inside import Inside
 from closeint_core.mesh.nearest_parts import NearParts, SkinSamples
+from closeint_core.solver.calibration import SOLVER
 from closeint_core.solver.contact_pairs import VertexPairs
 from closeint_core.solver.pairs import Pairs
 from closeint_core.solver.skinned_points import JOINTS, RideMap, Riders
 from closeint_core.solver.ties import Ties, packed
 
-_APART, _FAR = 0.02, 0.012  # metres between skins that do not touch, and more of them the surer that is
 _A_CLUSTER = 10  # vertices of a part inside the partner that stand for the whole part
 
 
@@ -53,14 +54,13 @@ class Found:
         return cls(**{name: torch.cat([getattr(one, name) for one in parts]) for name in cls.__dataclass_fields__})
 
 
-def watch(found: Found, vertices: Tensor, samples: SkinSamples, ring: Tensor, reach: float = 0.025) -> Found:
+def watch(found: Found, vertices: Tensor, samples: SkinSamples, ring: Tensor) -> Found:
     """Vertices found earlier against the partner's skin as it lies now, without those that are far out.
 
     What came out would slide back in if nothing held it. The skin is taken to be flat around its nearest vertex.
 
     Args:
         vertices: (2, T, V, 3) as they lie. ring: (V, R, 3) corners of the faces around each vertex.
-        reach: metres from the skin beyond which a vertex is not in danger.
     """
     frame, person = found.frame, found.person
     point = vertices[person, frame, found.vertex]
@@ -81,7 +81,8 @@ def watch(found: Found, vertices: Tensor, samples: SkinSamples, ring: Tensor, re
     one[:, 0] = 1.0
     current = Found(frame, person, found.vertex, nearest[:, None].expand(-1, 3), one, -height, normal)
     # What lies deeper than it is far from the nearest vertex is not there at all: the plane is the wrong one.
-    return current.take((away.norm(dim=-1) < reach) & (height > -0.005))
+    skins = SOLVER.now.skins
+    return current.take((away.norm(dim=-1) < skins.danger) & (height > -skins.watched_height))
 
 
 def representatives(inside: Inside, part: Tensor) -> Tensor:
@@ -158,7 +159,7 @@ def _spread_riders(ends: Sequence[Riders], frame: Tensor, column: Tensor, frames
 
 def springs(
     found: Found, push: Tensor, ride: RideMap, places: Tensor, part: Tensor, skeleton: Skeleton,
-    margin: Tensor, spread: float = 0.004, knee: float = 0.01, most: int = 128,
+    margin: Tensor, most: int = 128,
 ) -> Pairs | None:  # fmt: skip
     """What pushes found vertices out of the partner.
 
@@ -195,7 +196,8 @@ def springs(
     turned = skeleton.rotations[1 - person, frame, bone]
     axis = (turned.mT @ axis[..., None])[..., 0]
     at = (frame, column, frames, columns)
-    weight = fair_shares(found, part) * push[frame] * (30 / spread**2)
+    skins = SOLVER.now.skins
+    weight = fair_shares(found, part) * push[frame] * (30 / skins.spring**2)
     return Pairs(
         _spread_riders((first, second), *at),
         _spread(axis, *at),
@@ -204,7 +206,7 @@ def springs(
         _spread(weight, *at),
         torch.ones(frames, columns, dtype=torch.bool, device=frame.device),
         False,
-        knee,
+        skins.spring_knee,
     )
 
 
@@ -262,37 +264,40 @@ class Place:
             torch.cat((packed, *[aside * packed] * (copies - 1)), 1),
             torch.cat((firm, *[~firm] * (copies - 1)), 1),
             copies > 1,
-            0.03,
+            SOLVER.now.skins.contact_knee,
         )
 
 
-def contacts(place: Place, belief: Tensor, reach: float, most: int = 48, spread: float = 0.0045) -> Pairs | None:
-    """What draws parts that should touch to the partner's skin: firmly along its normal, a tenth of that across.
+def contacts(place: Place, belief: Tensor, reach: float, most: int = 48) -> Pairs | None:
+    """What draws parts that should touch to the partner's skin: firmly along its normal, less so across.
 
     Args:
         belief: (2, T, 24) that a part touches, 0 where it should not be drawn.
         reach: metres beyond which a part is left where it is: evidence and motion disagree too much.
     """
+    skins = SOLVER.now.skins
     there = (place.near.distance < reach) & (belief > 0)[..., None]
-    return place.pairs(there, belief / spread**2, implied_distance(belief), most, 0.1)
+    return place.pairs(there, belief / skins.contact**2, implied_distance(belief), most, skins.aside)
 
 
-def kept_apart(place: Place, unlikely: Tensor, most: int = 48, spread: float = 0.0045) -> Pairs | None:
+def kept_apart(place: Place, unlikely: Tensor, most: int = 48) -> Pairs | None:
     """What keeps parts that should not touch from doing so by chance.
 
     Args:
         unlikely: (2, T, 24) weight of the belief that a part does not touch.
     """
-    gap = _APART + _FAR * unlikely
+    skins = SOLVER.now.skins
+    gap = MESH.now.touch.even + skins.far * unlikely
     there = (place.near.distance < gap[..., None]) & (unlikely > 0)[..., None]
     there[..., 1:] = False  # the nearest place says it all
-    return place.pairs(there, unlikely / spread**2, gap, most, 0.0)
+    return place.pairs(there, unlikely / skins.contact**2, gap, most, 0.0)
 
 
 def implied_distance(probability: Tensor) -> Tensor:
     """Metres between skins that a probability of touch speaks of (``contact_probability`` turned round), 3 to 12 mm."""
-    odds = torch.logit(probability.clamp(0.01, 0.99))
-    return (0.02 - 0.004 * odds).clamp(0.003, 0.012)
+    skins = SOLVER.now.skins
+    odds = torch.logit(probability.clamp(*skins.implied_odds))
+    return (MESH.now.touch.even - MESH.now.touch.width * odds).clamp(*skins.implied_range)
 
 
 def tied_vertices(

@@ -10,16 +10,10 @@ import torch
 from torch import Tensor
 
 from closeint_core.sequences import dilated, least_around
+from closeint_core.solver.calibration import SOLVER
 from closeint_core.solver.pairs import Pairs, Weights
 from closeint_core.solver.terms import PairTerms
 from closeint_core.solver.ties import Ties
-
-FIRST_DAMPING = 0.2
-"""Damping of the first step, in units of each unknown's reach; it falls threefold with every step that helps."""
-_LEAST_DAMPING = 0.02
-_TURN, _MOVE = 0.3, 0.15  # radians and metres, the longest step
-_PLACE = 0.05  # metres, the reach of the translation
-_FIXED = 1e6  # what damps unknowns that stay
 
 
 class Descent:
@@ -35,7 +29,7 @@ class Descent:
     def __init__(self, terms: PairTerms, tick: Callable[[], None]) -> None:
         self.terms, self.tick = terms, tick
         self.free: Tensor | None = None
-        self._damping = torch.full((terms.frames,), FIRST_DAMPING, device=terms.device)
+        self._damping = torch.full((terms.frames,), SOLVER.now.descent.first_damping, device=terms.device)
 
     def run(
         self,
@@ -63,20 +57,21 @@ class Descent:
         turned, moved = rotations[:, frames], transl[:, frames]
         free = torch.ones(len(frames), device=frames.device) if moving is None else moving[frames].float()
         held = None if self.free is None else self.free[:, frames]
-        hold = self._hold(terms)
+        hold, steps = self._hold(terms), SOLVER.now.descent
         damping, taken = self._damping[frames], False
         values, system = terms.evaluate(turned, moved, weights, pairs, ties)
         energy = torch.stack(list(values.values())).sum(0)  # (t,)
         for _ in range(iterations):
             self.tick()
-            damped = torch.where(free > 0, damping, _FIXED)[:, None] * hold
+            damped = torch.where(free > 0, damping, steps.fixed)[:, None] * hold
             step = system.solve(damped if held is None else _with_held(damped, held))  # (t, P, 75)
             turn = step[..., :72].unflatten(-1, (24, 3)).transpose(0, 1)
             move = step[..., 72:].transpose(0, 1)
             if held is not None:
                 turn, move = turn * held[..., :24, None], move * held[..., 24:]
             # Too long a step is shortened for the whole frame and, less and less, for those around it.
-            longest = torch.maximum(turn.norm(dim=-1).amax((0, 2)) / _TURN, move.norm(dim=-1).amax(0) / _MOVE)
+            farthest = turn.norm(dim=-1).amax((0, 2)), move.norm(dim=-1).amax(0)
+            longest = torch.maximum(farthest[0] / steps.longest_turn, farthest[1] / steps.longest_move)
             share = free * least_around(1 / longest.clamp(min=1.0))
             tried_rotations = turned @ roma.rotvec_to_rotmat(turn * share[:, None, None])
             tried_transl = moved + move * share[:, None]
@@ -84,8 +79,9 @@ class Descent:
             new = torch.stack(list(values.values())).sum(0)
             fell = bool(new.sum() < energy.sum())
             # Where it rose, steps are to be shorter, whatever the others do.
-            rose = dilated(new > energy + 1e-3, 1)
-            damping = torch.where(rose, damping * (3.0 if fell else 6.0), (damping / 3).clamp(min=_LEAST_DAMPING))
+            rose = dilated(new > energy + steps.rose, 1)
+            harder = damping * steps.harder[0 if fell else 1]
+            damping = torch.where(rose, harder, (damping / 3).clamp(min=steps.least_damping))
             gained = float(energy.sum() - new.sum()) if enough else 0.0
             if fell:
                 turned, moved, system, energy, taken = tried_rotations, tried_transl, tried, new, True
@@ -93,17 +89,18 @@ class Descent:
                     break
         # Where every step was too long, as one is that runs into what was not in the way before, the next round would
         # only try the same again.
-        self._damping[frames] = torch.full_like(damping, FIRST_DAMPING) if taken else damping
+        self._damping[frames] = torch.full_like(damping, steps.first_damping) if taken else damping
         rotations, transl = rotations.clone(), transl.clone()
         rotations[:, frames], transl[:, frames] = turned, moved
         return rotations, transl
 
     def _hold(self, terms: PairTerms) -> Tensor:
         """(75,) how stiffly damping of one holds each unknown of a person."""
-        return torch.cat((1 / terms.reach.repeat_interleave(3) ** 2, torch.full_like(terms.reach[:3], 1 / _PLACE**2)))
+        place = torch.full_like(terms.reach[:3], 1 / SOLVER.now.descent.place_reach**2)
+        return torch.cat((1 / terms.reach.repeat_interleave(3) ** 2, place))
 
 
 def _with_held(damped: Tensor, free: Tensor) -> Tensor:
     """(t, P * 75) damping (t, 75) of every person, with what is not ``free`` (P, t, 25) held for good."""
     each = free.repeat_interleave(3, -1).transpose(0, 1)  # (t, P, 75)
-    return torch.where(each > 0, damped[:, None], _FIXED * damped.amax()).flatten(1)
+    return torch.where(each > 0, damped[:, None], SOLVER.now.descent.fixed * damped.amax()).flatten(1)

@@ -12,9 +12,7 @@ from torch import Tensor
 
 from closeint_core.physics import energies
 from closeint_core.sequences import fill_gaps
-
-LEAST_TRUST = 0.03
-"""What a frame counts in which every joint is doubtful."""
+from closeint_core.solver.calibration import SOLVER
 
 
 @dataclass
@@ -58,6 +56,7 @@ def planted_feet(evidence: Evidence, metres_per_pixel: Tensor, heights: Tensor) 
         return weights[:, :0]
     # The three points of a foot move together: their mean is steadier than each.
     pair = torch.minimum(weights[:, 1:], weights[:, :-1])
+    spreads = SOLVER.now.evidence
     span = max(1, round(evidence.fps / 15))
     index = torch.arange(pixels.shape[1])
     ahead, behind = (index + span).clamp(max=len(index) - 1), (index - span).clamp(min=0)
@@ -65,10 +64,11 @@ def planted_feet(evidence: Evidence, metres_per_pixel: Tensor, heights: Tensor) 
     speed = speed * metres_per_pixel[..., None]
     grouped = weights.reshape(*weights.shape[:2], 2, 3)
     mean = (speed.reshape(*speed.shape[:2], 2, 3, 2) * grouped[..., None]).sum(3) / grouped.sum(3, keepdim=True).clamp(
-        min=1e-3
+        min=spreads.least_foot
     )
-    still = torch.sigmoid((0.3 - mean.norm(dim=-1)) / 0.08).repeat_interleave(3, -1)
-    low = torch.sigmoid((0.06 - (heights - heights.amin(-1, keepdim=True))) / 0.015)
+    still = torch.sigmoid((spreads.foot_still - mean.norm(dim=-1)) / spreads.foot_still_range).repeat_interleave(3, -1)
+    above = heights - heights.amin(-1, keepdim=True)
+    low = torch.sigmoid((spreads.foot_low - above) / spreads.foot_low_range)
     both = torch.minimum(still[:, 1:], still[:, :-1]) * torch.minimum(low[:, 1:], low[:, :-1])
     return both * pair.clamp(max=1)
 
@@ -85,15 +85,19 @@ def gather_evidence(
     """Evidence from observations as they come: (P, T, 26, 3) each, NaN where unseen; see ``Evidence``."""
     seen = torch.isfinite(keypoints).all(-1)
     confidence = torch.where(seen, keypoints[..., 2].nan_to_num(0.0).clamp(0, 1), torch.zeros(()))
+    spreads = SOLVER.now.evidence
     # In a hug the networks mix two people up and doubt everything: such a frame says little, its neighbours more.
-    # The same holds for a single joint: below 0.3 most are somewhere else altogether.
+    # The same holds for a single joint.
     mean = confidence.sum(-1, keepdim=True) / seen.sum(-1, keepdim=True).clamp(min=1)
-    trust = ((mean - 0.25) / 0.35).clamp(0.0, 1.0) * (1 - LEAST_TRUST) + LEAST_TRUST
-    weights = confidence * ((confidence - 0.3) / 0.3).clamp(0.05, 1.0) * trust
+    least = spreads.least_trust
+    trust = ((mean - spreads.doubtful_frame) / spreads.doubtful_frame_range).clamp(0.0, 1.0) * (1 - least) + least
+    sure = (confidence - spreads.doubtful_joint) / spreads.doubtful_joint_range
+    weights = confidence * sure.clamp(spreads.least_joint, 1.0) * trust
     pixels = torch.where(seen[..., None], keypoints[..., :2], torch.zeros(()))
     # The landmarks are used as the network gives them. In theory a crop is seen as if the camera were aimed at it, and
     # its directions should be turned by the viewing ray; measured on calibrated footage that made them worse.
     directions, direction_weights = energies.limb_directions(landmarks, landmark_confidence)
-    complete = torch.isfinite(landmarks).all(-1) & (landmark_confidence.mean(-1, keepdim=True) > 0.35)
+    whole = landmark_confidence.mean(-1, keepdim=True) > spreads.whole_landmarks
+    complete = torch.isfinite(landmarks).all(-1) & whole
     filled = torch.stack([fill_gaps(landmarks[:, :, k].nan_to_num(0.0), complete[:, :, k]) for k in range(26)], 2)
     return Evidence(pixels, weights, filled, directions, direction_weights, visible, trust, peaks, camera, fps)

@@ -23,6 +23,7 @@ from closeint_core.physics import energies
 from closeint_core.physics.joint_limits import LIMIT_HIGH, LIMIT_LOW
 from closeint_core.sequences import frame_step
 from closeint_core.solver.bordered import BorderedSystem
+from closeint_core.solver.calibration import SOLVER
 from closeint_core.solver.evidence import Evidence
 from closeint_core.solver.least_squares import differences, second_differences_back
 from closeint_core.solver.motion_prior import Guide
@@ -486,7 +487,7 @@ def shape_cost(betas: Tensor, stature: Tensor | None) -> tuple[Tensor, Tensor, T
     curvature = curvature + energies.BEYOND * (beyond != 0)
     if stature is not None:
         off = first - stature
-        said, steep = energies.huber_slope(off.square(), Guide.STATURE_KNEE)
+        said, steep = energies.huber_slope(off.square(), SOLVER.now.guide.stature_knee)
         value = value + said
         slope[..., 0] += steep * off
         curvature[..., 0] += steep

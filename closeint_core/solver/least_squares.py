@@ -16,6 +16,8 @@ import torch
 from torch import Tensor
 from torch.nn.functional import pad
 
+from closeint_core.solver.calibration import SOLVER
+
 _ASKED = 5  # steps after which it is asked whether all is solved
 
 
@@ -39,7 +41,7 @@ def second_differences_back(y: Tensor) -> Tensor:
     return back
 
 
-_COEFFICIENTS = {1: (-1.0, 1.0), 2: (1.0, -2.0, 1.0), 3: (-1.0, 3.0, -3.0, 1.0)}
+_COEFFICIENTS = {1: (-1, 1), 2: (1, -2, 1), 3: (-1, 3, -3, 1)}
 """What each frame counts in a difference of an order."""
 
 
@@ -146,9 +148,14 @@ class System:
         bands = torch.cat([_bands(changes, reach).transpose(0, 1) for _, changes in self._over_time], 2)
         return jacobian, bands
 
-    def solve(self, damping: Tensor | float, iterations: int = 30, tolerance: float = 1e-3) -> Tensor:
+    def solve(self, damping: Tensor | float, iterations: int = 30, tolerance: float | None = None) -> Tensor:
         """(T, P, n) step to the least sum of squares, each unknown held by ``damping``: (T, P * n), or what broadcasts
-        to (T, n) and is the same for every person."""
+        to (T, n) and is the same for every person.
+
+        Args:
+            tolerance: share of the first error with which it is content; None is the calibration's.
+        """
+        tolerance = SOLVER.now.descent.tolerance if tolerance is None else tolerance
         hold = torch.as_tensor(damping, device=self.slope.device, dtype=torch.float32)
         if hold.ndim < 2 or hold.shape[-1] != self.slope.shape[1]:
             hold = hold.expand(self.frames, self.size).repeat(1, self.people)

@@ -6,7 +6,6 @@ two of them stand to each other, and roughly how tall they are.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import ClassVar
 
 import roma
 import torch
@@ -15,11 +14,10 @@ from torch import Tensor
 from closeint_core.body.torch_body import TorchBody
 from closeint_core.physics import energies
 from closeint_core.sequences import fill_gaps
+from closeint_core.solver.calibration import SOLVER
 from closeint_core.solver.state import Motion
 
-_APART = 0.045  # of the distance from the camera: by how much the motion is off in where one is from the other
 _LIMBS = slice(5, 17)  # shoulders to ankles in Halpe-26
-_ENOUGH = 2.0  # weight of all limbs' keypoints with which a person-frame counts as seen
 
 
 @dataclass
@@ -36,9 +34,6 @@ class Guide:
             the second's, in units of their mean distance from the camera; zeros unless there are two.
     """
 
-    STATURE_KNEE: ClassVar[float] = 2.0
-    """First shape coefficients, in standard deviations of adults; beyond, the cost grows slowly."""
-
     weight: Tensor
     rotations: Tensor
     transl: Tensor
@@ -51,7 +46,7 @@ class Guide:
     def carry(self, transl: Tensor) -> Tensor:
         """Translations (P, T, 3) that go the guide's way where nothing was seen, from and to where they were; who is
         seen nowhere is where the guide has them."""
-        seen = self.weight < 0.5
+        seen = self.weight < SOLVER.now.guide.believed
         shift = torch.where(seen.any(1)[:, None, None], fill_gaps(transl - self.transl, seen), 0.0)
         return torch.where(seen[..., None], transl, self.transl + shift)
 
@@ -61,13 +56,14 @@ class Guide:
         turned = roma.rotmat_to_rotvec(self.rotations.mT @ rotations)
         seen = 1 - self.weight[..., None, None]
         mean = (seen * turned).sum(1, keepdim=True) / seen.sum(1, keepdim=True).clamp(min=1)
-        gone = (self.weight >= 0.5)[..., None, None, None]
+        gone = (self.weight >= SOLVER.now.guide.believed)[..., None, None, None]
         return torch.where(gone, self.rotations @ roma.rotvec_to_rotmat(mean), rotations)
 
     def off_apart(self, pelvis: Tensor) -> tuple[Tensor, Tensor, float]:
         """(T, 3) by how much two people's places (2, T, 3) are not to each other as the guide has them, in units of
         their mean depth (T,), and how far that may be off."""
-        return _between(pelvis) - self.apart, pelvis[..., 2].mean(0).clamp(min=0.3), _APART
+        tuned = SOLVER.now.guide
+        return _between(pelvis) - self.apart, pelvis[..., 2].mean(0).clamp(min=tuned.least_mean_depth), tuned.apart
 
     def said_gap(self, transl: Tensor) -> Tensor | None:
         """() logarithm of how much larger the second person is than the first, by the guide's depths.
@@ -75,7 +71,7 @@ class Guide:
         Args:
             transl: (2, T, 3) where people of one size would be. None where the motion is not believed.
         """
-        sure = self.together > 0.5
+        sure = self.together > SOLVER.now.guide.believed
         if not bool(sure.any()):
             return None
         ours, theirs = (_gap(places) for places in (transl, self.transl))
@@ -84,18 +80,19 @@ class Guide:
 
 def _gap(places: Tensor) -> Tensor:
     """(T,) logarithm of how much farther from the camera the second of places (2, T, 3) is than the first."""
-    first, second = places[..., 2].clamp(min=0.1).log()
+    first, second = places[..., 2].clamp(min=SOLVER.now.guide.least_depth).log()
     return second - first
 
 
 def _between(pelvis: Tensor) -> Tensor:
     """(T, 3) from the first to the second of places (2, T, 3), in units of their mean depth."""
-    return (pelvis[1] - pelvis[0]) / pelvis[..., 2].mean(0)[:, None].clamp(min=0.3)
+    depth = pelvis[..., 2].mean(0)[:, None].clamp(min=SOLVER.now.guide.least_mean_depth)
+    return (pelvis[1] - pelvis[0]) / depth
 
 
 def unseen(weights: Tensor) -> Tensor:
     """(P, T) in 0..1, how far keypoints of weights (P, T, 26) say nothing of a person-frame."""
-    return (1 - weights[:, :, _LIMBS].sum(-1) / _ENOUGH).clamp(min=0)
+    return (1 - weights[:, :, _LIMBS].sum(-1) / SOLVER.now.guide.enough).clamp(min=0)
 
 
 def guide_of(body: TorchBody, motion: Motion, weight: Tensor, trusted: Tensor | None = None) -> Guide:

@@ -3,13 +3,18 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from typing import Any
 
 from torch import Tensor
 
-from closeint_core.solver.skinned_points import (
-    Riders,
-)
+from closeint_core.solver.calibration import SOLVER
+from closeint_core.solver.skinned_points import Riders
+
+
+def _weight(name: str) -> Any:
+    """A field whose default is the calibration's."""
+    return field(default_factory=lambda: getattr(SOLVER.now.weights, name))
 
 
 @dataclass
@@ -19,23 +24,23 @@ class Weights:
     Attributes:
         push: springs. contact: what draws parts together. spacing: spheres of the two people. turn: smoothness of what
             joints are turned by, where a motion is changed as little as may be.
-        The others are named after their terms.
+        The others are named after their terms. What they weigh is in the calibration.
     """
 
-    push: float = 1.0
-    contact: float = 1.0
-    spacing: float = 1.0
-    keep: float = 6.0
-    place: float = 1.0
-    seen: float = 0.7
-    outlier: float = 0.1
-    smooth: float = 0.3
-    turn: float = 0.0
-    jerk: float = 0.05
-    ground: float = 3.0
-    skate: float = 2.0
-    itself: float = 0.5
-    balance: float = 0.1
+    push: float = _weight("push")
+    contact: float = _weight("contact")
+    spacing: float = _weight("spacing")
+    keep: float = _weight("keep")
+    place: float = _weight("place")
+    seen: float = _weight("seen")
+    outlier: float = _weight("outlier")
+    smooth: float = _weight("smooth")
+    turn: float = _weight("turn")
+    jerk: float = _weight("jerk")
+    ground: float = _weight("ground")
+    skate: float = _weight("skate")
+    itself: float = _weight("itself")
+    balance: float = _weight("balance")
 
 
 @dataclass

@@ -13,7 +13,7 @@ penetrates is looked for again at the start of every round; within a round dampe
 from __future__ import annotations
 
 import functools
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -32,6 +32,7 @@ from closeint_core.errors import CloseintError
 from closeint_core.mesh.contact_probability import contact_probability
 from closeint_core.progress import Progress
 from closeint_core.sequences import dilated, frames_for, hysteresis, neighbours, steadied
+from closeint_core.solver.calibration import SOLVER
 from closeint_core.solver.collision_state import Skins
 from closeint_core.solver.depth_watch import Depths, own_depth
 from closeint_core.solver.descent import Descent
@@ -40,24 +41,17 @@ from closeint_core.solver.shared_shape import with_shared_shape
 from closeint_core.solver.terms import PairTerms
 from closeint_core.windows import blend_in, frames_of, window_spans
 
-_DEEP = 0.015  # metres from which on an overlap is deep
-_TANGLED = 0.035  # metres from which on the nearest way out may be the wrong one
-_STUCK = 0.010  # metres of depth from which on a frame is stuck, in late rounds ``_ENOUGH``, and the rounds after which
-# it is led out
-_BRIDGED = (4, 6, 8, 9, 10, 11)
+_BRIDGED = (4, 6, 8, 9, 10, 11)  # rounds after which frames that are stuck are led out
 _LATE, _LAST = 8, 12  # rounds from which on contacts give way where somebody is still inside, and do not pull
-_ENOUGH = 0.004  # metres of depth with which late rounds are content
-_AGAIN = 0.005  # metres of depth from which on a window is refined once more, from where it came to
-_SUNK, _SUNK_LATE = 0.0035, 0.0045  # metres from which on a foot is looked after once more, and in late rounds
-_STEADY = 0.05  # seconds over which the evidence of contacts is averaged
-_TOUCHES = (0.65, 0.45)  # probabilities from which on a part is taken to touch, and until below which it does
-_UNSURE = 0.25  # below the latter over which it becomes sure that a part does not touch
 _EVERYBODY = 3  # rounds in which all frames move in which the two are near each other
-_NEAR = 0.05  # metres between boxes around people who are
 _AROUND = 10  # frames at 30 a second around those in trouble that give way, see ``sequences.frames_for``
 _LONGEST_STUCK = 30  # the same, over which somebody stuck is led from what was before to what comes after
 _STILL = 3  # frames beyond these that stand still and hold them, as many as the jerk reaches
-_FIRM = 8.0  # times as firmly a body is kept out of itself where a first result had it deeper in itself
+
+
+def _calibrated(name: str) -> Any:
+    """A field whose default is the calibration's."""
+    return field(default_factory=lambda: getattr(SOLVER.now.refinement, name))
 
 
 @dataclass(frozen=True)
@@ -77,20 +71,27 @@ class RefineOptions:
 
     rounds: int = 16
     iterations: int = 4
-    tolerance: float = 0.003
-    keep: float = 6.0
-    seen: float = 0.7
-    reach: float = 0.15
-    acceptable: float = 0.010
+    tolerance: float = _calibrated("tolerance")
+    keep: float = _calibrated("keep")
+    seen: float = _calibrated("seen")
+    reach: float = _calibrated("reach")
+    acceptable: float = _calibrated("acceptable")
     shape: float = 0.0
-    itself: float = 0.5
+    itself: float = _calibrated("itself")
 
 
-SETTLED = RefineOptions(seen=0.2)
-"""For a clip that has just been fitted to its keypoints, which have had their say, those of joints taken for the
-partner's among them. Measured on 9 films: MPJPE 69.7 mm before the refinement, 72.3 mm after it with keypoints as they
-count elsewhere, 71.1 mm like this; 70.4 mm if the motion is held twice as firmly as well, but then a hand stayed 5 cm
-from the forearm that it touches in real footage."""
+def settled_options(**changed: Any) -> RefineOptions:
+    """For a clip that has just been fitted to its keypoints, which have had their say, those of joints taken for the
+    partner's among them: they count less.
+
+    Measured on 9 films: MPJPE 69.7 mm before the refinement, 72.3 mm after it with keypoints as they count elsewhere,
+    71.1 mm like this; 70.4 mm if the motion is held twice as firmly as well, but then a hand stayed 5 cm from the
+    forearm that it touches in real footage.
+
+    Args:
+        changed: other options, see ``RefineOptions``.
+    """
+    return RefineOptions(**{"seen": SOLVER.now.refinement.settled_seen, **changed})
 
 
 @dataclass
@@ -145,7 +146,7 @@ def refine(
     result, report, touching = _refined(shaped, body, spheres, options, progress)
     depths = Depths(*report.depth, own_depth(clip, body.data), own_depth(result, body.data))
     if depths.worse(options.acceptable):  # a trade that gained more than it lost is said, and not paid for twice
-        firm = replace(options, itself=_FIRM * options.itself)
+        firm = replace(options, itself=SOLVER.now.refinement.firm * options.itself)
         again, said, touched = _refined(shaped, body, spheres, firm, progress)
         other = Depths(*said.depth, depths.own_before, own_depth(again, body.data))
         if max(other.after, other.own_after) < max(depths.after, depths.own_after):
@@ -185,7 +186,7 @@ def _refined(
         window = Refinement(body, frames_of(clip, part), spheres, options)
         report = window.solve(progress, number, len(windows))
         for held in (True, False):
-            if clip.people == 2 and report.depth[1] > _AGAIN:
+            if clip.people == 2 and report.depth[1] > SOLVER.now.refinement.again:
                 window, report = _once_more(window, report, held, progress, number, len(windows))
         reports.append(report)
         new = roma.rotmat_to_unitquat(window.rotations).cpu()
@@ -260,12 +261,13 @@ class Refinement:
         self.rotations, self.transl = self.terms.old_rotations, self.terms.old_transl
         self.every = torch.arange(clip.frames, device=device)
         self.distances = torch.full(clip.contacts.shape, torch.inf, device=device)
-        likely = steadied(clip.contacts, _STEADY * clip.fps)
-        held = hysteresis(likely, *_TOUCHES) if clip.people == 2 else np.zeros(clip.contacts.shape, bool)
+        self.spreads = spreads = SOLVER.now.refinement
+        likely = steadied(clip.contacts, spreads.steady * clip.fps)
+        held = hysteresis(likely, *spreads.touches) if clip.people == 2 else np.zeros(clip.contacts.shape, bool)
         self.belief = torch.as_tensor(held * likely, dtype=torch.float32, device=device)
         self.unlikely: Tensor | None = None
         if clip.people == 2 and held.any():  # a clip that speaks of no contact does not say that there is none
-            unlikely = np.clip((_TOUCHES[1] - likely) / _UNSURE, 0, 1) * ~held
+            unlikely = np.clip((spreads.touches[1] - likely) / spreads.unsure, 0, 1) * ~held
             self.unlikely = torch.as_tensor(unlikely, dtype=torch.float32, device=device)
         if clip.people == 2:
             self.terms.leaning = (self.belief > 0).any(2).any(0)
@@ -318,7 +320,7 @@ class Refinement:
 
     def _take_apart(self, troubled_only: bool = False) -> tuple[int, tuple[float, float]]:
         """Rounds of looking and solving until nothing is deeper than the tolerance."""
-        options, skins = self.options, self.skins
+        options, skins, spreads = self.options, self.skins, self.spreads
         first = float(skins.depths(self.rotations, self.transl).max())
         # What touches and which way is out is only known once the evidence has said where the bodies are: what is
         # nearest before is often the wrong limb, or the wrong side of it.
@@ -333,28 +335,29 @@ class Refinement:
         # What comes from rounds before needs no more of those in which the evidence is felt for.
         first_round = min(_BRIDGED[0], options.rounds) if troubled_only else 0
         for number in range(first_round, options.rounds):
-            restless = led | (skins.sunk > (_SUNK if number < _LATE else _SUNK_LATE))
-            left_alone = options.tolerance if number < _LATE else max(options.tolerance, _ENOUGH)
+            restless = led | (skins.sunk > (spreads.sunk if number < _LATE else spreads.sunk_late))
+            left_alone = options.tolerance if number < _LATE else max(options.tolerance, spreads.enough)
             if number > first_round + 1 and float(skins.depth.max()) <= left_alone and not bool(restless.any()):
                 break
             # The deeper, the more the evidence has to say about which way is out; what stays inside is pushed harder,
             # and its neighbours in time with it.
             near = max_pool1d(skins.depth[None], 9, 1, 4)[0]
-            start = torch.where(near < _DEEP, 1.0, torch.where(near < _TANGLED, 0.4, 0.12))
-            more = torch.where(near > options.tolerance, 2.5, 1.0)
-            push = torch.maximum(push * more, start).clamp(max=8.0)
+            deep = torch.where(near < spreads.tangled, spreads.push_deep, spreads.push_tangled)
+            start = torch.where(near < spreads.deep, 1.0, deep)
+            more = torch.where(near > options.tolerance, spreads.push_growth, 1.0)
+            push = torch.maximum(push * more, start).clamp(max=spreads.push_most)
             # At first it is not known well what touches; at last getting out is what matters, by one side at all costs.
-            self.weights.contact = 4.0 if 1 <= number < _LATE else 1.0
+            self.weights.contact = spreads.contact if 1 <= number < _LATE else 1.0
             if number >= _LATE:
                 stuck = dilated(skins.depth > options.tolerance, 2)
                 pull = torch.where(stuck, 1.0 if number < _LAST else 0.0, 1.0)
                 loosened |= stuck
-            skins.unsure = Skins.unsure if number < _LATE - 1 else 0.003
+            skins.unsure = SOLVER.now.skins.tangled_range if number < _LATE - 1 else spreads.late_tangled_range
             if number == 0 and not troubled_only:
                 moving = torch.ones_like(led)  # the feet of people far from each other are to be looked after as well
             else:
                 few = troubled_only or number >= _EVERYBODY
-                trouble = skins.depth > options.tolerance if few else skins.near(_NEAR)
+                trouble = skins.depth > options.tolerance if few else skins.near(spreads.near)
                 moving = dilated(restless | trouble, self.around)
             if not bool(moving.any()):
                 break  # nobody is near anybody
@@ -363,7 +366,7 @@ class Refinement:
             if self._left() <= least:
                 least, best = self._left(), (self.rotations, self.transl)
             led = torch.zeros_like(led)
-            stuck_from = _STUCK if number < _LATE else _ENOUGH
+            stuck_from = spreads.stuck if number < _LATE else spreads.enough
             if number in _BRIDGED and float(skins.depth.max()) > stuck_from:
                 led = self._bridge(stuck_from)
                 self._look(led.nonzero()[:, 0])
@@ -376,7 +379,7 @@ class Refinement:
 
     def _left(self) -> float:
         """How much is still wrong: squared metres of vertices inside the partner and of feet under the floor."""
-        excess = torch.stack((self.skins.depth - self.options.tolerance, self.skins.sunk - _SUNK))
+        excess = torch.stack((self.skins.depth - self.options.tolerance, self.skins.sunk - self.spreads.sunk))
         return float(excess.clamp(min=0).square().sum())
 
     def _round(self, moving: Tensor, push: Tensor, pull: Tensor, doubt: Tensor | None) -> None:
@@ -390,10 +393,10 @@ class Refinement:
     def _close(self, loosened: Tensor, push: Tensor) -> None:
         """Where contacts had to give way they are drawn together once more, unless that puts somebody into the other or
         a foot into the floor."""
-        allowed = max(float(self.skins.depth.max()), 1.5 * self.options.tolerance)
-        sunk = max(float(self.skins.sunk.max()), _SUNK_LATE)
+        allowed = max(float(self.skins.depth.max()), self.spreads.closing * self.options.tolerance)
+        sunk = max(float(self.skins.sunk.max()), self.spreads.sunk_late)
         state = self.rotations, self.transl
-        self.skins.unsure, self.weights.contact = Skins.unsure, 4.0
+        self.skins.unsure, self.weights.contact = SOLVER.now.skins.tangled_range, self.spreads.contact
         for _ in range(2):
             self._round(dilated(loosened, self.around // 2), push, torch.ones_like(push), self.unlikely)
             if float(self.skins.depth.max()) <= allowed and float(self.skins.sunk.max()) <= sunk:

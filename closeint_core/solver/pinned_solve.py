@@ -10,7 +10,7 @@ contacts that were there, and leaving the motion as it was.
 from __future__ import annotations
 
 import functools
-from dataclasses import replace
+from dataclasses import asdict, replace
 from pathlib import Path
 
 import numpy as np
@@ -25,6 +25,7 @@ from closeint_core.body.torch_body import TorchBody
 from closeint_core.clip import InteractionClip
 from closeint_core.corrections import Corrections, RefineSettings
 from closeint_core.progress import Progress
+from closeint_core.solver.calibration import SOLVER
 from closeint_core.solver.collision_state import Skins
 from closeint_core.solver.contact_pairs import VertexPairs, close_pairs, nearest_pairs, touching_pairs
 from closeint_core.solver.contacts import apart_vertices, tied_vertices
@@ -37,19 +38,8 @@ from closeint_core.solver.ties import Ties, joints_of, nobody, packed
 from closeint_core.windows import frames_of
 
 _CONTEXT = 3  # unchanged frames at either end, which the jerk reaches into
-_ABLE = 0.3  # freedom from which on a frame can mend penetration
 _LOOKS = 2  # times in a round that what touches is looked for again
 _CALLS_A_STEP = 5  # iterations of the settings that one step of the solver stands for
-_POINT = 0.005  # metres by which a pinned place, or a marked contact, may plausibly be off
-_HELD = 0.006  # metres by which a contact that was there may change
-_LOST = 0.05  # metres beyond which a contact that was there is given up
-_SETTLED = 0.003  # share of the energy: a step that gains less is the last before touches are looked for again
-_CLOSED = 0.003  # metres at which skins that are to touch do
-_WEIGHTS = Weights(
-    keep=3.0, place=0.4, seen=0.3, spacing=0.0, balance=0.0, itself=0.2, smooth=0.03, jerk=0.005, turn=1.0
-)
-"""A correction moves limbs further than a refinement does: the motion is held less firmly, and the animator knows
-better than keypoints and balance."""
 
 
 def solve_around(
@@ -223,9 +213,10 @@ class Span:
         self.held = held = pairs.take(keep)
         if len(held):
             offset = torch.as_tensor(vertices[0, held.frame, held.a] - vertices[1, held.frame, held.b])
-            weight = 3.0 * torch.as_tensor(held.weight) / _HELD**2
+            spreads = SOLVER.now.correction
+            weight = spreads.held_weight * torch.as_tensor(held.weight) / spreads.held**2
             places = self.skins.rest_places(self.terms.skeleton(*self.old))
-            ties = tied_vertices(held, offset, weight, self.terms.map, places, self.count, scale=_LOST)
+            ties = tied_vertices(held, offset, weight, self.terms.map, places, self.count, scale=spreads.lost)
             self._held_ties = [("held", ties)]
 
     def held_within(self) -> VertexPairs:
@@ -240,7 +231,8 @@ class Span:
     @torch.no_grad()
     def solve(self, settings: RefineSettings, progress: Progress, number: int, spans: int) -> None:
         """All rounds; contacts and penetration are looked for several times in each."""
-        apart = settings.apart + _CLOSED
+        spreads, weights = SOLVER.now.correction, Weights(**asdict(SOLVER.now.correction.weights))
+        apart = settings.apart + spreads.closed
         steps = max(2, -(-settings.iterations // (_CALLS_A_STEP * _LOOKS)))
         total, done = spans * settings.rounds * _LOOKS * steps, number * settings.rounds * _LOOKS * steps
         count = 0
@@ -256,7 +248,7 @@ class Span:
         every = torch.arange(self.count)
         push = torch.zeros(self.count)
         for round_number in range(settings.rounds):
-            pull = 10.0 * 5**round_number
+            pull = spreads.pull * spreads.pull_growth**round_number
             for look in range(_LOOKS):
                 tick()
                 pairs: list[tuple[str, Pairs]] = []
@@ -265,13 +257,15 @@ class Span:
                     self.skins.look(self.rotations, self.transl, every)
                     # First to where the corrections are, then out of each other, where there is freedom to.
                     if round_number or look:
-                        push = torch.maximum(push * 1.5, (self.freedom > _ABLE).float()).clamp(max=4.0)
+                        able = (self.freedom > spreads.able).float()
+                        push = torch.maximum(push * spreads.push_growth, able).clamp(max=spreads.push_most)
                         pairs += self._springs(push)
-                    ties += self._marked(min(pull, 4.0))
+                    ties += self._marked(min(pull, spreads.pull_marks))
                     pairs += self._kept_apart(pull, apart)
                 self.rotations, self.transl = descent.run(
-                    self.rotations, self.transl, _WEIGHTS, steps, moving=moving, pairs=pairs, ties=ties, enough=_SETTLED
-                )
+                    self.rotations, self.transl, weights, steps,
+                    moving=moving, pairs=pairs, ties=ties, enough=spreads.settled,
+                )  # fmt: skip
 
     def _pinned(self, pull: float) -> list[tuple[str, Ties]]:
         """Pinned places as ties to the world."""
@@ -290,7 +284,7 @@ class Span:
             none = nobody(len(who), device)
             riders.append(type(none)(own.moments * mine[:, None, None], own.masses * mine[:, None]))
         goal = torch.where((who == 0)[:, None], target, -target)
-        weight = torch.full((len(who),), pull / _POINT**2)
+        weight = torch.full((len(who),), pull / SOLVER.now.correction.point**2)
         return [("pins", packed(frame, riders, goal, weight, self.count))]
 
     def _marked(self, pull: float) -> list[tuple[str, Ties]]:
@@ -304,25 +298,26 @@ class Span:
         pairs = VertexPairs.join(found)
         if not len(pairs):
             return []
-        weight = pull * torch.as_tensor(pairs.weight) / _POINT**2
+        weight = pull * torch.as_tensor(pairs.weight) / SOLVER.now.correction.point**2
         places = self.skins.rest_places(self.terms.skeleton(self.rotations, self.transl))
         where = [torch.as_tensor(one) for one in (pairs.frame, pairs.a, pairs.b)]
-        goal = _CLOSED * self.skins.between(*where)
+        goal = SOLVER.now.correction.closed * self.skins.between(*where)
         return [("marks", tied_vertices(pairs, goal, weight, self.terms.map, places, self.count))]
 
     def _kept_apart(self, pull: float, apart: float) -> list[tuple[str, Pairs]]:
         """Parts that are marked as not touching."""
+        look = apart + SOLVER.now.correction.look_apart
         vertices, found = self.skins.at.numpy(), []
         for mark in self.marks:
             if not mark.touch:
                 a, b = marked_vertices(mark, self.body.data.parts)
                 for frame in range(max(mark.frame, self.start), min(mark.last + 1, self.stop)):
-                    found.append(close_pairs(vertices, self.body.data.faces, frame - self.first, a, b, apart + 0.01))
+                    found.append(close_pairs(vertices, self.body.data.faces, frame - self.first, a, b, look))
         pairs = VertexPairs.join(found)
         if not len(pairs):
             return []
         skeleton = self.terms.skeleton(self.rotations, self.transl)
-        weight = 4 * pull * torch.as_tensor(pairs.weight) / _POINT**2
+        weight = 4 * pull * torch.as_tensor(pairs.weight) / SOLVER.now.correction.point**2
         places = self.skins.rest_places(skeleton)
         pushed = apart_vertices(pairs, apart, weight, self.terms.map, places, self.skins.parts, skeleton, self.count)
         return [("no contact", pushed)]

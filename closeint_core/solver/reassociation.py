@@ -13,14 +13,10 @@ import torch
 from torch import Tensor
 
 from closeint_core.perception.assignment import reassign
+from closeint_core.solver.calibration import SOLVER
 
-DOUBTFUL = 0.5
-"""Keypoints of at least this confidence are left alone."""
-UNTRUSTED = 0.3
+UNTRUSTED = SOLVER.default.reassociation.untrusted
 """Doubt (one less trust) above which a frame's joints are dealt out anew."""
-_CLAIM = 0.7  # of a peak's score is what it is worth to the body that claims it
-_SPREAD = 0.06  # metres by which a fitted joint may be off
-_CLEAR = 1.0  # margin over the other person's claim, in the assignment's units
 
 
 def recover_joints(
@@ -38,17 +34,20 @@ def recover_joints(
         peaks: (T, 17, M, 3) x, y, score, NaN padded.
         predicted: (P, T, 26, 2) pixels of the fitted bodies. metres_per_pixel: (P, T, 1).
     """
-    sigma = (_SPREAD / metres_per_pixel).numpy()
+    spreads = SOLVER.now.reassociation
+    sigma = (spreads.spread / metres_per_pixel).numpy()
     found = reassign(peaks, predicted[:, :, :17].numpy(), sigma)
     # A frame in which everything is doubtful has the bodies in doubt too, and with them who owns a peak.
     score = np.nan_to_num(found.keypoints[..., 2]) * trust.numpy()
-    clear = (found.peak >= 0) & ~found.contested & ~found.mirrored & (found.margin > _CLEAR) & (found.cost < 2.0)
-    better = torch.as_tensor(clear & (score > weights[:, :, :17].numpy()) & (weights[:, :, :17].numpy() < DOUBTFUL))
+    clear = (found.peak >= 0) & ~found.contested & ~found.mirrored
+    clear &= (found.margin > spreads.clear) & (found.cost < spreads.near)
+    known = weights[:, :, :17].numpy()
+    better = torch.as_tensor(clear & (score > known) & (known < spreads.doubtful))
     keypoints, weights = keypoints.clone(), weights.clone()
     place = torch.as_tensor(np.nan_to_num(found.keypoints[..., :2]))
     keypoints[:, :, :17] = torch.where(better[..., None], place, keypoints[:, :, :17])
-    # A peak says what it is, not whose: half its score is what it is worth.
-    worth = torch.as_tensor(0.5 * score, dtype=weights.dtype)
+    # A peak says what it is, not whose: part of its score is what it is worth.
+    worth = torch.as_tensor(spreads.worth * score, dtype=weights.dtype)
     weights[:, :, :17] = torch.where(better, torch.maximum(worth, weights[:, :, :17]), weights[:, :, :17])
     return keypoints, weights
 
@@ -74,12 +73,14 @@ def reclaim_joints(
     """
     found = reassign(peaks, predicted[:, :, :17].numpy(), (spread / metres_per_pixel).numpy())
     doubt = (1 - trust).numpy()
-    score = np.nan_to_num(found.keypoints[..., 2]) * np.where(found.contested, 0.4, 1.0)
-    score = np.where((found.peak >= 0) & ~found.mirrored, score * (1.0 - 0.6 * np.exp(-found.margin)), 0.0)
-    claimed = torch.as_tensor((doubt > UNTRUSTED) & (score > 0))
+    spreads = SOLVER.now.reassociation
+    score = np.nan_to_num(found.keypoints[..., 2]) * np.where(found.contested, spreads.contested, 1.0)
+    sure = score * (1.0 - spreads.unclear * np.exp(-found.margin))
+    score = np.where((found.peak >= 0) & ~found.mirrored, sure, 0.0)
+    claimed = torch.as_tensor((doubt > spreads.untrusted) & (score > 0))
     share = torch.as_tensor(doubt, dtype=weights.dtype)
     place = torch.as_tensor(np.nan_to_num(found.keypoints[..., :2]))
-    worth = torch.as_tensor(_CLAIM * score, dtype=weights.dtype) * share + weights[:, :, :17] * (1 - share)
+    worth = torch.as_tensor(spreads.claim * score, dtype=weights.dtype) * share + weights[:, :, :17] * (1 - share)
     keypoints, weights = keypoints.clone(), weights.clone()
     keypoints[:, :, :17] = torch.where(claimed[..., None], place, keypoints[:, :, :17])
     weights[:, :, :17] = torch.where(claimed, worth, weights[:, :, :17])

@@ -8,8 +8,7 @@ import torch
 from torch import Tensor
 
 from closeint_core.sequences import hysteresis
-
-_STANDS = (0.6, 0.25)  # probabilities from which on a foot is taken to stand, and until below which it does
+from closeint_core.solver.calibration import SOLVER
 
 
 def one_sided(height: Tensor, goal: Tensor | float, soft: float) -> tuple[Tensor, Tensor]:
@@ -32,7 +31,7 @@ def observed_points(keypoints: Tensor) -> tuple[Tensor, Tensor]:
 def standing_feet(contacts: Tensor) -> Tensor:
     """Probabilities (P, T, 2) that feet stand, zero where they rather do not. A foot that surely stood goes on standing
     until that is unlikely: in a moment of doubt it would otherwise slide away."""
-    held = hysteresis(contacts.cpu().numpy(), *_STANDS)
+    held = hysteresis(contacts.cpu().numpy(), *SOLVER.now.evidence.stands)
     return torch.where(torch.as_tensor(held, device=contacts.device), contacts, torch.zeros_like(contacts))
 
 

@@ -15,15 +15,11 @@ from torch import Tensor
 from closeint_core.body.spheres import sole_vertices
 from closeint_core.body.torch_body import TorchBody
 from closeint_core.clip import InteractionClip
+from closeint_core.solver.calibration import SOLVER
 from closeint_core.solver.residuals import observed_points, pixel_slopes, standing_feet
 from closeint_core.windows import frames_of
 
 _FRAMES = 96  # of the clip, evenly spread, are looked at
-_WORTH = 8.0  # frames that say something of their own: errors of keypoints and poses last
-_PIXELS = 0.03  # metres by which a keypoint is off; three times that, and it is an outlier
-_FLOOR = 0.015  # metres by which a standing sole is off the floor
-_LOWEST = 0.002  # metres: what lies this much higher than the lowest of a sole is no longer the lowest
-_ACROSS, _ALONG = 0.05, 0.20  # metres by which places are off, across and along the view
 _ITERATIONS = 4
 
 
@@ -88,11 +84,12 @@ class _Evidence:
             placed: (P, T, 26 + 2 N, 3) points in the world. slopes: (P, T, 26 + 2 N, 3, B) of them.
             moved: (P, T, 3) and changed: (P, B), so far.
         """
+        spreads = SOLVER.now.shape
         view = placed[..., :26, :] @ self.R[:, None].mT + self.t[:, None, None]
-        depth = view[..., 2:].clamp(min=0.1)
+        depth = view[..., 2:].clamp(min=spreads.least_depth)
         focal = self.K[:, None, (0, 1), (0, 1)]
         pixels = view[..., :2] / depth * focal + self.K[:, None, :2, 2]
-        scale = depth[..., :1, :] / focal / _PIXELS  # of a pixel, in units of the spread
+        scale = depth[..., :1, :] / focal / spreads.pixels  # of a pixel, in units of the spread
         error = (pixels - self.observed) * scale
         weight = self.confidence / (1 + error.square().sum(-1) / 9).square()
         project = pixel_slopes(view, depth, focal * scale) @ self.R[:, None, None]
@@ -101,25 +98,25 @@ class _Evidence:
         error, weight = error.flatten(2), weight.repeat_interleave(2, -1)
 
         height = placed[..., 26:, 2].unflatten(-1, (2, -1))
-        share = torch.softmax(-height / _LOWEST, -1)
+        share = torch.softmax(-height / spreads.lowest, -1)
         up = torch.zeros(*height.shape[:-1], 3, device=view.device)
-        up[..., 2] = 1.0 / _FLOOR
-        of_shape = (share[..., None] * slopes[..., 26:, 2, :].unflatten(2, (2, -1))).sum(3) / _FLOOR
+        up[..., 2] = 1.0 / spreads.floor
+        of_shape = (share[..., None] * slopes[..., 26:, 2, :].unflatten(2, (2, -1))).sum(3) / spreads.floor
         rows_place, rows_shape = torch.cat((rows_place, up), 2), torch.cat((rows_shape, of_shape), 2)
-        error = torch.cat((error, (share * height).sum(-1) / _FLOOR), 2)
+        error = torch.cat((error, (share * height).sum(-1) / spreads.floor), 2)
         weight = torch.cat((weight, self.standing), 2)[..., None]
 
         ray = torch.nn.functional.normalize(
             placed[..., :26, :].mean(2) + (self.R.mT @ self.t[..., None])[..., 0], dim=-1
         )
         outer = ray[..., :, None] * ray[..., None, :]
-        hold = (torch.eye(3, device=view.device) - outer) / _ACROSS**2 + outer / _ALONG**2
+        hold = (torch.eye(3, device=view.device) - outer) / spreads.across**2 + outer / spreads.along**2
         place = (weight * rows_place).mT @ rows_place + hold  # (P, T, 3, 3)
         both = (weight * rows_place).mT @ rows_shape  # (P, T, 3, B)
         pull = ((weight * rows_place).mT @ error[..., None]) + hold @ moved[..., None]
         shape_pull = (weight * rows_shape).mT @ error[..., None]
         without = torch.linalg.solve(place, torch.cat((both, pull), -1))
-        counts = min(1.0, _WORTH / placed.shape[1])
+        counts = min(1.0, spreads.worth / placed.shape[1])
         left = ((weight * rows_shape).mT @ rows_shape - both.mT @ without[..., :-1]).sum(1) * counts
         slope = (shape_pull - both.mT @ without[..., -1:]).sum(1) * counts
         keep = torch.eye(left.shape[-1], device=view.device) / spread**2

@@ -16,6 +16,7 @@ import torch
 from torch import Tensor
 
 from closeint_core.body.torch_body import Skeleton, TorchBody
+from closeint_core.solver.calibration import SOLVER
 
 JOINTS = 24
 STATE = 3 * JOINTS + 3
@@ -99,7 +100,7 @@ def inverse_right_jacobian(vectors: Tensor) -> Tensor:
 
     J^-1 = I + [v]/2 + (1/t^2 - (1 + cos t) / (2 t sin t)) [v]^2, t = |v| (Sola et al., "A micro Lie theory", 2018).
     """
-    angle = vectors.norm(dim=-1).clamp(1e-3, 3.1)
+    angle = vectors.norm(dim=-1).clamp(*SOLVER.now.terms.angles)
     factor = 1 / angle**2 - (1 + torch.cos(angle)) / (2 * angle * torch.sin(angle))
     cross = torch.zeros(*vectors.shape[:-1], 3, 3, device=vectors.device)
     x, y, z = vectors.unbind(-1)

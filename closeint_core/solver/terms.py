@@ -21,8 +21,10 @@ from closeint_core.body.torch_body import Skeleton, TorchBody
 from closeint_core.clip import InteractionClip
 from closeint_core.physics import energies
 from closeint_core.physics.balance import body_masses, outside_of_support
-from closeint_core.physics.joint_limits import LIMIT_HIGH, LIMIT_LOW
+from closeint_core.physics.calibration import PHYSICS
+from closeint_core.physics.joint_limits import joint_bounds
 from closeint_core.sequences import frame_step
+from closeint_core.solver.calibration import SOLVER
 from closeint_core.solver.least_squares import System, differences
 from closeint_core.solver.pairs import Pairs, Weights
 from closeint_core.solver.residuals import (
@@ -46,20 +48,11 @@ from closeint_core.solver.skinned_points import (
 )
 from closeint_core.solver.ties import Ties, add_ties
 
-# How far, in radians, a joint is moved as readily as any other: limbs before the spine, the root last.
-REACH = torch.tensor(
-    [0.10, .25, .25, .10, .3, .3, .10, .2, .2, .10, .10, .10, .12, .15, .15, .15, .35, .35, .4, .4, .25, .25, .1, .1]
-)  # fmt: skip
 _SPHERE_ROWS = 48  # overlapping spheres looked after in a frame, the deepest first
-_SOLE = 0.003  # metres over which the lowest of a foot's points is told
 _BY_PERSON = (
     "old_rotations", "old_transl", "confidence", "observed", "metres_per_pixel", "ray", "standing", "planted",
     "sole_before", "low", "high",
 )  # fmt: skip
-_TURN = 0.06  # radians a frame squared, at 30 frames a second, by which a joint's change may bend
-_LEAST_FREEDOM = 0.03  # of a frame that hardly moves
-_SUNK = 0.0017  # metres that a foot may plausibly be off under the floor
-_SOFT = 0.0015  # metres over which one-sided terms begin
 
 
 class PairTerms:
@@ -85,7 +78,8 @@ class PairTerms:
         self.rest = body.rest_vertices(self.betas)  # (P, V, 3)
         # Joints ride on their parents; the root does on itself.
         self.joint_mass = self.map.below.T  # (24 points, 24 joints): 1 where turning the joint moves the point
-        self.reach = REACH.to(device)
+        self.spreads = SOLVER.now.terms
+        self.reach = torch.tensor(PHYSICS.now.joints.refined).to(device)
         self.rate = frame_step(clip.fps)
         skeleton = body.skeleton(self.old_rotations, self.betas[:, None], self.old_transl)
         self._gather(clip, skeleton, tensor)
@@ -100,7 +94,9 @@ class PairTerms:
         self.observed, self.confidence = observed_points(tensor(clip.keypoints2d))
         self.camera = [tensor(x) for x in (clip.camera_K, clip.camera_R, clip.camera_t)]
         depth = (skeleton.joints[:, :, :1] @ self.camera[1].mT + self.camera[2][:, None])[..., 2]
-        self.metres_per_pixel = (depth / self.camera[0][:, 0, 0][:, None]).clamp(min=1e-4)
+        self.metres_per_pixel = (depth / self.camera[0][:, 0, 0][:, None]).clamp(
+            min=self.spreads.least_metres_per_pixel
+        )
         # The direction in which a single camera knows least: along its rays.
         self.ray = normalize(skeleton.joints[:, :, 0] + (self.camera[1].mT @ self.camera[2][..., None])[..., 0], dim=-1)
         self.standing = standing_feet(tensor(clip.foot_contacts))  # (P, T, 2)
@@ -117,8 +113,9 @@ class PairTerms:
         self.points = _Points(keypoints, soles, masses)
         vectors = roma.rotmat_to_rotvec(self.old_rotations)
         # A motion beyond the usual limits may stay there, but not go further.
-        self.low = torch.minimum(LIMIT_LOW.to(self.device), vectors)
-        self.high = torch.maximum(LIMIT_HIGH.to(self.device), vectors)
+        low, high = joint_bounds()
+        self.low = torch.minimum(low.to(self.device), vectors)
+        self.high = torch.maximum(high.to(self.device), vectors)
 
     def _place_spheres(self, spheres: BodySpheres, tensor) -> None:  # type: ignore[no-untyped-def]
         regressor = spheres.regressor.to(self.device)
@@ -223,7 +220,8 @@ class PairTerms:
     def _clearance(self, before: Tensor) -> Tensor:
         """Metres over the floor at which points are to stay: what came to lie under it leaves it for sure, what came to
         stand on it stays as it is."""
-        return torch.where(before < -0.002, 0.002, -0.002).to(before)
+        clear = self.spreads.clearance
+        return torch.where(before < -clear, clear, -clear).to(before)
 
     lowest: Riders | None = None
     """(P, T, K) vertices of the feet that were lowest when the skins were last looked at."""
@@ -248,10 +246,11 @@ class PairTerms:
         return list(zip(parts.sum(-2).split(sizes, 2), slopes.split(sizes, 2), strict=True))
 
     def _keep(self, terms: dict[str, Tensor], system: System, turn: Tensor, transl: Tensor, weights: Weights) -> None:
-        squared, slope = energies.huber_slope(turn.square().sum(-1) / self.reach**2, 2.0)
+        spreads = self.spreads
+        squared, slope = energies.huber_slope(turn.square().sum(-1) / self.reach**2, spreads.turn_knee)
         firm = torch.ones(self.frames, device=self.device)
         if self.freedom is not None:
-            firm = 1 / self.freedom.clamp(min=_LEAST_FREEDOM).square()
+            firm = 1 / self.freedom.clamp(min=spreads.least_freedom).square()
         terms["pose"] = 0.5 * weights.keep * firm * by_frame(squared)
         stiff = (0.5 * weights.keep * firm[:, None] * slope / self.reach**2)[..., None]  # (P, T, 24, 1)
         eye = torch.eye(3, device=self.device)
@@ -259,21 +258,22 @@ class PairTerms:
         shift = transl - self.old_transl
         along_ray = (shift * self.ray).sum(-1)
         across = shift - along_ray[..., None] * self.ray
-        terms["place"] = (
-            weights.place * firm * by_frame(across.square().sum(-1) / 0.05**2 + along_ray.square() / 0.20**2)
-        )
+        moved = across.square().sum(-1) / spreads.across**2 + along_ray.square() / spreads.along**2
+        terms["place"] = weights.place * firm * by_frame(moved)
         outer = self.ray[..., :, None] * self.ray[..., None, :]
-        hold = weights.place * firm[:, None, None] * ((eye - outer) / 0.05**2 + outer / 0.20**2)
+        stiffness = (eye - outer) / spreads.across**2 + outer / spreads.along**2
+        hold = weights.place * firm[:, None, None] * stiffness
         pull = (hold @ shift[..., None])[..., 0]
         system.add_small(3 * JOINTS, hold[:, :, None], pull[:, :, None])
 
     def _limits(self, terms: dict[str, Tensor], system: System, vectors: Tensor) -> None:
         over = (vectors - self.high).clamp(min=0) - (self.low - vectors).clamp(min=0)
-        over = over[..., 1:, :] / 0.08
+        spread = self.spreads.limits
+        over = over[..., 1:, :] / spread
         terms["limits"] = by_frame(over.square())
         inverse = inverse_right_jacobian(vectors[..., 1:, :])
-        active = (over != 0).float()[..., None] / 0.08**2
-        slope = (inverse.mT @ (over / 0.08)[..., None])[..., 0]
+        active = (over != 0).float()[..., None] / spread**2
+        slope = (inverse.mT @ (over / spread)[..., None])[..., 0]
         system.add_small(3, inverse.mT @ (active * inverse), slope)
 
     def _reprojection(
@@ -281,13 +281,13 @@ class PairTerms:
     ) -> None:
         (points, slopes), (K, R, t) = keypoints, self.camera
         view = points @ R.mT + t[:, None]
-        depth = view[..., 2:].clamp(min=0.05)
+        depth = view[..., 2:].clamp(min=self.spreads.least_depth)
         focal = torch.stack([K[:, 0, 0], K[:, 1, 1]], -1)[:, None]
         pixels = view[..., :2] / depth * focal + K[:, None, :2, 2]
         scale = self.metres_per_pixel[..., None]
         error = (pixels - self.observed) * scale
         value, slope = energies.geman_mcclure_slope(error.square().sum(-1), weights.outlier)
-        weight = weights.seen * self.confidence / 0.02**2
+        weight = weights.seen * self.confidence / self.spreads.keypoint**2
         terms["reprojection"] = by_frame(weight * value)
         # d pixel / d view, then to the world.
         gradient = pixel_slopes(view, depth, focal * scale) @ R[:, None]
@@ -306,9 +306,10 @@ class PairTerms:
         height, rows = soles[0][..., 2], soles[1][..., 2, :]  # (P, T, 2 * N) left then right, and their slopes
         # Planted feet reach the floor with their lowest point; the heel of a step may be up.
         grouped = height.unflatten(-1, (2, -1))
-        share = torch.softmax(-grouped / _SOLE, -1)
-        up = ((share * grouped).sum(-1) - 0.004).clamp(min=0)
-        stand_weight = weights.ground * self.standing / 0.01**2
+        spreads = self.spreads
+        share = torch.softmax(-grouped / spreads.sole, -1)
+        up = ((share * grouped).sum(-1) - spreads.stand_slack).clamp(min=0)
+        stand_weight = weights.ground * self.standing / spreads.stand**2
         terms["stand"] = by_frame(stand_weight * up.square())
         stand_rows = (share[..., None, :] @ rows.unflatten(2, (2, -1)))[..., 0, :]
         system.add_own_rows(stand_rows, up, stand_weight)
@@ -319,8 +320,8 @@ class PairTerms:
             places, lifted = along(skeleton, self.lowest, self.map.below, up_axis)
             height, rows = torch.cat((height, places[..., 2]), 2), torch.cat((rows, lifted), 2)
             clearance = torch.cat((clearance, self._clearance(self.lowest_before)), 2)
-        sink, steep = one_sided(height, clearance, _SOFT)
-        weight = torch.full_like(sink, weights.ground / _SUNK**2)
+        sink, steep = one_sided(height, clearance, spreads.soft)
+        weight = torch.full_like(sink, weights.ground / spreads.sunk**2)
         terms["sink"] = by_frame(weight * sink.square())
         system.add_own_rows(rows, sink, weight, -steep)
 
@@ -332,7 +333,7 @@ class PairTerms:
             terms["skate"] = self._nothing()
             return
         both = torch.minimum(self.planted[:, 1:], self.planted[:, :-1]) * self._linked(1)
-        spread = 0.003 * self.rate
+        spread = self.spreads.skate * self.rate
         slid = feet if self.about is None else feet - self.about[1]
         step = differences(slid[..., :2].flatten(2), 1).unflatten(-1, (6, 2))
         value, slope = energies.huber_slope(step.square().sum(-1), 3 * spread)
@@ -347,8 +348,8 @@ class PairTerms:
         flat = (joints if self.about is None else joints - self.about[0]).flatten(2)
         changes = []
         for name, order, spread, factor in (
-            ("smooth", 2, 0.012 * self.rate**2, weights.smooth),
-            ("jerk", 3, 0.012 * self.rate**3, weights.jerk),
+            ("smooth", 2, self.spreads.bend * self.rate**2, weights.smooth),
+            ("jerk", 3, self.spreads.jerk * self.rate**3, weights.jerk),
         ):
             if self.frames <= order:
                 terms[name] = self._nothing()
@@ -369,7 +370,7 @@ class PairTerms:
         blocks = slopes[..., : 3 * JOINTS].unflatten(-1, (JOINTS, 3)).unflatten(-3, (JOINTS, 3))
         blocks.diagonal(dim1=-4, dim2=-2).copy_(inverse_right_jacobian(turned).movedim(-3, -1))
         change = differences(turned.flatten(2), 2)
-        spread = _TURN * self.rate**2
+        spread = self.spreads.turn_bend * self.rate**2
         value, slope = energies.huber_slope(change.unflatten(-1, (JOINTS, 3)).square().sum(-1), 3 * spread)
         weight = weights.turn / spread**2 * self._linked(2)
         terms["turn"] = spread_over(weight * value, 2)
@@ -388,7 +389,7 @@ class PairTerms:
             return
         (points, slopes), (centre, moved) = keypoints, masses
         now = outside_of_support(centre[:, :, 0], points[:, :, self.feet], self.planted, self.leaning)
-        factor = weights.balance / 0.05**2 * now.trust
+        factor = weights.balance / self.spreads.balance**2 * now.trust
         terms["balance"] = by_frame(factor * now.far.square())
         frame, person = torch.arange(self.frames, device=self.device), torch.arange(self.people, device=self.device)
         owner = torch.div(now.foot, len(self.feet), rounding_mode="floor")
@@ -417,7 +418,7 @@ class PairTerms:
             towards = _taken(centres, b) - _taken(centres, a)
             rider = self.spheres.of(who, a) - self.spheres.of(who, b)
             _, rows = along(skeleton, rider, self.map.below, normalize(towards, dim=-1))
-            weight = weights.itself / 0.01**2 * (depth > 0)
+            weight = weights.itself / self.spreads.itself**2 * (depth > 0)
             terms["itself"] = by_frame(weight * depth.square())
             system.add_own_rows(rows, depth, weight)
         if self.people < 2:
@@ -433,7 +434,7 @@ class PairTerms:
         place = _taken(centres, index)
         direction = normalize(place[1] - place[0], dim=-1)
         rows = along(skeleton, self.spheres.of(who, index), self.map.below, torch.stack((direction, -direction)))[1]
-        weight = 2.0 * weights.spacing / 0.01**2 * (depth > 0)  # both persons' frames
+        weight = 2.0 * weights.spacing / self.spreads.spacing**2 * (depth > 0)  # both persons' frames
         terms["overlap"] = (weight * depth.square()).sum(-1)
         system.add_rows(_side_by_side(rows), depth, weight)
 
@@ -445,10 +446,11 @@ class PairTerms:
         height = ((places[0] - places[1]) * fixed).sum(-1)
         gain = None
         if pairs.pull:
-            miss = height - torch.minimum(height.clamp(min=0.002), pairs.goal.clamp(min=0.002))
+            least = self.spreads.skin
+            miss = height - torch.minimum(height.clamp(min=least), pairs.goal.clamp(min=least))
             miss = torch.where(pairs.firm, miss, height)
         else:
-            miss, steep = one_sided(height, pairs.goal, _SOFT)
+            miss, steep = one_sided(height, pairs.goal, self.spreads.soft)
             gain = -steep
         value, slope = energies.huber_slope(miss.square(), pairs.knee)
         system.add_rows(_side_by_side(rows), miss, push * pairs.weight * slope, gain)
@@ -477,7 +479,7 @@ def _overlapping(
     reach = radii[..., None, :, None] + their_radii[..., None, None, :]
     depth = reach - torch.cdist(mine, theirs)
     if allowed is not None:
-        depth = torch.where(allowed, depth + 0.01, 0.0)  # spheres are thinner than limbs
+        depth = torch.where(allowed, depth + SOLVER.now.terms.thick, 0.0)  # spheres are thinner than limbs
     depth = depth.clamp(min=0).flatten(-2)
     count = int((depth > 0).sum(-1).max())
     if not count:

@@ -12,6 +12,7 @@ import numpy as np
 
 from closeint_core.errors import CloseintError
 from closeint_core.files import atomic_path
+from closeint_core.perception.calibration import PERCEPTION
 from closeint_core.perception.movenet import Detections, MoveNet
 from closeint_core.perception.tracking import body_size, keep_distinct
 from closeint_core.progress import Progress
@@ -104,7 +105,7 @@ def _people(seen: Detections) -> np.ndarray:
 
 def _boxes(keypoints: np.ndarray, shape: tuple[int, ...]) -> np.ndarray:
     """(N, 4) xyxy round what was seen of each, inside of the image."""
-    seen = keypoints[..., 2:] > 0.15
+    seen = keypoints[..., 2:] > PERCEPTION.now.seen.joint
     low = np.where(seen, keypoints[..., :2], np.inf).min(axis=1)
     high = np.where(seen, keypoints[..., :2], -np.inf).max(axis=1)
     edge = np.array([shape[1], shape[0]])

@@ -10,8 +10,9 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parents[2]
 
 LAYERS = (
-    {"errors", "files", "foreign_files", "provenance", "inputs", "progress", "estimate", "halpe", "clip", "corrections",
-     "settings", "options", "camera", "sequences", "windows", "terminal", "streams", "models", "body", "video"},
+    {"errors", "files", "foreign_files", "provenance", "inputs", "progress", "estimate", "calibrated", "halpe", "clip",
+     "corrections", "settings", "options", "camera", "sequences", "windows", "terminal", "streams", "models", "body",
+     "video"},
     {"mesh", "physics", "metrics", "perception", "rendering", "eyes"},
     {"solver", "denoiser"},
     {"reconstruction"},

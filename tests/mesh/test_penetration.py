@@ -5,7 +5,8 @@ import numpy as np
 import pytest
 import trimesh
 
-from closeint_core.mesh.contact_probability import REACH, contact_probability, part_distances
+from closeint_core.mesh.calibration import MESH
+from closeint_core.mesh.contact_probability import contact_probability, part_distances
 from closeint_core.mesh.penetration import measure_penetration, vertices_inside
 
 
@@ -50,12 +51,12 @@ def test_part_distances_against_all_pairs():
         for t in range(3):
             every = np.linalg.norm(vertices[person, t][:, None] - vertices[1 - person, t], axis=-1).min(1)
             for part in range(24):
-                expected = min(every[parts == part].min(initial=REACH), REACH)
+                expected = min(every[parts == part].min(initial=MESH.now.touch.reach), MESH.now.touch.reach)
                 assert found[person, t, part] == pytest.approx(expected, abs=1e-6)
 
 
 def test_contact_fades_with_distance():
-    probability = contact_probability(np.array([0.0, 0.02, REACH]))
+    probability = contact_probability(np.array([0.0, 0.02, MESH.now.touch.reach]))
     assert probability[0] > 0.99
     assert probability[1] == pytest.approx(0.5)
     assert probability[2] < 0.01

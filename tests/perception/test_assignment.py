@@ -12,7 +12,8 @@ from hypothesis import strategies as st
 from support.figures import STANDING, as_peaks, walk
 
 from closeint_core.halpe import HALPE_FLIP
-from closeint_core.perception.assignment import Weights, reassign
+from closeint_core.perception.assignment import reassign
+from closeint_core.perception.calibration import AssignmentWeights
 
 FLIP = HALPE_FLIP[:17]
 
@@ -124,7 +125,7 @@ def test_nothing_expected_nothing_given() -> None:
 def test_equals_trying_every_combination(seed: int) -> None:
     """The shoulders of two people against a plain search over all peaks of both sides."""
     rng = np.random.default_rng(seed)
-    weights = Weights(candidates=6)
+    weights = AssignmentWeights(candidates=6)
     peaks = np.full((1, 17, 8, 3), np.nan)
     for joint in (5, 6):
         peaks[0, joint, :3, :2], peaks[0, joint, :3, 2] = rng.uniform(0, 60, (3, 2)), rng.uniform(0.1, 0.9, 3)

@@ -12,9 +12,11 @@ from hypothesis import strategies as st
 
 from closeint_core.body.parts import JOINTS_IN_HALPE
 from closeint_core.halpe import HALPE_INDEX as K
-from closeint_core.perception.belief import CALIBRATION, FACE, believed, merged
+from closeint_core.perception.belief import FACE, believed, merged
+from closeint_core.perception.calibration import PERCEPTION
 from closeint_core.perception.observations import PairSeen
 
+CALIBRATION = PERCEPTION.default.belief
 chances = st.floats(0.01, 0.99)
 places = st.tuples(st.floats(-300, 300), st.floats(-300, 300))
 lengths = st.floats(20, 400)

@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import hashlib
+from dataclasses import replace
 from pathlib import Path
 
 import cv2
@@ -16,6 +17,7 @@ from closeint_core.errors import CloseintError
 from closeint_core.perception import runtime
 from closeint_core.perception.appearance import describe, distance
 from closeint_core.perception.blazepose import FLIP, BlazePose, Crop, cut_out, refine
+from closeint_core.perception.calibration import PERCEPTION
 from closeint_core.perception.evidence import Closeup, sample_masks
 from closeint_core.perception.movenet import MoveNet, find_peaks, fit_into
 
@@ -77,7 +79,9 @@ def test_peaks_equal_a_plain_search(seed: int) -> None:
     heat = cv2.GaussianBlur(rng.random((24, 20, 17)).astype(np.float32), (0, 0), 2.0).transpose(2, 0, 1)
     heat = (heat - heat.min()) / (heat.max() - heat.min())
     offset = rng.uniform(0.0, 0.9, (34, 24, 20)).astype(np.float32)
-    found = find_peaks(heat, offset, 8, threshold=0.3, apart=0.0)
+    seen = replace(PERCEPTION.default.seen, peak=0.3, peaks_apart=0.0)
+    with PERCEPTION.using(replace(PERCEPTION.default, seen=seen)):
+        found = find_peaks(heat, offset, 8)
     for joint in range(17):
         plain = []
         for y in range(24):

@@ -11,7 +11,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from closeint_core.body.parts import JOINT_FLIP, PART_FLIP
-from closeint_core.perception.sides import SideCosts, exchange_parts, exchanged_sides
+from closeint_core.perception.calibration import SideCosts
+from closeint_core.perception.sides import exchange_parts, exchanged_sides
 
 FLIP = list(JOINT_FLIP)
 BODY = np.array(

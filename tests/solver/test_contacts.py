@@ -124,7 +124,7 @@ def test_springs_join_vertices_to_the_skin_they_are_to_leave(pair: Pair) -> None
     found = pair.found()
     push = torch.tensor([1.0, 2.5])
     margin = torch.linspace(0.001, 0.003, len(found))
-    pairs = springs(found, push, pair.map, pair.rest, PARTS, pair.skeleton, margin, spread=0.004, most=10_000)
+    pairs = springs(found, push, pair.map, pair.rest, PARTS, pair.skeleton, margin, most=10_000)
     assert pairs is not None
     first, second, axis = points_of(pair, pairs)
     height = ((first - second) * axis).sum(-1)

@@ -15,8 +15,9 @@ from closeint_core.body.data import load_body
 from closeint_core.body.torch_body import TorchBody
 from closeint_core.camera import project
 from closeint_core.physics import energies
+from closeint_core.physics.calibration import PHYSICS
 from closeint_core.progress import Progress
-from closeint_core.reconstruction.learned import FIT, SPREAD
+from closeint_core.reconstruction.learned import FIT
 from closeint_core.solver.evidence import Evidence, gather_evidence
 from closeint_core.solver.initial import PairFit
 from closeint_core.solver.motion_prior import guide_of, unseen
@@ -24,6 +25,7 @@ from closeint_core.solver.state import Floor, Motion
 
 FRAMES = 12
 FITTING = replace(FIT[1], steps=8)
+SPREAD = torch.tensor(PHYSICS.default.joints.denoised)
 
 
 @pytest.fixture(scope="module")

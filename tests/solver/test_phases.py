@@ -1,6 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from support.people import DATA, QUICK, standing
@@ -12,7 +14,7 @@ from closeint_core.evaluation.physics_suite import make_pair, refine_and_measure
 from closeint_core.mesh.contact_probability import contact_probability, part_distances
 from closeint_core.mesh.penetration import measure_penetration
 from closeint_core.progress import Progress
-from closeint_core.solver import phases as refinement
+from closeint_core.solver.calibration import SOLVER
 from closeint_core.solver.phases import RefineOptions, refine
 
 
@@ -79,15 +81,16 @@ def test_it_is_deterministic():
     assert (first.transl == second.transl).all()
 
 
-def test_progress_never_goes_back(monkeypatch):
+def test_progress_never_goes_back():
     done: list[float] = []
 
     class Seen(Progress):
         def on_update(self, stage: str, now: int, total: int) -> None:
             done.append(now / total)
 
-    monkeypatch.setattr(refinement, "_AGAIN", -1.0)  # every window is refined once more, twice
-    refine(standing(2, 0.35), RefineOptions(rounds=6, iterations=1, tolerance=-1.0), Seen())
+    again = replace(SOLVER.default.refinement, again=-1.0)  # every window is refined once more, twice
+    with SOLVER.using(replace(SOLVER.default, refinement=again)):
+        refine(standing(2, 0.35), RefineOptions(rounds=6, iterations=1, tolerance=-1.0), Seen())
     assert len(done) > 8
     assert np.diff(done).min() >= 0
     assert done[-1] <= 1.0
