@@ -20,6 +20,7 @@ from closeint_core.errors import CloseintError
 from closeint_core.eyes.calibration import Calibration
 from closeint_core.eyes.decoding import WITHIN, decode
 from closeint_core.eyes.inference import ready_for_cpu
+from closeint_core.eyes.meeting import Meeting
 from closeint_core.eyes.network import HAND_SIZE, SIZE, STRIDE, FirstLook, PairNetwork, SecondLook
 from closeint_core.eyes.prompts import blobs, for_each_person, prompt_points, trunk_lengths
 from closeint_core.eyes.weights import find_eyes, load_eyes
@@ -164,6 +165,7 @@ class PairEyes:
         return _Seen(
             found, sure, look.visible.unflatten(0, (-1, 2)).sigmoid(), around, masks[0], masks[1],
             look.tokens.float(), look.local.float(), look.places, look.spread, hands, windows,
+            *(() if look.meeting is None else (part.float() for part in look.meeting[2:])),
         )  # fmt: skip
 
     def _look(
@@ -198,7 +200,7 @@ class PairEyes:
         rows = (2 * index[:, None] + torch.arange(2, device=self.device)).flatten()
         look = FirstLook(
             seen.tokens, seen.tokens, seen.tokens, seen.tokens[rows], seen.local[rows], seen.places[rows],
-            seen.spread[rows],
+            seen.spread[rows], seen.meeting(rows),
         )  # fmt: skip
         with torch.inference_mode(), self._narrow():
             second = self.network.compare(look, seen.hands[index], seen.windows[index], frames)
@@ -308,7 +310,8 @@ class EyesStream:
 
 @dataclass(frozen=True)
 class _Seen:
-    """What the first look leaves of T frames; the last six are for the second look."""
+    """What the first look leaves of T frames, from ``tokens`` on for the second look; ``shown``, ``where`` and
+    ``beside`` are of ``meeting.Meeting``, None of a network that does not tell."""
 
     found: Tensor
     sure: Tensor
@@ -322,6 +325,15 @@ class _Seen:
     spread: Tensor
     hands: Tensor
     windows: Tensor
+    shown: Tensor | None = None
+    where: Tensor | None = None
+    beside: Tensor | None = None
+
+    def meeting(self, rows: Tensor) -> Meeting | None:
+        """Of some rows, without its maps, of which the second look makes no use."""
+        if self.shown is None or self.where is None or self.beside is None:
+            return None
+        return Meeting(self.shown, self.shown, self.shown[rows], self.where[rows], self.beside[rows])
 
     def __getitem__(self, frames: slice) -> _Seen:
         return self._each(lambda name, values: values[_rows(name, frames)])
@@ -355,7 +367,7 @@ class _Seen:
         return replace(self, **{name: change(name, values) for name, values in had.items() if values is not None})
 
 
-_BY_PERSON = ("tokens", "local", "places", "spread")
+_BY_PERSON = ("tokens", "local", "places", "spread", "shown", "where", "beside")
 
 
 def _rows(name: str, frames: slice) -> slice:

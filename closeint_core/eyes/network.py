@@ -8,7 +8,8 @@ both people's features and sharper pictures of their hands, of one frame or of s
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from dataclasses import asdict, dataclass
+from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor, nn
@@ -17,6 +18,7 @@ from torch.nn.functional import avg_pool2d, interpolate
 from closeint_core.body.parts import JOINTS, PARTS
 from closeint_core.eyes.backbone import CHANNELS, Backbone
 from closeint_core.eyes.layers import PLACE_FEATURES, Attention, Mlp, convolved, place_features
+from closeint_core.eyes.meeting import MEETING_FEATURES, PART_FEATURES, Meeting, Meetings
 
 SIZE, HAND_SIZE, STRIDE = 256, 96, 4
 """Pixels of the pair's square and of a hand's, and of the pair's square for each cell of heatmaps and masks."""
@@ -29,13 +31,33 @@ _PROMPTS = 4
 _ORDINARY = -4.0  # logit of a touch before anything is known: most parts do not touch
 
 
+@dataclass(frozen=True)
+class NetworkShape:
+    """What differs between networks whose weights are read.
+
+    Attributes:
+        layers: of the pair's head. meetings: whether it is told where parts meet (``meeting``).
+    """
+
+    layers: int = 3
+    meetings: bool = True
+
+    def to_dict(self) -> dict[str, Any]:
+        """As JSON has it."""
+        return asdict(self)
+
+
+FIRST_SHAPE = NetworkShape(2, False)
+"""Of weights that do not say."""
+
+
 class FirstLook(NamedTuple):
     """Of N = 2 B rows.
 
     Attributes:
         heat: (N, 13, h, w) logits over the cells of each joint's heatmap. masks: (N, 61, h, w) logits.
         visible: (N, 13) logits. tokens: (N, 256, D), local: (N, 13, 96) features. places: (N, 13, 2) in 0..1 of the
-            square, the means of the heatmaps; spread: (N, 13) theirs.
+            square, the means of the heatmaps; spread: (N, 13) theirs. meeting: where parts are and meet.
     """
 
     heat: Tensor
@@ -45,6 +67,7 @@ class FirstLook(NamedTuple):
     local: Tensor
     places: Tensor
     spread: Tensor
+    meeting: Meeting | None = None
 
 
 class SecondLook(NamedTuple):
@@ -79,23 +102,26 @@ class HandTower(nn.Module):
 class PairHead(nn.Module):
     """Both people's parts as queries that look at joints, pictures, hands, and at the same parts in other frames."""
 
-    def __init__(self) -> None:
+    def __init__(self, shape: NetworkShape) -> None:
         super().__init__()
-        dim = _WIDTH
+        dim, self.layers = _WIDTH, shape.layers
         self.part = nn.Parameter(0.02 * torch.randn(len(PARTS), dim))
         self.whose = nn.Parameter(0.02 * torch.randn(2, dim))
         self.joint = nn.Parameter(0.02 * torch.randn(len(JOINTS), dim))
         self.local, self.place = nn.Linear(_LOCAL, dim), nn.Linear(PLACE_FEATURES + 2, dim)
         self.hands = HandTower()
-        self.among = nn.ModuleList(Attention(dim, _HEADS) for _ in range(2))
-        self.seen = nn.ModuleList(Attention(dim, _HEADS) for _ in range(2))
-        self.mix = nn.ModuleList(Mlp(dim) for _ in range(2))
+        self.among = nn.ModuleList(Attention(dim, _HEADS) for _ in range(shape.layers))
+        self.seen = nn.ModuleList(Attention(dim, _HEADS) for _ in range(shape.layers))
+        self.mix = nn.ModuleList(Mlp(dim) for _ in range(shape.layers))
         self.time = Attention(dim, _HEADS)
         self.when = nn.Parameter(0.02 * torch.randn(MOST_FRAMES, dim))
         self.mine, self.theirs = nn.Linear(dim, 128), nn.Linear(dim, 128)
         self.touch = nn.Sequential(nn.GELU(), nn.Linear(128, 64), nn.GELU(), nn.Linear(64, 1))
         self.usual = nn.Parameter(torch.full((len(PARTS), len(PARTS)), _ORDINARY))
         self.before, self.nearer = nn.Linear(dim, 1), nn.Linear(dim, 1)
+        if shape.meetings:
+            self.shown, self.where = nn.Linear(_LOCAL, dim), nn.Linear(PART_FEATURES, dim)
+            self.beside = nn.Sequential(nn.Linear(MEETING_FEATURES, 128), nn.GELU(), nn.Linear(128, 128))
 
     def forward(self, first: FirstLook, hands: Tensor, windows: Tensor, frames: int) -> SecondLook:
         """See ``PairNetwork.compare``."""
@@ -106,13 +132,16 @@ class PairHead(nn.Module):
         both = (both.flatten(1, 2) + self.hands.whose[:, None]).flatten(1, 2)
         keys = torch.cat([joints + self.whose[0], joints[swap] + self.whose[1], first.tokens, both], 1)
         queries = (self.whose[:, None] + self.part).flatten(0, 1).expand(len(joints), -1, -1).to(keys.dtype)
-        for number in range(2):
+        if first.meeting is not None:
+            told = self.shown(first.meeting.shown) + self.where(first.meeting.where.to(keys.dtype))
+            queries = queries + torch.cat([told, told[swap]], 1)
+        for number in range(self.layers):
             queries = self.among[number](queries)
             queries = self.seen[number](queries, keys)
             queries = self.mix[number](queries)
             if number == 0:
                 queries = self._over_time(queries, frames)
-        return self._answers(queries, swap)
+        return self._answers(queries, swap, first.meeting)
 
     def _joints(self, first: FirstLook) -> Tensor:
         spread = first.spread[..., None]
@@ -127,9 +156,11 @@ class PairHead(nn.Module):
         mixed = self.time(by_pair + self.when[start : start + frames].to(by_pair.dtype))
         return mixed.view(-1, 2, count, frames, dim).permute(0, 3, 1, 2, 4).reshape(rows, count, dim)
 
-    def _answers(self, queries: Tensor, swap: Tensor) -> SecondLook:
+    def _answers(self, queries: Tensor, swap: Tensor, meeting: Meeting | None) -> SecondLook:
         own, other = queries[:, : len(PARTS)], queries[:, len(PARTS) :]
         pairs = self.mine(own)[:, :, None] + self.theirs(other)[:, None]
+        if meeting is not None:
+            pairs = pairs + self.beside(meeting.beside.to(pairs.dtype))
         touch = self.touch(pairs)[..., 0].float() + self.usual
         nearer = self.nearer(own.mean(1))[:, 0].float()
         return SecondLook(
@@ -140,8 +171,9 @@ class PairHead(nn.Module):
 class PairNetwork(nn.Module):
     """Eyes for a pair; see the module."""
 
-    def __init__(self) -> None:
+    def __init__(self, shape: NetworkShape | None = None) -> None:
         super().__init__()
+        self.shape = shape or NetworkShape()
         self.backbone = Backbone()
         self.prompt = nn.Conv2d(_PROMPTS, 32, 5, stride=2, padding=2, bias=False)
         nn.init.normal_(self.prompt.weight, std=0.02)
@@ -156,13 +188,15 @@ class PairNetwork(nn.Module):
         self.heat, self.masks = nn.Conv2d(_LOCAL, len(JOINTS), 1), nn.Conv2d(_LOCAL, MASKS, 1)
         self.visible = nn.Sequential(nn.Linear(_LOCAL + _WIDTH, 64), nn.ReLU(), nn.Linear(64, 1))
         self.joint = nn.Parameter(0.02 * torch.randn(len(JOINTS), _LOCAL + _WIDTH))
-        self.pair = PairHead()
+        self.pair = PairHead(self.shape)
+        self.meetings = Meetings(_LOCAL) if self.shape.meetings else None
 
     def look(self, pictures: Tensor, prompts: Tensor) -> FirstLook:
         """Find the person asked for in each row.
 
         Args:
-            pictures: (N, 3, S, S) in 0..1, S a multiple of 32. prompts: (N, 4, S, S), see ``prompts.blobs``.
+            pictures: (N, 3, S, S) in 0..1, S a multiple of 32, the rows in twos. prompts: (N, 4, S, S), see
+                ``prompts.blobs``.
         """
         found = self.backbone(pictures, self.prompt(prompts))
         features = self.from16(found[16]) + _enlarged(self.from32(found[32]), found[16])
@@ -179,7 +213,9 @@ class PairNetwork(nn.Module):
         whole = tokens.mean(1)[:, None].expand(-1, len(JOINTS), -1).to(local.dtype)
         visible = self.visible(torch.cat([local, whole], -1) + self.joint)[..., 0]
         places, spread = _mean_and_spread(chance.detach(), heat.shape[-1])
-        return FirstLook(heat, self.masks(fine).float(), visible.float(), tokens, local, places, spread)
+        masks = self.masks(fine).float()
+        meeting = None if self.meetings is None else self.meetings(fine, masks)
+        return FirstLook(heat, masks, visible.float(), tokens, local, places, spread, meeting)
 
     def compare(self, first: FirstLook, hands: Tensor, windows: Tensor, frames: int = 1) -> SecondLook:
         """What touches, and who is in front.

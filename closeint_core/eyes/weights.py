@@ -14,7 +14,7 @@ from safetensors.torch import save_file
 
 from closeint_core.errors import CloseintError
 from closeint_core.eyes.calibration import Calibration
-from closeint_core.eyes.network import PairNetwork
+from closeint_core.eyes.network import FIRST_SHAPE, NetworkShape, PairNetwork
 from closeint_core.files import atomic_path
 from closeint_core.models.store import find, search_paths
 
@@ -32,7 +32,10 @@ def save_eyes(
         name: (value.to(dtype) if value.is_floating_point() else value).cpu().contiguous()
         for name, value in network.state_dict().items()
     }
-    header = {"format": FORMAT, "calibration": json.dumps(calibration.to_dict()), "card": json.dumps(card)}
+    header = {
+        "format": FORMAT, "calibration": json.dumps(calibration.to_dict()), "card": json.dumps(card),
+        "network": json.dumps(network.shape.to_dict()),
+    }  # fmt: skip
     with atomic_path(path) as temporary:
         save_file(state, temporary, header)
 
@@ -53,10 +56,11 @@ def load_eyes(path: Path) -> tuple[PairNetwork, Calibration, dict[str, Any]]:
         raise _unusable(path, f"is damaged ({error})") from None
     if header.get("format") != FORMAT:
         raise _unusable(path, f"is of the format {header.get('format')!r}, not {FORMAT}")
-    network = PairNetwork()
     try:
+        shape = NetworkShape(**json.loads(header["network"])) if "network" in header else FIRST_SHAPE
+        network = PairNetwork(shape)
         network.load_state_dict({n: v.float() if v.is_floating_point() else v for n, v in state.items()})
-    except RuntimeError:
+    except (RuntimeError, TypeError, ValueError):
         raise _unusable(path, "is of another network") from None
     calibration = Calibration.from_dict(json.loads(header["calibration"])) if "calibration" in header else Calibration()
     return network, calibration, json.loads(header.get("card", "{}"))

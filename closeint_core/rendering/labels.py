@@ -21,7 +21,8 @@ NEARER = 0.08
 """Metres by which one person's trunk is nearer to the camera, to be called the nearer one."""
 _POINTS = 48  # on each part
 _LARGEST_DISC = 0.02  # metres of skin around a point for which it speaks
-_ORDER_SIZE = 128  # pixels of the pictures in which depths are compared
+ORDER_SIZE = 128
+"""Pixels of the pictures in which depths are compared."""
 _FEWEST_PIXELS = 4
 _FEWEST_OF_PAIR = 40
 _CLEAR_MAJORITY = 0.8
@@ -40,19 +41,26 @@ class TouchGaps:
         radius = np.concatenate([disc for _, disc in picks])
         self.radius = torch.as_tensor(radius, dtype=torch.float32, device=device)
 
-    def __call__(self, skins: Tensor, normals: Tensor) -> Tensor:
-        """Metres (N, 30, 30) between part i of the first and part j of the second person.
+    def __call__(self, skins: Tensor, normals: Tensor) -> tuple[Tensor, Tensor]:
+        """Metres (N, 30, 30) between part i of the first and part j of the second person, and the places (N, 30, 30, 3)
+        halfway between them.
 
         Args:
             skins, normals: (N, 2, V, 3) of both people's skin, without clothes.
         """
+        middle = skins.mean((1, 2), keepdim=True)
         at, facing = skins[:, :, self.vertices], normals[:, :, self.vertices]
-        at = at - at.mean((1, 2), keepdim=True)  # near the origin, where float32 is exact
+        at = at - middle  # near the origin, where float32 is exact
         squared = torch.cdist(at[:, 0], at[:, 1]).square()
         one = self._from_discs(squared, at[:, 0], at[:, 1], facing[:, 1])
         two = self._from_discs(squared.mT, at[:, 1], at[:, 0], facing[:, 0]).mT
-        gaps = torch.minimum(one, two).clamp(min=0).sqrt()
-        return gaps.unflatten(1, (len(PARTS), _POINTS)).unflatten(3, (len(PARTS), _POINTS)).amin((2, 4))
+        squared = torch.minimum(one, two).unflatten(1, (len(PARTS), _POINTS)).unflatten(3, (len(PARTS), _POINTS))
+        least = squared.transpose(2, 3).flatten(3).min(3)
+        row = torch.arange(len(at), device=at.device)[:, None, None]
+        part = torch.arange(len(PARTS), device=at.device) * _POINTS
+        mine = at[row, 0, part[:, None] + least.indices // _POINTS]
+        theirs = at[row, 1, part + least.indices % _POINTS]
+        return least.values.clamp(min=0).sqrt(), (mine + theirs) / 2 + middle
 
     def _from_discs(self, squared: Tensor, points: Tensor, centres: Tensor, normals: Tensor) -> Tensor:
         """Squared distance (N, P, Q) of points (N, P, 3) from discs around centres (N, Q, 3)."""
@@ -113,10 +121,12 @@ def seen_joints(parts: Tensor, depth: Tensor, joints: Tensor, reach: float) -> T
 
 class DepthOrder(NamedTuple):
     """Who is in front: ``nearer`` (N,), 1 the first person's trunk is nearer to the camera, 0 the second's; ``before``
-    (N, 2, 30), 1 a part is before the other's body, 0 behind it. -1 is unclear, or nothing overlaps."""
+    (N, 2, 30), 1 a part is before the other's body, 0 behind it. -1 is unclear, or nothing overlaps. ``whole``
+    (N, 2, 128, 128) uint8: 0 or 1 + the part of each in the pixels of a small picture, as if nobody else were there."""
 
     nearer: Tensor
     before: Tensor
+    whole: Tensor
 
 
 def depth_order(rasterizer: Rasterizer, mesh: PersonMesh, pixels: Tensor, size: int, trunk_depth: Tensor) -> DepthOrder:
@@ -126,8 +136,8 @@ def depth_order(rasterizer: Rasterizer, mesh: PersonMesh, pixels: Tensor, size: 
         pixels: (N, 2, V1, 3) of both in pictures of ``size`` pixels. trunk_depth: (N, 2) metres.
     """
     count = len(pixels)
-    scaled = pixels * pixels.new_tensor([_ORDER_SIZE / size, _ORDER_SIZE / size, 1.0])
-    depth, face = rasterizer(scaled.flatten(0, 1), mesh.faces_of(1), (_ORDER_SIZE, _ORDER_SIZE))
+    scaled = pixels * pixels.new_tensor([ORDER_SIZE / size, ORDER_SIZE / size, 1.0])
+    depth, face = rasterizer(scaled.flatten(0, 1), mesh.faces_of(1), (ORDER_SIZE, ORDER_SIZE))
     depth, face = depth.flatten(1).view(count, 2, -1), face.flatten(1).view(count, 2, -1)
     both = (face >= 0).all(1)
     first = (depth[:, 0] < depth[:, 1]) & both
@@ -143,7 +153,8 @@ def depth_order(rasterizer: Rasterizer, mesh: PersonMesh, pixels: Tensor, size: 
     apart = trunk_depth[:, 1] - trunk_depth[:, 0]
     by_pixels = _majority(first.sum(-1).float(), both.sum(-1).float(), _FEWEST_OF_PAIR)
     nearer = torch.where(apart.abs() > NEARER, (apart > 0).float(), by_pixels)
-    return DepthOrder(nearer, torch.stack(before, 1))
+    whole = torch.where(face >= 0, 1 + part, 0).to(torch.uint8)
+    return DepthOrder(nearer, torch.stack(before, 1), whole.view(count, 2, ORDER_SIZE, ORDER_SIZE))
 
 
 def _majority(ahead: Tensor, total: Tensor, fewest: int) -> Tensor:

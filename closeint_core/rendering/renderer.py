@@ -48,7 +48,8 @@ class RenderedPairs:
             right hand of both. hand_windows: (B, 2, 2, 3), middle and side of those squares in pixels of ``image``.
         parts: (B, S, S) int64, 0 or 1 + 30 * person + part. joints: (B, 2, 13, 2) pixels, centres at +0.5.
         seen: (B, 2, 13) bool. touch: (B, 30, 30), see ``labels.touch_of``. gap: (B,) metres between the two.
-        nearer: (B,), before: (B, 2, 30), see ``labels.DepthOrder``.
+        touch_places: (B, 30, 30, 2) pixels, halfway between the two parts.
+        nearer: (B,), before: (B, 2, 30), whole: (B, 2, 128, 128), see ``labels.DepthOrder``.
     """
 
     image: Tensor
@@ -59,8 +60,10 @@ class RenderedPairs:
     seen: Tensor
     touch: Tensor
     gap: Tensor
+    touch_places: Tensor
     nearer: Tensor
     before: Tensor
+    whole: Tensor
 
     def __len__(self) -> int:
         return len(self.image)
@@ -224,7 +227,7 @@ class PairRenderer:
         pixels = windows.pixels(vertices, wide).unflatten(1, (PEOPLE, -1))[:, :2]
         trunk = views.seen(posed.joints[:, :2, [0, 9]])[..., 2].mean(-1)
         order: DepthOrder = depth_order(self.rasterizer, self.mesh, pixels, wide, trunk)
-        gaps = self.gaps(posed.skins[:, :2], posed.normals[:, :2])
+        gaps, between = self.gaps(posed.skins[:, :2], posed.normals[:, :2])
         fine_joints = torch.cat([joints[..., :2] * finer, joints[..., 2:]], -1)
         hands, hand_windows = self._hands(
             vertices, posed, drawn, views, windows, joints[..., :2], (behind, dim, in_front)
@@ -233,7 +236,7 @@ class PairRenderer:
             avg_pool2d(image, finer) if finer > 1 else image, hands, hand_windows,
             parts[:, finer // 2 :: finer, finer // 2 :: finer].contiguous(), joints[..., :2],
             seen_joints(parts, depth, fine_joints, _REACH * finer), touch_of(gaps), gaps.amin((1, 2)),
-            order.nearer, order.before,
+            windows.pixels(views.seen(between), size)[..., :2], order.nearer, order.before, order.whole,
         )  # fmt: skip
 
     def _painted(

@@ -32,11 +32,15 @@ def beside(body, mesh, distance: float) -> tuple[torch.Tensor, torch.Tensor]:
 
 @pytest.mark.parametrize("distance", [0.0, 0.02, 0.1])
 def test_gap_of_hands_is_their_distance(body, mesh, distance):
-    gaps = TouchGaps(body, mesh)(*beside(body, mesh, distance))
+    skins, normals = beside(body, mesh, distance)
+    gaps, places = TouchGaps(body, mesh)(skins, normals)
     left, right = PART_INDEX["left_hand"], PART_INDEX["right_hand"]
     assert gaps.shape == (1, 30, 30)
     assert gaps[0, left, right].item() == pytest.approx(distance, abs=0.012)
     assert gaps.amin() == gaps[0, left, right]
+    # Halfway between the outermost points of both.
+    edge = skins[0, 0, :, 0].max() + distance / 2
+    assert places[0, left, right, 0].item() == pytest.approx(edge.item(), abs=0.012)
     # An arm's length away, and the whole width for the other hands.
     assert gaps[0, right, left].item() > 3 * abs(body.joint_template[22, 0].item())
 
@@ -45,7 +49,7 @@ def test_a_back_touches_a_belly_and_not_the_other_way(body, mesh):
     skins, normals = beside(body, mesh, 0.0)
     deep = body.template[:, 2][mesh.joints == 6]
     skins[0, 1] = skins[0, 0] + torch.tensor([0.0, 0.0, float(deep.max() - deep.min())])  # the second stands before
-    touch = touch_of(TouchGaps(body, mesh)(skins, normals))[0]
+    touch = touch_of(TouchGaps(body, mesh)(skins, normals)[0])[0]
     front, back = PART_INDEX["spine2_front"], PART_INDEX["spine2_back"]
     assert touch[front, back] == 1
     assert touch[back, front] == 0
@@ -69,6 +73,9 @@ def test_depth_order_of_one_before_the_other(body, mesh):
     assert known.sum() > len(PARTS) // 3
     assert (order.before[0, 0][known] == 1).all()
     assert (order.before[0, 1][order.before[0, 1] >= 0] == 0).all()
+    # Both stand in the same place, and each is seen whole.
+    assert torch.equal(order.whole[0, 0], order.whole[0, 1])
+    assert set(order.whole[0, 0].unique().tolist()) > {0, 1 + PART_INDEX["head"], 1 + PART_INDEX["left_hand"]}
     apart = pixels.clone()
     apart[:, 1, :, 0] += 500
     far = depth_order(Rasterizer(torch.device("cpu")), mesh, apart, size, torch.full((2, 2), 3.0))

@@ -10,12 +10,16 @@ from closeint_core.errors import CloseintError
 
 @dataclass(frozen=True)
 class EyesLossWeights:
-    """Of the terms of ``objective.EyesObjective``. ``touch`` is of a sum over 900 pairs of parts, others of means."""
+    """Of the terms of ``objective.EyesObjective``. ``touch`` is of a sum over 900 pairs of parts, ``groups`` of one
+    over 169 pairs of groups of parts, others of means."""
 
     heat: float = 1.0
     masks: float = 0.7
     visible: float = 0.3
-    touch: float = 0.1
+    touch: float = 0.2
+    groups: float = 0.3
+    whole: float = 0.7
+    contact: float = 5.0
     before: float = 0.3
     nearer: float = 0.1
 

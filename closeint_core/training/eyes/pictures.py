@@ -29,6 +29,7 @@ from closeint_core.training.synthetic_source import DataConfig, SyntheticSource
 _HANDS = (20, 21, 22, 23)
 _PULLED_APART = (0.03, 0.16)  # metres
 _LONGEST_STRIDE = 4  # frames between those of a clip
+_TOUCH_SPREAD = 1.0  # cells of a touch's blob
 _SHORTEST_TRUNK = 12 / 256  # of the square's side
 
 
@@ -39,7 +40,9 @@ class EyesBatch:
     Attributes:
         pictures: (N, 3, S, S). prompts: (N, 4, S, S). hands: (B, 2, 2, 3, H, H). windows: (B, 2, 2, 3) in 0..1.
         joints: (N, 13, 2) in cells. inside: (N, 13) bool, in the picture. seen: (N, 13) bool.
-        masks: (N, h, w) int64. touch: (N, 30, 30), before: (N, 30), nearer: (N,): 1, 0, or -1 not counted.
+        masks: (N, h, w) int64. whole: (N, h, w) int64, 0 or 1 + the part of the person asked for, as if alone.
+        contact: (N, h, w) in 0..1, where something touches.
+        touch: (N, 30, 30), before: (N, 30), nearer: (N,): 1, 0, or -1 not counted.
     """
 
     pictures: Tensor
@@ -50,6 +53,8 @@ class EyesBatch:
     inside: Tensor
     seen: Tensor
     masks: Tensor
+    whole: Tensor
+    contact: Tensor
     touch: Tensor
     before: Tensor
     nearer: Tensor
@@ -201,13 +206,25 @@ def make_batch(rendered: RenderedPairs, draws: Draws, errors: PromptErrors | Non
     parts = len(PARTS)
     theirs = torch.where(mine == 0, 0, torch.where(mine <= parts, mine + parts, mine - parts))
     touch = torch.stack([rendered.touch, rendered.touch.mT], 1).flatten(0, 1)
+    cells = mine.shape[-1]
+    coarse = rendered.whole.shape[-1] // cells
+    whole = rendered.whole[..., coarse // 2 :: coarse, coarse // 2 :: coarse].flatten(0, 1).long()
+    contact = touch_map(rendered.touch, rendered.touch_places / STRIDE, cells).repeat_interleave(2, 0)
     flipped = torch.where(rendered.nearer < 0, rendered.nearer, 1 - rendered.nearer)
     return EyesBatch(
         pictures.contiguous(memory_format=torch.channels_last), prompts, hands, rendered.hand_windows / size,
         joints / STRIDE, inside, rendered.seen.flatten(0, 1) & inside,
-        torch.stack([mine, theirs], 1).flatten(0, 1), touch, rendered.before.flatten(0, 1),
+        torch.stack([mine, theirs], 1).flatten(0, 1), whole, contact, touch, rendered.before.flatten(0, 1),
         torch.stack([rendered.nearer, flipped], 1).reshape(2 * count),
     )  # fmt: skip
+
+
+def touch_map(touch: Tensor, places: Tensor, cells: int) -> Tensor:
+    """Where something touches, (B, cells, cells) in 0..1: a blob at the place (B, 30, 30, 2; cells) of each touch."""
+    at = torch.arange(cells, device=places.device) + 0.5
+    x = torch.exp(-((at - places[..., :1]) ** 2) / (2 * _TOUCH_SPREAD**2)) * (touch > 0.5)[..., None]
+    y = torch.exp(-((at - places[..., 1:]) ** 2) / (2 * _TOUCH_SPREAD**2))
+    return torch.einsum("bijy,bijx->byx", y, x).clamp(max=1)
 
 
 def _degraded(pictures: Tensor, hands: Tensor, draws: Draws) -> tuple[Tensor, Tensor]:

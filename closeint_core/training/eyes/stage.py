@@ -60,7 +60,8 @@ class EyesStage(Stage):
         """Begin with weights of ours, or with ImageNet's."""
         if self.config.initial:
             given, _, _ = load_eyes(Path(self.config.initial))
-            self.network.load_state_dict(given.state_dict())
+            # Weights of a smaller network leave the rest as it begins.
+            self.network.load_state_dict({**self.network.state_dict(), **given.state_dict()})
             return
         state = imagenet_weights(self.config.eyes.imagenet)
         load_imagenet(self.network.backbone, state)

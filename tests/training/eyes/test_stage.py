@@ -19,7 +19,7 @@ from closeint_core.eyes.network import PairNetwork
 from closeint_core.eyes.weights import load_eyes, save_eyes
 from closeint_core.training.eyes.config import EyesConfig
 from closeint_core.training.eyes.interactions import load_interactions, save_interactions
-from closeint_core.training.eyes.pictures import PairPictures, make_batch
+from closeint_core.training.eyes.pictures import PairPictures, make_batch, touch_map
 from closeint_core.training.synthetic.generate import Interactions
 from closeint_core.training.synthetic_source import DataConfig
 
@@ -166,6 +166,25 @@ def test_both_rows_of_a_picture_tell_of_the_same(source):
     # People at rest before each other: their parts show, and joints lie on them.
     assert (batch.masks > 0).flatten(1).sum(1).min() > 10
     assert batch.seen.float().mean() > 0.3
+
+
+def test_where_a_touch_lies():
+    touch, places = torch.zeros(1, 30, 30), torch.full((1, 30, 30, 2), 3.5)
+    touch[0, 4, 5], touch[0, 6, 7] = 1, -1
+    places[0, 4, 5] = torch.tensor([10.5, 2.5])
+    shown = touch_map(touch, places, 16)[0]
+    assert shown[2, 10] == 1
+    assert shown[2, 12] == pytest.approx(np.exp(-2), abs=1e-4)
+    assert shown[3, 3] < 1e-4  # what is not clear is not shown
+
+
+def test_the_network_is_told_where_people_are_as_if_alone(source):
+    rendered = source.rendered(2)
+    batch = make_batch(rendered, source.draws, None)
+    own = (batch.masks > 0) & (batch.masks <= 30)
+    # What is seen of somebody is a part of all that there is of them.
+    assert (batch.whole[own] == batch.masks[own]).float().mean() > 0.7
+    assert (batch.whole > 0).sum() >= own.sum()
 
 
 def test_interactions_come_back(tmp_path):
