@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from closeint_core.body.parts import GROUPS, PART_INDEX, PARTS
 from closeint_core.perception.observations import PairSeen
-from closeint_core.perception.touches import group_touches, touch_spans
+from closeint_core.perception.touches import group_touches, seen_touches, touch_spans
 
 
 def pair_of(touch: np.ndarray) -> PairSeen:
@@ -37,3 +37,25 @@ def test_a_flicker_is_no_touch_and_nothing_is_said_where_nobody_looked():
     touch[:] = np.nan
     assert touch_spans(pair_of(touch), 30.0) == []
     assert (group_touches(touch, 30.0) == 0).all()
+
+
+def test_of_a_touch_told_twice_the_likelier_stays():
+    touch = np.full((60, 30, 30), 0.01, np.float32)
+    hand, shoulder, back, elbow = (PART_INDEX[n] for n in ("left_hand", "right_shoulder", "spine3_back", "right_elbow"))
+    touch[10:40, hand, shoulder] = 0.9
+    touch[10:40, hand, back] = 0.7  # the same hand, less certain
+    touch[12:38, elbow, PART_INDEX["left_knee"]] = 0.8  # another part of each
+    touch[45:58, hand, back] = 0.7  # the same hand, later
+    found = seen_touches(pair_of(touch), 30.0)
+    named = {(PARTS[t.part], PARTS[t.other_part]) for t in found}
+    assert named == {("left_hand", "right_shoulder"), ("right_elbow", "left_knee"), ("left_hand", "spine3_front")}
+    assert [t.probability for t in found] == sorted((t.probability for t in found), reverse=True)
+    later = next(t for t in found if PARTS[t.other_part] == "spine3_front")  # part 9 of the body, seen from behind
+    assert abs(later.first - 45) <= 1
+
+
+def test_a_moment_is_no_touch_to_solve_for():
+    touch = np.full((60, 30, 30), 0.01, np.float32)
+    touch[10:20, 0, 0] = 0.95
+    assert len(seen_touches(pair_of(touch), 30.0)) == 1
+    assert seen_touches(pair_of(touch), 240.0) == []
