@@ -30,6 +30,8 @@ class PeopleAt:
 
 EYES = False
 """Whether the eyes for pairs (``closeint_core.eyes``) look unless somebody chooses: once their weights are bundled."""
+SEEN_TOUCHES = False
+"""Whether touches that the eyes for pairs saw are held (``reconstruction.seen_contacts``), where they looked."""
 QUALITIES = {"draft": 0.35, "standard": 1.0, "high": 2.0}
 """Factor on the fit's iterations."""
 

@@ -32,8 +32,9 @@ from closeint_core.reconstruction.calibration import PACKAGES
 from closeint_core.reconstruction.learned import default_denoiser, solve_learned
 from closeint_core.reconstruction.plan import plan_of
 from closeint_core.reconstruction.reference import torch_device
+from closeint_core.reconstruction.seen_contacts import hold_seen_touches
 from closeint_core.reconstruction.world import on_its_feet, to_world
-from closeint_core.settings import QUALITIES, Settings, check_settings
+from closeint_core.settings import QUALITIES, SEEN_TOUCHES, Settings, check_settings
 from closeint_core.solver.phases import refine, settled_options
 from closeint_core.solver.solve import Solution, solve
 
@@ -143,6 +144,8 @@ def _solved(
         options = replace(options, rounds=max(4, round(options.rounds * min(effort, 1.0))))
         clip = refine(clip, options, progress, body=body, device=device)
         refinement = {"refinement": clip.metadata["refinement"]}
+        if SEEN_TOUCHES and observations.pair is not None:
+            clip = hold_seen_touches(clip, observations.pair, data, progress, settings.data)
     progress.update("measuring", 0, 1)
     clip.metadata = {
         "closeint": closeint_core.__version__,
