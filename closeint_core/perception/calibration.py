@@ -416,8 +416,8 @@ class TouchCalibration:
     shortest: float = 0.1
     """s: of a touch that the bodies are solved for. Origin: chosen by hand."""
     shared: float = 0.3
-    """1: of the shorter of two spans, from which on both, of one part, are one touch told twice: a hand on a shoulder is
-    told of the upper arm and of the back as well, with less certainty. Origin: chosen by hand."""
+    """1: of the shorter of two spans, from which on both, of one part, are one touch told twice: a hand on a shoulder
+    is told of the upper arm and of the back as well, with less certainty. Origin: chosen by hand."""
 
 
 @dataclass(frozen=True)
