@@ -77,7 +77,7 @@ def described(packages: Sequence[Calibrated[Any]]) -> dict[str, Any]:
     for package in packages:
         now, default = (dict(_leaves(value, package.name)) for value in (package.now, package.default))
         values.update(now)
-        changed.update({path: value for path, value in now.items() if value != default[path]})
+        changed.update({path: value for path, value in now.items() if value != default.get(path)})
     digest = hashlib.sha256(json.dumps(values, sort_keys=True).encode()).hexdigest()
     return {"sha256": digest[:16], "changed": changed}
 
@@ -86,5 +86,8 @@ def _leaves(value: Any, path: str) -> Iterator[tuple[str, Any]]:
     if is_dataclass(value):
         for field in fields(value):
             yield from _leaves(getattr(value, field.name), f"{path}.{field.name}")
+    elif isinstance(value, tuple) and any(is_dataclass(one) for one in value):
+        for number, one in enumerate(value):
+            yield from _leaves(one, f"{path}.{number}")
     else:
         yield path, value

@@ -98,6 +98,8 @@ class GroundCalibration:
     """1: weight of a stance below which it is left out. Origin: a guard, no tuning."""
     sure: float = 0.25
     """1: weight from which on a stance can tell a slope. Origin: chosen by hand."""
+    lowest: float = 0.01
+    """m: over which the points of a foot share what its lowest point is. Origin: chosen by hand."""
     sole: float = 0.003
     """m: over which the points of a sole share its weight. Origin: chosen by hand."""
     shortest: float = 0.08

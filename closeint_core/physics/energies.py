@@ -12,6 +12,7 @@ from torch.nn.functional import normalize
 
 from closeint_core.body.data import BodyData
 from closeint_core.halpe import HALPE_INDEX
+from closeint_core.physics.calibration import PHYSICS
 
 # Limbs whose 3D direction the landmarks tell, as Halpe indices.
 _DIRECTIONS = (
@@ -63,19 +64,6 @@ def second_difference(x: Tensor) -> Tensor:
     return x[:, 2:] - 2 * x[:, 1:-1] + x[:, :-2]
 
 
-_STIFFNESS = {0: 1e3, 3: 0.4, 6: 0.4, 9: 0.4, 12: 0.4, 15: 0.5, 13: 0.2, 14: 0.2, 7: 0.4, 8: 0.4, 10: 0.1, 11: 0.1,
-              20: 0.4, 21: 0.4, 22: 0.1, 23: 0.1, 4: 1.5, 5: 1.5, 18: 1.5, 19: 1.5,
-              1: 1.2, 2: 1.2, 16: 1.5, 17: 1.5}  # fmt: skip
-POSE_SPREAD = torch.tensor([_STIFFNESS[joint] for joint in range(24)])
-"""How far, in radians, each joint strays from a relaxed stance without evidence."""
-
-
-SMALL = 2.0
-"""Standard deviations of stature beyond which a small person is no less usual."""
-MADE_FOR, BEYOND = 3.0, 10.0
-"""Shape coefficients up to which the body was made, and the weight of the square beyond."""
-
-
 def sole_offsets(data: BodyData) -> Tensor:
     """(6,) height of the foot keypoints, in the order of ``FOOT_POINTS``, over the sole in the rest pose."""
     points = data.halpe_regressor[FOOT_POINTS.numpy()] @ data.template
@@ -87,8 +75,10 @@ def heights(points: Tensor, normal: Tensor, offset: Tensor) -> Tensor:
     return points @ normal + offset
 
 
-def lowest_point(point_heights: Tensor, spread: float = 0.01) -> Tensor:
-    """Height (...) of the lowest of points (..., K), smooth: their mean, of which those within ``spread`` share."""
+def lowest_point(point_heights: Tensor, spread: float | None = None) -> Tensor:
+    """Height (...) of the lowest of points (..., K), smooth: their mean, of which those within ``spread`` metres share
+    (None: as the ground's calibration has it)."""
+    spread = PHYSICS.now.ground.lowest if spread is None else spread
     return (torch.softmax(-point_heights / spread, -1) * point_heights).sum(-1)
 
 

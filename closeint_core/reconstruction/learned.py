@@ -37,8 +37,7 @@ from closeint_core.reconstruction.robust_blend import Consensus
 from closeint_core.reconstruction.window_conditions import window_conditions
 from closeint_core.sequences import running_median
 from closeint_core.solver.evidence import Evidence
-from closeint_core.solver.fit_terms import FitWeights
-from closeint_core.solver.initial import STAGES, PairFit, Stage
+from closeint_core.solver.initial import PairFit
 from closeint_core.solver.solve import (
     Plan,
     Solution,
@@ -60,16 +59,6 @@ two real views takes more steps kindly: interaction error of the fit 111 mm afte
 NATIVE_BODY = "closeint-default/1"
 """The body whose shape coefficients the denoiser speaks of."""
 WEIGHTS = Path(__file__).parents[1] / "denoiser" / "weights" / "denoiser.safetensors"
-_KNOWN = {"pose": 4.0, "gravity": 0.3, "overlap": 0.3}
-FIT = tuple(replace(stage, weights=replace(stage.weights, **_KNOWN)) for stage in STAGES)
-POLISH = (
-    Stage("settling", 3, 0.3, 0.3, FitWeights(**_KNOWN)),
-    Stage("polishing", 3, 0.10, 0.15, FitWeights(**_KNOWN)),
-)
-"""The denoiser's poses are the usual ones, and the calibration of joints (``denoised``) says how well it knows them:
-they count for more than a stance at ease does in the plain fit, and that people stand upright for less. Measured on
-held-out interactions, 12 films and 12 simulated: MPJPE 81 and 62 mm with a weight of 0.5 for poses, 77 and 58 mm with
-4."""
 _WINDOWS_AT_ONCE = 64
 _ENOUGH = 7  # sure keypoints that say something
 
@@ -159,10 +148,11 @@ def _settle_window(
     fit.start_from(motion, believable(body, motion, evidence), spread, shape_and_floor=held)
     if plan.effort <= 0:
         return fit
-    for stage in FIT:
+    tuned = RECONSTRUCTION.now.learned
+    for stage in tuned.stages:
         fit.run(plan.stage(stage), progress)
     fit.follow_guide()
-    for stage, off in zip(POLISH, RECONSTRUCTION.now.learned.claims, strict=True):
+    for stage, off in zip(tuned.polish, tuned.claims, strict=True):
         fit.reclaim_joints(evidence, off)
         fit.recover_joints()
         fit.run(plan.stage(stage), progress)

@@ -114,7 +114,7 @@ class _ManyColumns:
                 near[ahead][: frames - ahead] += (jacobian[: frames - ahead] * weight).mT @ jacobian[ahead:]
         if self._alike is not None:
             stiff = self._alike.transpose(0, 1)  # (T - 2, P, n)
-            for ahead, factors in ((0, (1.0, 4.0, 1.0)), (1, (-2.0, -2.0)), (2, (1.0,))):
+            for ahead, factors in ((0, (1, 4, 1)), (1, (-2, -2)), (2, (1,))):
                 for place, factor in enumerate(factors):
                     near[ahead].diagonal(dim1=-2, dim2=-1)[place : place + len(stiff)] += factor * stiff
         return _in_pairs(near)

@@ -9,6 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from closeint_core.calibrated import Calibrated
+from closeint_core.solver.fit_calibration import FitCalibration
 
 
 @dataclass(frozen=True)
@@ -374,6 +375,8 @@ class SolverSpreads:
 
     evidence: EvidenceCalibration = EvidenceCalibration()
     """What was observed."""
+    fit: FitCalibration = FitCalibration()  # noqa: RUF009 - it is frozen
+    """The first solve."""
     reassociation: ReassociationCalibration = ReassociationCalibration()
     """Joints dealt out anew."""
     guide: GuideCalibration = GuideCalibration()

@@ -25,6 +25,7 @@ from closeint_core.sequences import frame_step
 from closeint_core.solver.bordered import BorderedSystem
 from closeint_core.solver.calibration import SOLVER
 from closeint_core.solver.evidence import Evidence
+from closeint_core.solver.fit_calibration import FitWeights
 from closeint_core.solver.least_squares import differences, second_differences_back
 from closeint_core.solver.motion_prior import Guide
 from closeint_core.solver.residuals import by_frame, pixel_slopes, spread_over
@@ -41,36 +42,8 @@ from closeint_core.solver.skinned_points import (
 )
 from closeint_core.solver.state import FitState
 
-_PIXELS = 0.02  # metres by which a keypoint is off
-_DIRECTION = 0.3  # radians by which a limb's direction is off
-_LIMIT = 0.08  # radians beyond a joint's limits that are plausible
-_SMOOTH, _TURN = 0.012, 0.08  # metres and radians a frame squared, at 30 frames a second
-_SKATE = 0.006  # metres a frame that a planted foot may slide, at 30 frames a second
-_STAND, _SINK = 0.02, 0.01  # metres by which a standing foot is off the floor, and under it
-_UPRIGHT, _LEANS = 0.15, 0.4  # chord of the angle to upright that is plausible, and beyond which it says nothing
-_TILT = 0.05  # by which the floor's normal is off its first guess
-_OVERLAP = 0.01  # metres of spheres in each other
 _SPHERE_ROWS = 48  # overlapping spheres looked after in a frame, the deepest first
 _NECK, _ANKLES = 18, slice(15, 17)  # Halpe
-
-
-@dataclass(frozen=True)
-class FitWeights:
-    """Weights of the terms; one is the natural choice, since every term is in units of its spread."""
-
-    reprojection: float = 1.0
-    directions: float = 0.5
-    limits: float = 1.0
-    pose: float = 0.15
-    betas: float = 0.3
-    smooth: float = 0.3
-    turn: float = 0.05
-    stand: float = 0.5
-    sink: float = 1.0
-    skate: float = 0.2
-    gravity: float = 1.0
-    overlap: float = 1.0
-    apart: float = 2.0
 
 
 @dataclass
@@ -155,26 +128,28 @@ class FitTerms:
     def _reprojection(
         self, terms: dict[str, Tensor], system: BorderedSystem, at: _Placed, known: Known, weight: float, outlier: float
     ) -> None:
+        c = SOLVER.now.fit
         e = self.evidence
-        depth = at.points[..., 2:].clamp(min=0.05)
+        depth = at.points[..., 2:].clamp(min=c.nearest)
         focal = torch.stack([e.camera[..., 0, 0], e.camera[..., 1, 1]], -1)
         pixels = at.points[..., :2] / depth * focal + e.camera[..., :2, 2]
         scale = known.metres_per_pixel[..., None]
         error = (pixels - e.keypoints) * scale
         value, slope = energies.geman_mcclure_slope(error.square().sum(-1), outlier)
-        factor = weight * e.weights / _PIXELS**2
+        factor = weight * e.weights / c.pixels**2
         terms["reprojection"] = by_frame(factor * value)
         project = pixel_slopes(at.points, depth, focal * scale)  # (P, T, 26, 2, 3)
         at.add(system, project, slice(None), error, (factor * slope)[..., None].expand_as(error))
 
     def _directions(self, terms: dict[str, Tensor], system: BorderedSystem, at: _Placed, weight: float) -> None:
+        c = SOLVER.now.fit
         e = self.evidence
         start, end = energies.DIRECTION_START, energies.DIRECTION_END
         along_limb = at.points[:, :, end] - at.points[:, :, start]
         have, across = _direction(along_limb)
         error = have - e.directions
-        value, slope = energies.geman_mcclure_slope(error.square().sum(-1), 3 * _DIRECTION)
-        factor = weight * e.direction_weights / _DIRECTION**2
+        value, slope = energies.geman_mcclure_slope(error.square().sum(-1), 3 * c.direction)
+        factor = weight * e.direction_weights / c.direction**2
         terms["directions"] = by_frame(factor * value)
         at.add(system, across, (end, start), error, (factor * slope)[..., None].expand_as(error))
 
@@ -183,17 +158,18 @@ class FitTerms:
     def _pose(
         self, terms: dict[str, Tensor], system: BorderedSystem, state: FitState, known: Known, weights: FitWeights
     ) -> None:
+        c = SOLVER.now.fit
         turn, vectors = roma.rotmat_to_rotvec(torch.stack((known.usual.mT @ state.rotations, state.rotations)))
         stiff = weights.pose * known.usual_weight[..., None] / known.usual_spread.square()  # (P, T, 24)
         terms["pose"] = by_frame(stiff * turn.square().sum(-1))
         eye = torch.eye(3, device=self.device)
         system.add_small(0, stiff[..., None, None] * eye, stiff[..., None] * turn)
         over = (vectors - self.high).clamp(min=0) - (self.low - vectors).clamp(min=0)
-        over = over[..., 1:, :] / _LIMIT
+        over = over[..., 1:, :] / c.limit
         terms["limits"] = weights.limits * by_frame(over.square())
         inverse = inverse_right_jacobian(vectors[..., 1:, :])
-        active = weights.limits * (over != 0).float()[..., None] / _LIMIT**2
-        pull = weights.limits * (inverse.mT @ (over / _LIMIT)[..., None])[..., 0]
+        active = weights.limits * (over != 0).float()[..., None] / c.limit**2
+        pull = weights.limits * (inverse.mT @ (over / c.limit)[..., None])[..., 0]
         system.add_small(3, inverse.mT @ (active * inverse), pull)
 
     # -- over time ---------------------------------------------------------------------------------------------------
@@ -201,6 +177,7 @@ class FitTerms:
     def _smooth(
         self, terms: dict[str, Tensor], system: BorderedSystem, skeleton: Skeleton, known: Known, weights: FitWeights
     ) -> None:
+        c = SOLVER.now.fit
         if self.frames < 3:
             return
         joints = skeleton.joints
@@ -209,7 +186,7 @@ class FitTerms:
         change = differences(joints.flatten(2), 2)
         if known.guide is not None:
             change = change - known.guide.steps.flatten(2)
-        spread = _SMOOTH * self.rate**2
+        spread = c.smooth * self.rate**2
         value, slope = energies.huber_slope(change.unflatten(-1, (JOINTS, 3)).square().sum(-1), 3 * spread)
         factor = weights.smooth / spread**2
         terms["smooth"] = factor * spread_over(value, 2)
@@ -220,13 +197,14 @@ class FitTerms:
     ) -> None:
         """Axes of joints turn evenly. Two frames' axes are taken to move alike by alike turns, which is exact for slow
         ones; the gradient is exact throughout."""
+        c = SOLVER.now.fit
         if self.frames < 3:
             return
         axes = state.rotations.mT  # (P, T, 24, 3 axes, 3)
         change = energies.second_difference(axes)
         if known.guide is not None:
             change = change - known.guide.turns.unflatten(2, (JOINTS, 3))
-        spread = _TURN * self.rate**2
+        spread = c.turn * self.rate**2
         value, slope = energies.huber_slope(change.square().sum(-1), 3 * spread)  # (P, T - 2, 24, 3)
         factor = weights.turn / spread**2
         terms["turn"] = factor * spread_over(value, 2)
@@ -253,10 +231,11 @@ class FitTerms:
     def _skate(
         self, terms: dict[str, Tensor], system: BorderedSystem, at: _Placed, known: Known, weight: float
     ) -> None:
+        c = SOLVER.now.fit
         if self.frames < 2 or not weight:
             return
         feet = energies.FOOT_POINTS
-        spread = _SKATE * self.rate
+        spread = c.skate * self.rate
         step = differences(at.points[:, :, feet].flatten(2), 1)
         value, slope = energies.huber_slope(step.unflatten(-1, (6, 3)).square().sum(-1), 3 * spread)
         factor = weight * known.planted / spread**2
@@ -275,27 +254,29 @@ class FitTerms:
         weights: FitWeights,
         scale: float,
     ) -> None:
+        c = SOLVER.now.fit
         feet = energies.FOOT_POINTS
         normal = at.floor.normal
         height = at.points[:, :, feet] @ normal + at.floor.offset - known.sole
         rows = torch.einsum("ptkin,i->ptkn", at.slopes[:, :, feet], normal)
         border = at.border_of_heights(feet)  # (P, T, 6, G)
-        share = torch.softmax(-height / 0.01, -1)
+        share = torch.softmax(-height / c.lowest, -1)
         lowest = (share * height).sum(-1, keepdim=True)
         value, slope = energies.geman_mcclure_slope(lowest.square(), scale)
-        factor = weights.stand * known.standing[..., None] / _STAND**2
+        factor = weights.stand * known.standing[..., None] / c.stand**2
         terms["stand"] = by_frame(factor * value)
         system.add_bordered_rows(share[..., None, :] @ rows, share[..., None, :] @ border, lowest, (factor * slope))
         under = height.clamp(max=0)
-        factor = torch.full_like(under, weights.sink / _SINK**2)
+        factor = torch.full_like(under, weights.sink / c.sink**2)
         terms["sink"] = by_frame(factor * under.square())
         system.add_bordered_rows(rows, border, under, factor * (height < 0))
 
     def _upright(self, terms: dict[str, Tensor], system: BorderedSystem, at: _Placed, weight: float) -> None:
+        c = SOLVER.now.fit
         body_up, across = _direction(at.points[:, :, _NECK] - at.points[:, :, _ANKLES].mean(2))
         error = body_up - at.floor.normal
-        value, slope = energies.geman_mcclure_slope(error.square().sum(-1), _LEANS)
-        factor = weight / _UPRIGHT**2
+        value, slope = energies.geman_mcclure_slope(error.square().sum(-1), c.leans)
+        factor = weight / c.upright**2
         terms["gravity"] = factor * by_frame(value)
         slopes = at.slopes[:, :, _NECK] - at.slopes[:, :, _ANKLES].mean(2)  # (P, T, 3, 75)
         border = error.new_zeros(*error.shape, system.shared)
@@ -334,6 +315,7 @@ class FitTerms:
         known: Known,
         weight: float,
     ) -> None:
+        c = SOLVER.now.fit
         assert self.spheres is not None
         assert known.radii is not None
         riders = riders_of(self.spheres, state.betas)
@@ -359,7 +341,7 @@ class FitTerms:
                 each[..., : 3 * JOINTS] = 0
             rows = each.new_zeros(*each.shape[1:3], self.people, STATE)
             rows[:, :, a], rows[:, :, b] = each[0], each[1]
-            factor = self.people * weight * (deep > 0) / _OVERLAP**2
+            factor = self.people * weight * (deep > 0) / c.overlap**2
             if known.both_seen is not None:
                 factor = factor * known.both_seen[:, None]
             total = total + (factor * deep.square()).sum(-1)
@@ -372,13 +354,14 @@ class FitTerms:
         self, terms: dict[str, Tensor], system: BorderedSystem, state: FitState, known: Known, weights: FitWeights
     ) -> None:
         """Shapes are those of people, and the floor is near where it was guessed."""
+        c = SOLVER.now.fit
         stature = None if known.guide is None else known.guide.stature
         value, curvature, slope = shape_cost(state.betas, stature)
         count = weights.betas * self.frames
         size = state.betas.numel()
         system.corner.diagonal()[:size] += count * curvature.flatten()
         system.shared_slope[:size] += count * slope.flatten()
-        held = weights.gravity * self.people * self.frames / _TILT**2
+        held = weights.gravity * self.people * self.frames / c.tilt**2
         system.corner.diagonal()[size : size + 2] += held
         system.shared_slope[size : size + 2] += held * state.tilt
         whole = count * value.sum() + held * state.tilt.square().sum()
@@ -475,16 +458,17 @@ def shape_cost(betas: Tensor, stature: Tensor | None) -> tuple[Tensor, Tensor, T
     Args:
         stature: (P,) first coefficients that people were said to have.
     """
+    made_for, beyond_weight = SOLVER.now.fit.made_for, SOLVER.now.fit.beyond
     first = betas[..., 0]
-    robust, share = energies.geman_mcclure_slope(first.square(), energies.SMALL)
+    robust, share = energies.geman_mcclure_slope(first.square(), 2.0)
     curvature = torch.ones_like(betas)
     curvature[..., 0] = torch.where(first < 0, share, torch.ones_like(share))
     value = torch.where(first < 0, robust, first.square()) + betas[..., 1:].square().sum(-1)
     slope = curvature * betas
-    beyond = betas.clamp(min=-energies.MADE_FOR, max=energies.MADE_FOR) - betas
-    value = value + energies.BEYOND * beyond.square().sum(-1)
-    slope = slope - energies.BEYOND * beyond
-    curvature = curvature + energies.BEYOND * (beyond != 0)
+    beyond = betas.clamp(min=-made_for, max=made_for) - betas
+    value = value + beyond_weight * beyond.square().sum(-1)
+    slope = slope - beyond_weight * beyond
+    curvature = curvature + beyond_weight * (beyond != 0)
     if stature is not None:
         off = first - stature
         said, steep = energies.huber_slope(off.square(), SOLVER.now.guide.stature_knee)

@@ -9,7 +9,7 @@ the camera's frame; ``world.py`` takes the result to the clip's Z-up world.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 
 import roma
 import torch
@@ -21,47 +21,27 @@ from closeint_core.body.spheres import BodySpheres
 from closeint_core.body.torch_body import TorchBody
 from closeint_core.camera import project, solve_translation
 from closeint_core.physics import energies
+from closeint_core.physics.calibration import PHYSICS
 from closeint_core.progress import Progress
 from closeint_core.sequences import continuous, dilated, fill_gaps, least_around, running_median
+from closeint_core.solver.calibration import SOLVER
 from closeint_core.solver.evidence import Evidence, planted_feet
-from closeint_core.solver.fit_terms import FitTerms, FitWeights, Known, shape_cost
+from closeint_core.solver.fit_calibration import Stage
+from closeint_core.solver.fit_terms import FitTerms, Known, shape_cost
 from closeint_core.solver.motion_prior import Guide, guide_of, unseen
 from closeint_core.solver.reassociation import reclaim_joints, recover_joints
 from closeint_core.solver.skinned_points import JOINTS
 from closeint_core.solver.state import FitState, Floor, Motion, on_device
 
 
-@dataclass
-class Stage:
-    """Some Gauss-Newton steps over the same terms: how many, and the scales (metres) beyond which a keypoint or a
-    standing foot's height counts as an outlier."""
-
-    name: str
-    steps: int
-    outlier_scale: float
-    floor_scale: float = 0.15
-    weights: FitWeights = field(default_factory=FitWeights)
-    shape_is_free: bool = True
-
-
-STAGES = (
-    Stage("placing", 3, 0.5, 2.0, FitWeights(smooth=0.05, turn=0.01, skate=0.0, overlap=0.05)),
-    Stage("fitting", 3, 0.15, 0.5),
-)
-
-
 def relaxed_pose() -> Tensor:
     """(24, 3) rotation vectors of a person standing at ease, arms down."""
+    c = SOLVER.now.fit
     pose = torch.zeros(24, 3)
-    pose[16, 2], pose[17, 2] = -1.2, 1.2
-    pose[18, 1], pose[19, 1] = -0.3, 0.3
-    pose[4, 0] = pose[5, 0] = 0.1
+    pose[16, 2], pose[17, 2] = -c.arms_down, c.arms_down
+    pose[18, 1], pose[19, 1] = -c.elbows, c.elbows
+    pose[4, 0] = pose[5, 0] = c.knees
     return pose
-
-
-_FOOT_OFF = 0.05  # metres by which the height of feet under the camera is off, as far as sizes go
-_GAP_OFF = 0.06  # by which a guide is off in how much larger one person is than the other
-_LOW_CAMERA = 0.4  # metres over the soles; below, the floor says nothing of sizes, and all only from twice this
 
 
 class PairFit:
@@ -91,6 +71,7 @@ class PairFit:
 
     def _start(self) -> None:
         """Closed-form pose, translation by linear least squares, upright floor under the feet."""
+        c = SOLVER.now.fit
         e = self.evidence
         people, frames = e.visible.shape
         self.betas = torch.zeros(people, self.body.data.shapedirs.shape[2])
@@ -98,12 +79,12 @@ class PairFit:
         self.turned = poses_from_landmarks(e.landmarks, rest)  # (P, T, 24, 3, 3)
         self.usual = roma.rotvec_to_rotmat(relaxed_pose()).expand_as(self.turned).clone()
         self.usual_weight = torch.ones(people, frames)
-        self.usual_spread = energies.POSE_SPREAD.expand(people, frames, JOINTS)
+        self.usual_spread = torch.tensor(PHYSICS.now.joints.relaxed).expand(people, frames, JOINTS)
         self._place()
         up = normalize(e.landmarks[:, :, 18] - e.landmarks[:, :, 15:17].mean(2), dim=-1)
         level = up.reshape(-1, 3)[e.visible.reshape(-1)].median(0).values if e.visible.any() else up.reshape(-1, 3)[0]
         # Cameras are held level far more often than not, and pitched as they please.
-        level = torch.stack([0.6 * level[0], level[1].clamp(max=-0.3), level[2]])
+        level = torch.stack([c.level[0] * level[0], level[1].clamp(max=-c.level[1]), level[2]])
         self.normal_start = normalize(level, dim=0)
         self.tilt = torch.zeros(2)
         self._match_sizes()
@@ -111,16 +92,17 @@ class PairFit:
 
     def _clearance(self) -> Tensor:
         """(P,) how far the camera is above the soles each person stands on."""
+        c = SOLVER.now.fit
         feet = self._keypoints(self.betas)[0][:, :, energies.FOOT_POINTS] @ self.normal_start - self.sole
         lowest = feet.amin(-1)
         if self.guide is not None:  # frames in which only the guide says where the feet are tell nothing new
             seen = self._feet_seen()
             lowest = torch.where(seen | ~seen.any(1, keepdim=True), lowest, torch.nan)
-        return -lowest.nanmedian(1).values.clamp(max=-0.2)
+        return -lowest.nanmedian(1).values.clamp(max=-c.foot_seen)
 
     def _feet_seen(self) -> Tensor:
         """(P, T) bool, whether anything was seen of either foot."""
-        return self.evidence.weights[:, :, energies.FOOT_POINTS].amax(-1) > 0.2
+        return self.evidence.weights[:, :, energies.FOOT_POINTS].amax(-1) > SOLVER.now.fit.foot_seen
 
     def _match_sizes(self) -> None:
         """Shapes that put everybody's feet on one floor.
@@ -128,6 +110,7 @@ class PairFit:
         A person scaled about the camera looks the same, so the distance of the feet below the camera
         tells the sizes apart: they share one height, and of all common scales the likeliest is taken.
         """
+        c = SOLVER.now.fit
         if len(self.betas) < 2:
             return
         vertices = self.body.rest_vertices(torch.eye(1, self.betas.shape[1]))[0]
@@ -140,11 +123,11 @@ class PairFit:
         if gap is None:
             size = telling * size
         else:
-            often = self._feet_seen().float().mean(1).amin().clamp(min=0.05)
-            share = _GAP_OFF**2 / (_GAP_OFF**2 + (_FOOT_OFF / clearance.amin()) ** 2 / often)
+            often = self._feet_seen().float().mean(1).amin().clamp(min=c.seldom)
+            share = c.gap_off**2 / (c.gap_off**2 + (c.foot_off / clearance.amin()) ** 2 / often)
             size = share * size + (1 - share) * gap * torch.tensor([-0.5, 0.5])
         size = size.exp()
-        scales = torch.linspace(0.6, 1.4, 161)[:, None]
+        scales = torch.linspace(*c.sizes, 161)[:, None]
         statures = (scales * size - 1) * mean / (tall - mean)  # (scales, P) first shape coefficients
         costs = self._shape_cost(statures[..., None]).sum(-1)
         self.betas[:, 0] = statures[costs.argmin()].clamp(-3, 3)
@@ -161,13 +144,14 @@ class PairFit:
 
     def _place(self) -> None:
         """Translations by linear least squares, at the present pose and shape."""
+        c = SOLVER.now.fit
         e = self.evidence
         self.transl = torch.zeros(*e.visible.shape, 3)
         points = self._keypoints(self.betas)[0]
         weights = e.weights.square() * (points.isfinite().all(-1))
-        enough = (weights > 0.05).sum(-1) >= 4
+        enough = (weights > c.enough).sum(-1) >= 4
         transl = solve_translation(points, e.keypoints, weights, e.camera)
-        enough &= (transl[..., 2] > 0.3) & transl.isfinite().all(-1)
+        enough &= (transl[..., 2] > c.least_depth) & transl.isfinite().all(-1)
         self.transl = fill_gaps(transl, enough)
         # A median over a second rejects frames whose landmarks gave a wrong size.
         self.transl = running_median(self.transl, int(e.fps) | 1)
@@ -199,7 +183,7 @@ class PairFit:
         spread: Tensor,
         *,
         shape_and_floor: tuple[Tensor, Floor] | None = None,
-        doubt: float = 0.25,
+        doubt: float | None = None,
     ) -> None:
         """Start at poses that are nearly right, and take them as the usual ones; sizes and places come from the floor.
 
@@ -215,8 +199,8 @@ class PairFit:
         self.guide = guide_of(self.body, motion, unseen(self.evidence.weights) * trusted, trusted)
         self.both_seen = 1 - self.guide.weight.amax(0)
         self.usual = torch.where(chosen, self.turned, self.usual)
-        self.usual_weight = torch.where(trusted, 1.0, doubt)
-        self.usual_spread = torch.where(trusted[..., None], spread, energies.POSE_SPREAD)
+        self.usual_weight = torch.where(trusted, 1.0, SOLVER.now.fit.doubt if doubt is None else doubt)
+        self.usual_spread = torch.where(trusted[..., None], spread, torch.tensor(PHYSICS.now.joints.relaxed))
         if shape_and_floor is not None:
             self.hold_shape(*shape_and_floor)
             return
@@ -282,14 +266,17 @@ class PairFit:
 
     def _pixel_size(self) -> Tensor:
         """(P, T, 1) metres a pixel at each person's distance."""
-        return (self.transl[..., 2:] / self.evidence.camera[0, 0]).clamp(min=1e-4)
+        return (self.transl[..., 2:] / self.evidence.camera[0, 0]).clamp(min=SOLVER.now.fit.least_metres_per_pixel)
 
     # -- the solve -----------------------------------------------------------------------------------------------
 
     def _known(self) -> Known:
         """What changes too little within a stage to be found anew every step."""
+        c = SOLVER.now.fit
         e = self.evidence
-        scale = (running_median(self.transl, int(e.fps) | 1)[..., 2:] / e.camera[0, 0]).clamp(min=1e-4)
+        scale = (running_median(self.transl, int(e.fps) | 1)[..., 2:] / e.camera[0, 0]).clamp(
+            min=SOLVER.now.fit.least_metres_per_pixel
+        )
         keypoints, _ = self._keypoints(self.betas)
         floor = self.floor()
         heights = energies.heights(keypoints[:, :, energies.FOOT_POINTS], floor.normal, floor.offset) - self.sole
@@ -301,7 +288,7 @@ class PairFit:
         return Known(
             scale,
             planted_feet(e, scale, heights),
-            torch.where(e.visible, feet.clamp(min=0.05), torch.full_like(feet, 0.05)),
+            torch.where(e.visible, feet.clamp(min=c.seldom), torch.full_like(feet, c.seldom)),
             self.usual,
             self.usual_weight,
             self.usual_spread,
@@ -315,34 +302,39 @@ class PairFit:
     @torch.no_grad()
     def run(self, stage: Stage, progress: Progress, done: int = 0, total: int = 0) -> dict[str, float]:
         """Damped Gauss-Newton steps of one stage; returns the final value of every term, a mean over person-frames."""
+        c = SOLVER.now.fit
         device = self.worker.template.device
         self.terms.evidence = on_device(self.evidence, device)
         free = stage.shape_is_free and not self.shape_is_fixed
         known, state = on_device(self._known(), device), on_device(self.state(), device)
-        scales = (stage.outlier_scale, stage.floor_scale, free)
+        scales = (stage.outlier, stage.floor, free)
         values, system = self.terms.evaluate(state, known, stage.weights, *scales)
         energy = torch.stack(list(values.values())).sum(0)
-        damping = torch.full_like(energy, _FIRST_DAMPING)
-        hold = torch.cat((torch.full((3 * JOINTS,), 1 / _REACH**2), torch.full((3,), 1 / _PLACE**2)))
+        damping = torch.full_like(energy, c.damping[0])
+        hold = torch.cat((torch.full((3 * JOINTS,), 1 / c.reach[0] ** 2), torch.full((3,), 1 / c.reach[1] ** 2)))
         hold = hold.repeat(len(self.betas)).to(device)
-        shared_hold = torch.full((system.shared,), _SHARED_HOLD, device=device)
+        shared_hold = torch.full((system.shared,), c.shared_hold[0], device=device)
         for number in range(stage.steps):
-            step = system.solve_all(damping[:, None] * hold, shared_hold, _CG_STEPS, _CG_TOLERANCE)
+            step = system.solve_all(damping[:, None] * hold, shared_hold, _CG_STEPS, c.tolerance)
             turn = step.frames[..., : 3 * JOINTS].unflatten(-1, (JOINTS, 3)).transpose(0, 1)
             move = step.frames[..., 3 * JOINTS :].transpose(0, 1)
             # Too long a step is shortened for the whole frame and, less and less, for those around it.
-            longest = turn.norm(dim=-1).amax((0, 2)) / _LONGEST
+            longest = turn.norm(dim=-1).amax((0, 2)) / c.longest
             share = least_around(1 / longest.clamp(min=1.0))
             tried = state.moved(turn * share[:, None, None], move, step.shared)
             values_there, system_there = self.terms.evaluate(tried, known, stage.weights, *scales)
             there = torch.stack(list(values_there.values())).sum(0)
             fell = bool(there.sum() < energy.sum())
-            rose = dilated(there > energy + 1e-3, 1)
-            damping = torch.where(rose, damping * (3.0 if fell else 10.0), (damping / 4).clamp(min=_LEAST_DAMPING))
+            rose = dilated(there > energy + c.worse, 1)
+            damping = torch.where(
+                rose,
+                damping * (c.damping_changes[1] if fell else c.damping_changes[2]),
+                (damping / c.damping_changes[0]).clamp(min=c.damping[1]),
+            )
             if fell:
                 state, values, system, energy = tried, values_there, system_there, there
             else:
-                shared_hold = 4 * shared_hold
+                shared_hold = c.shared_hold[1] * shared_hold
             progress.update(stage.name, done + number + 1, total or stage.steps)
         state = on_device(state, self.turned.device)
         self.turned, self.transl, self.betas = state.rotations, state.transl, state.betas
@@ -351,14 +343,11 @@ class PairFit:
         return {name: float(value.sum()) / count for name, value in values.items()}
 
 
-_FIRST_DAMPING, _LEAST_DAMPING = 0.1, 0.003  # of each unknown's reach
-_REACH, _PLACE = 0.3, 0.3  # radians and metres that damping of one holds unknowns to
-_SHARED_HOLD = 1.0  # of shapes and floor, in their units
-_LONGEST = 0.6  # radians, the longest step of a joint
-_CG_STEPS, _CG_TOLERANCE = 8, 1e-2
+_CG_STEPS = 8  # of the linear solve at most
 
 
 def _telling(height: Tensor) -> Tensor:
     """() in 0..1, what the common floor says of sizes: a camera near it sees everybody's feet at one height, however
     far they are. height: () metres of the camera over the floor."""
-    return ((height - _LOW_CAMERA) / _LOW_CAMERA).clamp(0, 1)
+    c = SOLVER.now.fit
+    return ((height - c.low_camera) / c.low_camera).clamp(0, 1)

@@ -25,16 +25,16 @@ from closeint_core.errors import CloseintError
 from closeint_core.perception.observations import Observations
 from closeint_core.physics import energies
 from closeint_core.progress import Progress
+from closeint_core.solver.calibration import SOLVER
 from closeint_core.solver.evidence import Evidence, gather_evidence, planted_feet
-from closeint_core.solver.initial import STAGES, PairFit, Stage
+from closeint_core.solver.fit_calibration import Stage
+from closeint_core.solver.initial import PairFit
 from closeint_core.solver.reassociation import UNTRUSTED
 from closeint_core.solver.state import Floor, Motion
 from closeint_core.windows import LONGEST, blend_in, window_spans
 
-UNTANGLE = Stage("untangling", 3, 0.15)
 _USUAL_STEPS = 12  # of a window: the sum of the stages' steps at standard quality
 _FINE = 100  # parts of a window that the bar tells apart
-REFIT = Stage("refitting", 4, 0.10)
 
 
 @dataclass
@@ -184,11 +184,11 @@ def _fit(
     fit = PairFit(body, evidence, spheres, plan.worker)
     if fixed is not None:
         fit.hold_shape(fixed.betas, fixed.floor)
-    for stage in STAGES:
+    for stage in SOLVER.now.fit.stages:
         fit.run(plan.stage(stage), progress)
     _untangle(fit, plan, progress)
     fit.recover_joints()
-    fit.run(plan.stage(REFIT), progress)
+    fit.run(plan.stage(SOLVER.now.fit.refit), progress)
     return fit
 
 
@@ -199,9 +199,10 @@ def _untangle(fit: PairFit, plan: Plan, progress: Progress) -> None:
     if not bool((given.visible & (doubt > UNTRUSTED)).any()):
         return
     fit.bridge(doubt < 0.5)
-    for spread in (0.20, 0.12, 0.07):
+    untangle = SOLVER.now.fit.untangle
+    for spread in SOLVER.now.fit.claims:
         fit.reclaim_joints(given, spread)
-        fit.run(plan.stage(replace(UNTANGLE, outlier_scale=max(3 * spread, 0.15))), progress)
+        fit.run(plan.stage(replace(untangle, outlier=max(3 * spread, untangle.outlier))), progress)
 
 
 def foot_contacts(fit: PairFit) -> Tensor:
@@ -210,11 +211,11 @@ def foot_contacts(fit: PairFit) -> Tensor:
         keypoints, _ = fit.keypoints_and_pixels()
         floor = fit.floor()
         heights = energies.heights(keypoints[:, :, energies.FOOT_POINTS], floor.normal, floor.offset) - fit.sole
-        scale = (fit.transl[..., 2:] / fit.evidence.camera[0, 0]).clamp(min=1e-4)
+        scale = (fit.transl[..., 2:] / fit.evidence.camera[0, 0]).clamp(min=SOLVER.now.fit.least_metres_per_pixel)
         steps = planted_feet(fit.evidence, scale, heights)
         people, frames = fit.evidence.visible.shape
         if frames < 2:
-            return (heights.reshape(people, frames, 2, 3).amin(-1) < 0.03).float()
+            return (heights.reshape(people, frames, 2, 3).amin(-1) < SOLVER.now.fit.on_floor).float()
         # A frame belongs to a stance if the step before or after it does.
         per_frame = torch.maximum(torch.cat([steps[:, :1], steps], 1), torch.cat([steps, steps[:, -1:]], 1))
         return per_frame.reshape(people, frames, 2, 3).amax(-1)

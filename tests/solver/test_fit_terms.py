@@ -12,6 +12,7 @@ from support.people import BODY, CAMERA, observe, pair
 from closeint_core.body.spheres import spheres_of
 from closeint_core.camera import project
 from closeint_core.physics import energies
+from closeint_core.physics.calibration import PHYSICS
 from closeint_core.sequences import frame_step
 from closeint_core.solver.fit_terms import FitTerms, FitWeights, Known, riders_of, shape_cost
 from closeint_core.solver.motion_prior import guide_of
@@ -52,7 +53,7 @@ def scene(guided: bool) -> tuple[FitTerms, Known, FitState]:
             standing=torch.full((2, FRAMES), 0.7),
             usual=truth.rotations @ roma.rotvec_to_rotmat(0.1 * noise(2, FRAMES, JOINTS, 3)),
             usual_weight=torch.full((2, FRAMES), 0.8),
-            usual_spread=energies.POSE_SPREAD.expand(2, FRAMES, JOINTS),
+            usual_spread=torch.tensor(PHYSICS.default.joints.relaxed).expand(2, FRAMES, JOINTS),
             sole=energies.sole_offsets(BODY.data),
             guide=guide if guided else None,
             lost=torch.full((FRAMES,), 0.5) if guided else None,

@@ -17,14 +17,14 @@ from closeint_core.camera import project
 from closeint_core.physics import energies
 from closeint_core.physics.calibration import PHYSICS
 from closeint_core.progress import Progress
-from closeint_core.reconstruction.learned import FIT
+from closeint_core.reconstruction.calibration import RECONSTRUCTION
 from closeint_core.solver.evidence import Evidence, gather_evidence
 from closeint_core.solver.initial import PairFit
 from closeint_core.solver.motion_prior import guide_of, unseen
 from closeint_core.solver.state import Floor, Motion
 
 FRAMES = 12
-FITTING = replace(FIT[1], steps=8)
+FITTING = replace(RECONSTRUCTION.default.learned.stages[1], steps=8)
 SPREAD = torch.tensor(PHYSICS.default.joints.denoised)
 
 

@@ -9,7 +9,11 @@ from torch import Tensor
 from torch.nn.functional import normalize
 
 from closeint_core.physics import energies
+from closeint_core.physics.calibration import PHYSICS
 from closeint_core.physics.joint_limits import beyond_limits
+from closeint_core.solver.calibration import SOLVER
+
+RELAXED = torch.tensor(PHYSICS.default.joints.relaxed)
 
 
 def reprojection(
@@ -56,7 +60,10 @@ def joint_limits(rotation_vectors: Tensor, spread: float = 0.08) -> Tensor:
 
 
 def pose_prior(
-    rotation_vectors: Tensor, usual: Tensor, weight: Tensor | None = None, spread: Tensor = energies.POSE_SPREAD
+    rotation_vectors: Tensor,
+    usual: Tensor,
+    weight: Tensor | None = None,
+    spread: Tensor = RELAXED,
 ) -> Tensor:
     """Squared deviation of rotation vectors (P, T, 24, 3) from a usual pose, one or one a frame; stiff joints first.
 
@@ -75,9 +82,11 @@ def shape_prior(betas: Tensor) -> Tensor:
     the difference, and both would be reconstructed too big and too far away.
     """
     stature = betas[..., 0].square()
-    stature = torch.where(betas[..., 0] < 0, energies.geman_mcclure(stature, energies.SMALL), stature)
-    beyond = (betas.abs() - energies.MADE_FOR).clamp(min=0).square().sum(-1)  # the body was made for shapes up to there
-    return stature + betas[..., 1:].square().sum(-1) + energies.BEYOND * beyond
+    stature = torch.where(betas[..., 0] < 0, energies.geman_mcclure(stature, 2.0), stature)
+    beyond = (
+        (betas.abs() - SOLVER.default.fit.made_for).clamp(min=0).square().sum(-1)
+    )  # the body was made for shapes up to there
+    return stature + betas[..., 1:].square().sum(-1) + SOLVER.default.fit.beyond * beyond
 
 
 def floor_contact(foot_heights: Tensor, standing: Tensor, scale: float) -> tuple[Tensor, Tensor]:
