@@ -3,8 +3,8 @@
 
 A calibration class is a frozen dataclass of numbers in a module called ``calibration.py`` or ``..._calibration.py``.
 Every field of one has a string below it, ``"<unit>: <what it is>. Origin: <where the value is from>."``, with a unit
-out of ``UNITS``; where nobody measured a value, the origin says so. What lies elsewhere in a package counts, each literal
-once, but
+out of ``UNITS``; where nobody measured a value, the origin says so. What lies elsewhere in a package counts, each
+literal once, but
 
 - integers (counts, axes, indices and exponents are integers, and so are a few tuned ones: they are out of scope),
 - ``NEUTRAL`` floats: nothing, all, halves, doubles and infinity, which nobody tunes,
