@@ -64,17 +64,16 @@ def measure(frames: int, runs: int) -> int:
     import bpy
 
     from closeint_blender.importer import build, motion
-    from closeint_blender.importer.fcurves import curves_of
+    from closeint_blender.importer.fcurves import curves_of, write_action
 
     def once(path: Path) -> tuple[float, float, int]:
         bpy.ops.wm.read_factory_settings(use_empty=True)
         writing = 0.0
-        writer = motion.write_action
 
         def timed(*arguments: Any) -> Any:
             nonlocal writing
             begin = time.perf_counter()
-            action = writer(*arguments)
+            action = write_action(*arguments)
             writing += time.perf_counter() - begin
             return action
 

@@ -93,13 +93,17 @@ class Straightforward:
                 self.attention[stem] = module
 
     def dense(self, name: str, value: Tensor) -> Tensor:
-        return value @ self.weights[f"{name}.weight"].T + self.weights[f"{name}.bias"]
+        """One linear layer, by its name in the checkpoint."""
+        result: Tensor = value @ self.weights[f"{name}.weight"].T + self.weights[f"{name}.bias"]
+        return result
 
     def adaptive(self, name: str, value: Tensor, embedding: Tensor) -> Tensor:
+        """Layer normalisation whose scale and shift depend on the embedding (B, C)."""
         scale, shift = self.dense(f"{name}.emb_layers.1", silu(embedding)).chunk(2, -1)
         return layer_norm(value, (256,), eps=1e-6) * (1 + scale) + shift
 
     def block(self, name: str, own: Tensor, other: Tensor, embedding: Tensor) -> Tensor:
+        """One transformer block of a person ``own`` (B, T, C) who attends to ``other`` (B, T, C)."""
         query = self.adaptive(f"{name}.sa_block.norm", own, embedding)
         own = own + self.attention[f"{name}.sa_block.attention"](query, query, query)[0]
         query = self.adaptive(f"{name}.ca_block.norm", own, embedding)
@@ -109,6 +113,7 @@ class Straightforward:
         return own + self.dense(f"{name}.ffn.linear2", hidden)
 
     def predict(self, x: Tensor, timestep: int, conditions: Conditions) -> Tensor:
+        """The clean state (B, T, 2, STATE) that the network sees in a noisy ``x`` of that shape at one timestep."""
         table, info = self.model.positions, conditions.crops.info()
         assert conditions.features is not None
         read = torch.cat([conditions.features, info], -1)
@@ -139,6 +144,7 @@ class Straightforward:
 
     @torch.no_grad()
     def sample(self, conditions: Conditions, noise: Tensor) -> PairState:
+        """The pair's state after all steps of the published sampler, from ``noise`` (B, T, 2, STATE)."""
         mean = mean_state(conditions.init_pose6d)
         x = noise
         clean = x
@@ -180,11 +186,13 @@ def measure(run: Callable[[], object], device: str, seconds: float = 1.0) -> dic
 
 
 def inputs(count: int, device: str) -> tuple[Conditions, Tensor]:
+    """Conditions and noise of ``count`` windows on a device."""
     windows = synthetic_windows(TorchBody(load_body("default")), count, FRAMES)
     return windows.conditions.to(device), window_noise(count, FRAMES, STATE, seed=0).to(device)
 
 
 def load_model(checkpoint: str | None, device: str) -> Denoiser:
+    """The denoiser of a checkpoint, or one with random weights, ready to run."""
     model = load_denoiser(checkpoint) if checkpoint else randomize(Denoiser())
     assert isinstance(model, Denoiser)
     return model.eval().to(device)
@@ -222,6 +230,7 @@ def _peak_kb() -> int:
 
 
 def benchmark(device: str, counts: list[int], checkpoint: str | None) -> list[dict[str, Any]]:
+    """One row of times a number of windows."""
     model = load_model(checkpoint, device)
     body = TorchBody(load_body("default")).to(device)
     rows = []
@@ -251,6 +260,7 @@ def benchmark(device: str, counts: list[int], checkpoint: str | None) -> list[di
 
 
 def main() -> None:
+    """Run the command line."""
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
     devices = ["cuda", "cpu"] if torch.cuda.is_available() else ["cpu"]
     parser.add_argument("--device", nargs="+", choices=["cuda", "cpu"], default=devices)

@@ -42,6 +42,7 @@ _NEVER = 10**9
 
 
 def main() -> None:
+    """Run the command line."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--config", default="denoiser", help="denoiser, prior, or a YAML file")
     parser.add_argument("--device", choices=("auto", "cpu", "cuda"), default="auto")

@@ -331,7 +331,8 @@ def _beside(path: Path, options: argparse.Namespace, named: dict[str, Path], suf
     name = path.name.removesuffix(SUFFIX).removesuffix(".npz")
     stem = Path(name).stem if Path(name).suffix.lower() in VIDEO_SUFFIXES else name
     if options.out:
-        return options.out.absolute() / f"{stem}{suffix}"
+        result: Path = options.out.absolute() / f"{stem}{suffix}"
+        return result
     return model.parent / f"{model.stem}{suffix}" if model else Path.cwd() / f"{stem}{suffix}"
 
 

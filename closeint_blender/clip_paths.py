@@ -63,7 +63,8 @@ def anchor_clips(blend: str) -> None:
 
 
 def _owners() -> Iterator[Any]:
-    for blocks in (bpy.data.objects, bpy.data.collections):
+    every: tuple[Any, ...] = (bpy.data.objects, bpy.data.collections)
+    for blocks in every:
         yield from (block for block in blocks if PROPERTY in block and block.library is None)
 
 

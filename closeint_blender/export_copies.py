@@ -176,7 +176,7 @@ def _poses_now() -> dict[str, dict[str, np.ndarray]]:
 
     What a copy depends on (the target of a constraint, say) is evaluated with it, and Blender writes that back.
     """
-    found = {}
+    found: dict[str, Any] = {}
     for ob in bpy.data.objects:
         if ob.type == "ARMATURE" and ob.pose is not None and ob.library is None:
             found[ob.name] = {path: _channel(ob, path, width) for path, width in _POSE.items()}

@@ -79,7 +79,8 @@ def tidy_glb(path: Path, seconds: float) -> None:
 
 
 def _drop_still_channels(document: dict[str, Any], binary: bytearray, animation: dict[str, Any]) -> None:
-    channels, samplers = [], []
+    channels: list[dict[str, Any]] = []
+    samplers: list[dict[str, Any]] = []
     for channel in animation["channels"]:
         sampler = animation["samplers"][channel["sampler"]]
         path = channel["target"]["path"]

@@ -154,7 +154,8 @@ def scene_settings(context: bpy.types.Context) -> CLOSEINT_PG_scene:
     """
     if context.scene is None:
         raise CloseintError("There is no scene.", "Make one first.")
-    return context.scene.closeint
+    result: CLOSEINT_PG_scene = context.scene.closeint
+    return result
 
 
 def register() -> None:

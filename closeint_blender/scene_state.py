@@ -27,7 +27,7 @@ def preserve_user_state(context: Any) -> Iterator[None]:
     scene = context.scene
     active = view_layer.objects.active
     active_name = active.name if active else None
-    mode = active.mode if active else "OBJECT"
+    mode: Any = active.mode if active else "OBJECT"
     selected = [ob.name for ob in view_layer.objects if ob.select_get(view_layer=view_layer)]
     frame = scene.frame_current, scene.frame_subframe
     to_object_mode(context)

@@ -346,7 +346,7 @@ def unregister() -> None:
     if bpy.app.timers.is_registered(_look_after):
         bpy.app.timers.unregister(_look_after)
     close()
-    state.__init__()  # type: ignore[misc]
+    state.__init__()
 
 
 # -- jobs that lost their operator -------------------------------------------------------------------------------

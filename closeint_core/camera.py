@@ -73,4 +73,5 @@ def solve_translation(points: Tensor, pixels: Tensor, weights: Tensor, camera: T
     aw = a * weights[..., None, None]
     normal = torch.einsum("...kri,...krj->...ij", aw, a) + 1e-6 * torch.eye(3, dtype=a.dtype)
     right = torch.einsum("...kri,...kr->...i", aw, b)
-    return torch.linalg.solve(normal, right)
+    result: Tensor = torch.linalg.solve(normal, right)
+    return result

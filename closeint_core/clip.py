@@ -220,12 +220,14 @@ class InteractionClip:
 
     def world_to_camera(self, points: np.ndarray) -> np.ndarray:
         """Points (..., T, K, 3) of the world, in the camera's frame."""
-        return np.einsum("tij,...tkj->...tki", self.camera_R, points) + self.camera_t[:, None]
+        result: np.ndarray = np.einsum("tij,...tkj->...tki", self.camera_R, points) + self.camera_t[:, None]
+        return result
 
     def project(self, points: np.ndarray) -> np.ndarray:
         """Points (..., T, K, 3) of the world, in pixels (..., T, K, 2)."""
         image = np.einsum("tij,...tkj->...tki", self.camera_K, self.world_to_camera(points))
-        return image[..., :2] / image[..., 2:]
+        result: np.ndarray = image[..., :2] / image[..., 2:]
+        return result
 
 
 def _converted(name: str, value: Any, dtype: Any) -> np.ndarray:

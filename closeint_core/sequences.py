@@ -108,7 +108,8 @@ def steadied(probability: np.ndarray, frames: float, axis: int = 1) -> np.ndarra
     """
     clipped = np.clip(probability, 1e-3, 1 - 1e-3).astype(np.float64)
     odds = gaussian_filter1d(np.log(clipped / (1 - clipped)), frames, axis, mode="nearest")
-    return 1 / (1 + np.exp(-odds))
+    result: np.ndarray = 1 / (1 + np.exp(-odds))
+    return result
 
 
 def hysteresis(probability: np.ndarray, on: float = 0.6, off: float = 0.4, axis: int = 1) -> np.ndarray:

@@ -112,7 +112,8 @@ def blend_rotations(windows: Tensor, starts: Sequence[int], weights: Tensor, fra
     The mean is the rotation nearest to all of them by the chordal distance (Hartley et al., "Rotation Averaging",
     2013); between two windows it moves along the shortest way from one to the other.
     """
-    return roma.special_procrustes(blend(windows, starts, weights, frames))
+    result: Tensor = roma.special_procrustes(blend(windows, starts, weights, frames))
+    return result
 
 
 def gather(values: Tensor, starts: Sequence[int], length: int) -> Tensor:

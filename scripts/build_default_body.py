@@ -111,6 +111,7 @@ def _plausible(vertices: np.ndarray, faces: np.ndarray) -> np.ndarray:
 
 
 def write(path: Path, arrays: dict[str, np.ndarray]) -> None:
+    """Write an npz file whole or not at all."""
     temporary = path.with_name(path.name + ".tmp")
     with open(temporary, "wb") as handle:
         np.savez_compressed(handle, **arrays)  # type: ignore[arg-type]
@@ -118,6 +119,7 @@ def write(path: Path, arrays: dict[str, np.ndarray]) -> None:
 
 
 def main() -> None:
+    """Run the command line."""
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
     parser.add_argument("-o", "--output", type=Path, default=DEFAULT_BODY_FILE)
     parser.add_argument("--bodies", type=int, default=1200, help="bodies drawn")

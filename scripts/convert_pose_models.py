@@ -61,6 +61,7 @@ def store_as_float16(source: Path, target: Path) -> tuple[int, int]:
 
 
 def main() -> None:
+    """Run the command line."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("folder", type=Path, help="folder with the float32 ONNX files")
     parser.add_argument("--out", type=Path, default=DEFAULT_OUT)

@@ -46,6 +46,7 @@ _LABELS = {
 
 
 def main() -> int:
+    """Run the command line; returns the exit code."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument(
         "video", nargs="?", type=Path, help="a video or a folder of images; default: the bundled sample"

@@ -33,6 +33,7 @@ TEST_SECONDS = 300
 
 
 def main() -> int:
+    """Run the command line; returns the exit code."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--slow", action="store_true", help="also the tests that take minutes")
     parser.add_argument("--bpy", default=",".join(DEFAULT_BPY), help="versions of Blender as a module to test with")

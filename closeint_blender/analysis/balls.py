@@ -100,7 +100,8 @@ def _weights_of(
     square = (centres**2).sum(1)[:, None] + (vertices**2).sum(1) - 2 * centres @ vertices.T
     near = (square < ((radii + 0.008) ** 2)[:, None]).astype(np.float32)
     weights = near @ body.dense_weights + 1e-3 * body.dense_weights[touched]
-    return weights / weights.sum(1, keepdims=True)
+    result: np.ndarray = weights / weights.sum(1, keepdims=True)
+    return result
 
 
 def least_gaps(centres: tuple[np.ndarray, np.ndarray], balls: tuple[BodyBalls, BodyBalls]) -> np.ndarray:

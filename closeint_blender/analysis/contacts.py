@@ -80,7 +80,8 @@ class PairState:
 
     def depths(self) -> np.ndarray:
         """(T,) metres that the two are inside each other."""
-        return np.maximum(0, -least_gaps(self.centres, self.balls))
+        result: np.ndarray = np.maximum(0, -least_gaps(self.centres, self.balls))
+        return result
 
 
 @dataclass
@@ -135,7 +136,8 @@ def _ends(state: PairState, balls: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
 def ball_distances(state: PairState, balls: np.ndarray) -> np.ndarray:
     """(T, K) metres between the centres of pairs of balls (T, K, 2)."""
     a, b = _ends(state, balls)
-    return np.linalg.norm(a - b, axis=-1)
+    result: np.ndarray = np.linalg.norm(a - b, axis=-1)
+    return result
 
 
 def contact_error(touches: Touches, after: PairState) -> float:

@@ -84,9 +84,10 @@ def _standing(lowest: np.ndarray, planted: np.ndarray | None, window: int) -> np
     else:
         padded = np.pad(lowest, ((0, 0), (half, half)), mode="edge")
         floor = np.lib.stride_tricks.sliding_window_view(padded, 2 * half + 1, axis=1).min(-1)
-    low = lowest < floor + _NEAR
+    low: np.ndarray = lowest < floor + _NEAR
     if planted is not None and (planted & low).any():
-        return planted & low
+        result: np.ndarray = planted & low
+        return result
     return low
 
 
@@ -105,4 +106,5 @@ def levelling(feet: np.ndarray) -> np.ndarray:
         return np.eye(3)
     x, y, z = axis / sine
     cross = np.array([[0, -z, y], [z, 0, -x], [-y, x, 0]])
-    return np.eye(3) + sine * cross + (1 - cosine) * cross @ cross
+    result: np.ndarray = np.eye(3) + sine * cross + (1 - cosine) * cross @ cross
+    return result

@@ -27,7 +27,8 @@ def range_weight(frames: int, first: int, last: int, fade: int) -> np.ndarray:
     rise = np.ones(frames) if first <= 0 else np.clip((steps - first + 1) / (fade + 1), 0, 1)
     fall = np.ones(frames) if last >= frames - 1 else np.clip((last - steps + 1) / (fade + 1), 0, 1)
     weight = np.minimum(rise, fall)
-    return weight * weight * (3 - 2 * weight)
+    result: np.ndarray = weight * weight * (3 - 2 * weight)
+    return result
 
 
 def smooth_pair(

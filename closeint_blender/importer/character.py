@@ -54,11 +54,11 @@ def make_armature(
                 bone.parent = bones[parents[i]]
             bones.append(bone)
     number_bones(ob)
-    for bone in ob.pose.bones:
-        bone.rotation_mode = "QUATERNION"
-        bone.bone.color.palette = _BONE_COLOURS[person % len(_BONE_COLOURS)]
+    for posed in ob.pose.bones:
+        posed.rotation_mode = "QUATERNION"
+        posed.bone.color.palette = _BONE_COLOURS[person % len(_BONE_COLOURS)]
         # Joints turn; only the root travels.
-        bone.lock_location = (bone.parent is not None,) * 3
+        posed.lock_location = (posed.parent is not None,) * 3
     return ob
 
 

@@ -53,7 +53,8 @@ def face_regions(
     if regions is None:
         worn = np.array([_WEARS.get(name.removeprefix("left_").removeprefix("right_"), 0) for name in names])
         regions = worn[parts]
-    return regions[faces].max(axis=1).astype(np.int32)
+    result: np.ndarray = regions[faces].max(axis=1).astype(np.int32)
+    return result
 
 
 def make_materials(person: int, prefix: str) -> list[Any]:

@@ -90,7 +90,8 @@ class PoseChannels:
 
 def stand_up(points: np.ndarray) -> np.ndarray:
     """Points or directions (..., 3) of the body's frame, in Blender's."""
-    return points @ UPRIGHT.T
+    result: np.ndarray = points @ UPRIGHT.T
+    return result
 
 
 def lay_out_bones(
@@ -230,7 +231,8 @@ def quaternion_to_rotvec(quaternions: np.ndarray) -> np.ndarray:
     sine = np.linalg.norm(q[..., 1:], axis=-1, keepdims=True)
     angle = 2 * np.arctan2(sine, q[..., :1])
     # The ratio tends to 2 as the angle vanishes.
-    return q[..., 1:] * np.where(sine > 1e-9, angle / np.maximum(sine, 1e-9), 2.0)
+    result: np.ndarray = q[..., 1:] * np.where(sine > 1e-9, angle / np.maximum(sine, 1e-9), 2.0)
+    return result
 
 
 def clip_motion(channels: PoseChannels, root_joint: np.ndarray, rest: np.ndarray) -> tuple[np.ndarray, np.ndarray]:

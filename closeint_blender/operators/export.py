@@ -43,7 +43,7 @@ class CLOSEINT_OT_export(bpy.types.Operator, ExportHelper):
         return any("closeint_pair" in ob for ob in context.scene.objects)
 
     def invoke(self, context, event):  # type: ignore[no-untyped-def]
-        if not self.filepath:
+        if not self.filepath:  # type: ignore[has-type]  # the helper's property
             here = bpy.data.filepath
             self.filepath = f"{Path(here).with_suffix('') if here else 'characters'}{EXPORTERS[self.kind].suffix}"
         else:

@@ -108,7 +108,7 @@ class CLOSEINT_OT_reapply_clip(bpy.types.Operator, ImportHelper):
 
     def invoke(self, context, event):  # type: ignore[no-untyped-def]
         pair = find_pair(context)
-        if pair is not None and not self.filepath:
+        if pair is not None and not self.filepath:  # type: ignore[has-type]  # the helper's property
             self.filepath = str(pair.clip_path())
         return super().invoke(context, event)
 

@@ -69,7 +69,7 @@ class JobOperator:
         except CloseintError as error:
             return self._failed(error)
         for warning in job.warnings:
-            self.report({"WARNING"}, warning)  # type: ignore[attr-defined]
+            self.report({"WARNING"}, warning)
         return {"FINISHED"}
 
     # -- in a window ---------------------------------------------------------------------------------------------
@@ -129,7 +129,7 @@ class JobOperator:
         except RuntimeError as error:  # an operator that finish called reported an error
             return self._failed(CloseintError(str(error).strip().removeprefix("Error: ")))
         for warning in job.warnings:
-            self.report({"WARNING"}, warning)  # type: ignore[attr-defined]
+            self.report({"WARNING"}, warning)
         session.redraw()
         return {"FINISHED"}
 
@@ -160,13 +160,13 @@ class JobOperator:
 
     def _failed(self, error: CloseintError) -> set[str]:
         session.say(self.panel, "ERROR", str(error))
-        self.report({"ERROR"}, str(error))  # type: ignore[attr-defined]
+        self.report({"ERROR"}, str(error))
         session.redraw()
         return {"CANCELLED"}
 
     def _cancelled(self) -> set[str]:
         session.say(self.panel, "INFO", "Cancelled; nothing was changed.")
-        self.report({"WARNING"}, "Cancelled; nothing was changed.")  # type: ignore[attr-defined]
+        self.report({"WARNING"}, "Cancelled; nothing was changed.")
         session.redraw()
         return {"CANCELLED"}
 

@@ -2,6 +2,8 @@
 """Smoothing and grounding of both people together; what happened to their contacts is said."""
 
 # No postponed annotations here: Blender reads properties from them.
+from typing import Any
+
 import bpy
 import numpy as np
 from bpy.props import BoolProperty, EnumProperty, FloatProperty
@@ -129,7 +131,7 @@ class CLOSEINT_OT_to_floor(_Mending, bpy.types.Operator):
         pair = require_pair(context)
         motion = read_pair(pair)
         body = body_of(motion.body)
-        feet = planted_of(pair)
+        feet: Any = planted_of(pair)
         points = foot_points(body, motion.poses, motion.transl, motion.betas)
         lowest = points[..., 2].min((0, 2))
         plan = plan_ground(points, None if feet is None else (feet > 0.5).any(-1), pair.fps, self.level, self.follow)

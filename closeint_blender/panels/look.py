@@ -1,6 +1,8 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """Sidebar > closeint > Look and Fix: how good the motion is, where it is not, and what to do about it."""
 
+from typing import Any
+
 import bpy
 
 from .. import graph, session
@@ -13,7 +15,7 @@ from ..pair_tools import marks_of
 from . import CATEGORY
 from .lines import message, paragraph, progress
 
-_MARK_ICONS = {"PIN": "PINNED", "CONTACT": "LINKED", "APART": "UNLINKED"}
+_MARK_ICONS: dict[str, Any] = {"PIN": "PINNED", "CONTACT": "LINKED", "APART": "UNLINKED"}
 
 
 class _Panel:
@@ -74,6 +76,8 @@ class CLOSEINT_PT_worst(_Panel, bpy.types.Panel):
 
     def draw(self, context):  # type: ignore[no-untyped-def]
         pair = find_pair(context)
+        if pair is None:  # as in poll
+            return
         column = self.layout.column(align=True)
         for kind, (_, title, form) in KINDS.items():
             values = pair_series(pair, kind)
@@ -100,6 +104,8 @@ class CLOSEINT_PT_correct(_Panel, bpy.types.Panel):
     def draw(self, context):  # type: ignore[no-untyped-def]
         layout = self.layout
         pair = find_pair(context)
+        if pair is None:  # as in poll
+            return
         if context.mode != "POSE":
             paragraph(layout, "In Pose Mode, key bones as they should be, or select bones and mark:", context)
         column = layout.column(align=True)

@@ -2,6 +2,7 @@
 """Sidebar > closeint > Reconstruct, with its people, camera and results."""
 
 from pathlib import Path
+from typing import Any
 
 import bpy
 import bpy.utils.previews
@@ -16,7 +17,7 @@ from ..video_paths import video_path
 from . import CATEGORY
 from .lines import message, paragraph, progress
 
-_previews = None
+_previews: Any = None
 _SHOWN_RESULTS = 6
 
 

@@ -72,24 +72,28 @@ class BodyData:
     @property
     def num_vertices(self) -> int:
         """V."""
-        return self.template.shape[0]
+        result: int = self.template.shape[0]
+        return result
 
     @property
     def num_betas(self) -> int:
         """B."""
-        return self.shapedirs.shape[2]
+        result: int = self.shapedirs.shape[2]
+        return result
 
     @cached_property
     def joint_template(self) -> np.ndarray:
         """f4 (24, 3), rest joints of the mean shape."""
-        return (self.joint_regressor.astype(np.float64) @ self.template).astype(np.float32)
+        result: np.ndarray = (self.joint_regressor.astype(np.float64) @ self.template).astype(np.float32)
+        return result
 
     @cached_property
     def joint_shapedirs(self) -> np.ndarray:
         """f4 (24, 3, B), displacement of each rest joint for one unit of each beta."""
         flat = self.shapedirs.reshape(self.num_vertices, -1)
         joints = self.joint_regressor.astype(np.float64) @ flat
-        return joints.reshape(-1, 3, self.num_betas).astype(np.float32)
+        result: np.ndarray = joints.reshape(-1, 3, self.num_betas).astype(np.float32)
+        return result
 
     @cached_property
     def dense_weights(self) -> np.ndarray:
@@ -115,7 +119,8 @@ class BodyData:
 def _along_last(directions: np.ndarray, betas: np.ndarray) -> np.ndarray:
     """directions (N, 3, b), betas (..., b) -> (..., N, 3) as one matrix product."""
     flat = betas.reshape(-1, betas.shape[-1]) @ directions.reshape(-1, betas.shape[-1]).T
-    return flat.reshape(*betas.shape[:-1], directions.shape[0], 3)
+    result: np.ndarray = flat.reshape(*betas.shape[:-1], directions.shape[0], 3)
+    return result
 
 
 def load_body(spec: str | Path = "default", data_dir: Path | None = None) -> BodyData:

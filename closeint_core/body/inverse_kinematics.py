@@ -41,7 +41,8 @@ def swing(start: Tensor, end: Tensor) -> Tensor:
     spare = torch.linalg.cross(start.expand_as(end), torch.roll(start, 1, -1).expand_as(end))
     axis = torch.where(axis.norm(dim=-1, keepdim=True) < 1e-6, spare, axis)
     angle = torch.atan2(torch.linalg.cross(start.expand_as(end), end).norm(dim=-1, keepdim=True), cosine)
-    return roma.rotvec_to_rotmat(normalize(axis, dim=-1) * angle)
+    result: Tensor = roma.rotvec_to_rotmat(normalize(axis, dim=-1) * angle)
+    return result
 
 
 def _apply(rotation: Tensor, vector: Tensor) -> Tensor:

@@ -42,7 +42,8 @@ def axis_angle_to_matrix(axis_angle: np.ndarray) -> np.ndarray:
     matrix[..., 2, 0] -= a * y
     matrix[..., 1, 2] -= a * x
     matrix[..., 2, 1] += a * x
-    return matrix.astype(vector.dtype, copy=False)
+    result: np.ndarray = matrix.astype(vector.dtype, copy=False)
+    return result
 
 
 def joint_transforms(rotations: np.ndarray, joints: np.ndarray, parents: np.ndarray) -> np.ndarray:
@@ -135,4 +136,5 @@ def vertex_normals(vertices: np.ndarray, faces: np.ndarray) -> np.ndarray:
     normals = np.zeros_like(vertices)
     for axis in range(3):
         normals[:, axis] = np.bincount(faces.reshape(-1), np.repeat(face_normals[:, axis], 3), minlength=len(vertices))
-    return normals / np.maximum(np.linalg.norm(normals, axis=1, keepdims=True), 1e-12)
+    result: np.ndarray = normals / np.maximum(np.linalg.norm(normals, axis=1, keepdims=True), 1e-12)
+    return result

@@ -44,7 +44,8 @@ class BodySpheres:
 
     def centres(self, skeleton: Skeleton, betas: Tensor) -> Tensor:
         """(..., S, 3) centres of a posed body."""
-        return self._points(skeleton, betas)
+        result: Tensor = self._points(skeleton, betas)
+        return result
 
     @property
     def points(self) -> LinearPoints:

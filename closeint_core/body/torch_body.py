@@ -91,6 +91,7 @@ class TorchBody(nn.Module):
 
     @property
     def num_betas(self) -> int:
+        """B, how many shape numbers the body has."""
         return self.shapedirs.shape[2]
 
     def rest_joints(self, betas: Tensor) -> Tensor:
@@ -300,7 +301,8 @@ def _along_last(directions: Tensor, coefficients: Tensor) -> Tensor:
     if count > directions.shape[-1]:
         raise ValueError(f"{count} coefficients given for {directions.shape[-1]} directions")
     flat = coefficients @ directions[..., :count].reshape(-1, count).T
-    return flat.unflatten(-1, (directions.shape[0], 3))
+    result: Tensor = flat.unflatten(-1, (directions.shape[0], 3))
+    return result
 
 
 def _levels(parents: list[int]) -> list[tuple[list[int], list[int]]]:

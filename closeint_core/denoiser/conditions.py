@@ -82,7 +82,8 @@ class JointEmbedding(nn.Module):
         seen = torch.isfinite(keypoints).all(dim=-1, keepdim=True) & (keypoints[..., -1:] > 0)
         values = torch.where(seen, keypoints, torch.zeros_like(keypoints))
         vectors = torch.einsum("...kc,kcd->...kd", values, self.seen) + self.bias
-        return self.join(torch.where(seen, vectors, self.unseen).flatten(start_dim=-2))
+        result: Tensor = self.join(torch.where(seen, vectors, self.unseen).flatten(start_dim=-2))
+        return result
 
 
 class KeypointEncoder(nn.Module):
@@ -140,7 +141,8 @@ class KeypointEncoder(nn.Module):
         x = self.mix(gelu(x)) + x
         batch, frames, people, dim = x.shape
         x = x.transpose(1, 2).reshape(batch * people, frames, dim) + positions[:frames]
-        return self.norm(self.time(x)).view(batch, people, frames, dim).transpose(1, 2)
+        result: Tensor = self.norm(self.time(x)).view(batch, people, frames, dim).transpose(1, 2)
+        return result
 
 
 def _in_crops(keypoints: Tensor, crops: Crops) -> Tensor:

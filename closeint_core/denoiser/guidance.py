@@ -57,7 +57,8 @@ class GuidedMotion:
     @cached_property
     def keypoints(self) -> Tensor:
         """(B, T, 2, 26, 3) Halpe-26, metres, camera axes."""
-        return _halpe(self.body)(self.skeleton, self.state.betas)
+        result: Tensor = _halpe(self.body)(self.skeleton, self.state.betas)
+        return result
 
 
 def _halpe(body: TorchBody) -> torch.nn.Module:
@@ -93,6 +94,7 @@ class ReprojectionEnergy:
         self.weight, self.scale = weight, scale
 
     def __call__(self, motion: GuidedMotion) -> Tensor:
+        """(B,) the energy of a motion, without unit."""
         error = (motion.crops.project(motion.keypoints) - self.pixels) / motion.crops.side[..., None, None]
         loss = self.confidence * physics.geman_mcclure((error / self.scale).square().sum(dim=-1), 1.0)
         return loss.sum(dim=(1, 2, 3)) / self.confidence.sum(dim=(1, 2, 3)).clamp(min=1e-6)
@@ -107,6 +109,7 @@ class PenetrationEnergy:
         self.weight = weight
 
     def __call__(self, motion: GuidedMotion) -> Tensor:
+        """(B,) the energy of a motion, without unit."""
         return (100.0 * self._depths(motion)).square().sum(dim=(-1, -2)).mean(dim=1)
 
     def _depths(self, motion: GuidedMotion) -> Tensor:
@@ -132,6 +135,7 @@ class ContactEnergy:
         self.joints, self.probability, self.reach, self.weight = joints, probability, reach, weight
 
     def __call__(self, motion: GuidedMotion) -> Tensor:
+        """(B,) the energy of a motion, without unit."""
         posed = motion.skeleton.joints
         gap = physics.gaps(posed[:, :, 0, self.joints[:, 0]], posed[:, :, 1, self.joints[:, 1]], self.reach)
         return (self.probability * (100.0 * gap).square()).sum(dim=-1).mean(dim=1)
@@ -151,6 +155,7 @@ class GroundEnergy:
         self.planted, self.weight = planted, weight
 
     def __call__(self, motion: GuidedMotion) -> Tensor:
+        """(B,) the energy of a motion, without unit."""
         feet = motion.keypoints[..., physics.FOOT_POINTS, :].unflatten(-2, (2, 3))  # (B, T, 2, foot, 3, 3)
         height = (feet * self.normal).sum(dim=-1) + self.offset
         energy = physics.sinking(height).mean(dim=(1, 2, 3, 4))
@@ -169,6 +174,7 @@ class LimitEnergy:
         self.weight = weight
 
     def __call__(self, motion: GuidedMotion) -> Tensor:
+        """(B,) the energy of a motion, without unit."""
         over = torch.rad2deg(beyond_limits(roma.rotmat_to_rotvec(motion.rotations)))
         return over.square().sum(dim=(-1, -2)).mean(dim=(1, 2))
 

@@ -66,7 +66,8 @@ class HMR2Output(NamedTuple):
 
 
 def _split_heads(x: Tensor, heads: int) -> Tensor:
-    return x.unflatten(-1, (heads, -1)).transpose(-2, -3)
+    result: Tensor = x.unflatten(-1, (heads, -1)).transpose(-2, -3)
+    return result
 
 
 def _attend(q: Tensor, k: Tensor, v: Tensor, heads: int) -> Tensor:
@@ -87,7 +88,8 @@ class ImageAttention(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         """(N, T, D) to the same."""
         q, k, v = self.qkv(x).chunk(3, dim=-1)
-        return self.proj(_attend(q, k, v, self.heads))
+        result: Tensor = self.proj(_attend(q, k, v, self.heads))
+        return result
 
 
 class ImageMLP(nn.Module):
@@ -101,7 +103,8 @@ class ImageMLP(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """(N, T, D) to the same."""
-        return self.fc2(self.act(self.fc1(x)))
+        result: Tensor = self.fc2(self.act(self.fc1(x)))
+        return result
 
 
 class ImageBlock(nn.Module):
@@ -117,7 +120,8 @@ class ImageBlock(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         """(N, T, D) to the same."""
         x = x + self.attn(self.norm1(x))
-        return x + self.mlp(self.norm2(x))
+        result: Tensor = x + self.mlp(self.norm2(x))
+        return result
 
 
 class PatchEmbed(nn.Module):
@@ -129,7 +133,8 @@ class PatchEmbed(nn.Module):
 
     def forward(self, images: Tensor) -> Tensor:
         """(N, tokens, D) of (N, 3, 256, 192)."""
-        return self.proj(images).flatten(start_dim=2).mT
+        result: Tensor = self.proj(images).flatten(start_dim=2).mT
+        return result
 
 
 class ImageTransformer(nn.Module):
@@ -146,7 +151,8 @@ class ImageTransformer(nn.Module):
         """(N, tokens, D) of (N, 3, 256, 192)."""
         # The first position belonged to a class token; it is added to all others.
         x = self.patch_embed(images) + (self.pos_embed[:, 1:] + self.pos_embed[:, :1])
-        return self.last_norm(self.blocks(x))
+        result: Tensor = self.last_norm(self.blocks(x))
+        return result
 
 
 class PreNorm(nn.Module):
@@ -159,7 +165,8 @@ class PreNorm(nn.Module):
 
     def forward(self, x: Tensor, context: Tensor | None = None) -> Tensor:
         """The layer's output for normalised x."""
-        return self.fn(self.norm(x)) if context is None else self.fn(self.norm(x), context)
+        result: Tensor = self.fn(self.norm(x)) if context is None else self.fn(self.norm(x), context)
+        return result
 
 
 class DecoderSelfAttention(nn.Module):
@@ -175,7 +182,8 @@ class DecoderSelfAttention(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         """(N, T, D) to the same."""
         q, k, v = self.to_qkv(x).chunk(3, dim=-1)
-        return self.to_out(_attend(q, k, v, self.heads))
+        result: Tensor = self.to_out(_attend(q, k, v, self.heads))
+        return result
 
 
 class DecoderCrossAttention(nn.Module):
@@ -192,7 +200,8 @@ class DecoderCrossAttention(nn.Module):
     def forward(self, x: Tensor, context: Tensor) -> Tensor:
         """(N, T, D), looking at (N, S, image D)."""
         k, v = self.to_kv(context).chunk(2, dim=-1)
-        return self.to_out(_attend(self.to_q(x), k, v, self.heads))
+        result: Tensor = self.to_out(_attend(self.to_q(x), k, v, self.heads))
+        return result
 
 
 class DecoderMLP(nn.Module):
@@ -209,7 +218,8 @@ class DecoderMLP(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """(N, T, D) to the same."""
-        return self.net(x)
+        result: Tensor = self.net(x)
+        return result
 
 
 class DecoderLayers(nn.Module):
@@ -249,7 +259,8 @@ class Decoder(nn.Module):
         """The token (N, D) after looking at (N, S, image D)."""
         # The token's input is the number zero: only the bias is left of its embedding.
         start = self.to_token_embedding.bias + self.pos_embedding[:, 0]
-        return self.transformer(start.expand(len(context), 1, -1), context)[:, 0]
+        result: Tensor = self.transformer(start.expand(len(context), 1, -1), context)[:, 0]
+        return result
 
 
 class Head(nn.Module):
@@ -290,7 +301,8 @@ class HMR2(nn.Module):
     def forward(self, crops: Tensor) -> HMR2Output:
         """From square crops (N, 3, 256, 256), RGB, ImageNet's mean and deviation (``hmr2_images``)."""
         images = crops[..., CUT:-CUT].to(self.backbone.pos_embed.dtype)
-        return self.smpl_head(self.backbone(images).to(self.smpl_head.init_cam.dtype))
+        result: HMR2Output = self.smpl_head(self.backbone(images).to(self.smpl_head.init_cam.dtype))
+        return result
 
 
 def load_hmr2(

@@ -72,7 +72,8 @@ class ZeroAttention(nn.Module):
         q, k, v = (x.unflatten(-1, (self.heads, -1)).transpose(1, 2) for x in (q, k, v))
         nothing = k.new_zeros(1).expand(*k.shape[:2], 1, k.shape[3])
         mixed = scaled_dot_product_attention(q, torch.cat([k, nothing], dim=2), torch.cat([v, nothing], dim=2))
-        return self.out_proj(mixed.transpose(1, 2).flatten(start_dim=2))
+        result: Tensor = self.out_proj(mixed.transpose(1, 2).flatten(start_dim=2))
+        return result
 
 
 class SelfBlock(nn.Module):
@@ -122,7 +123,8 @@ class DualBlock(nn.Module):
         to_self, to_query, to_key, to_ffn = modulation.chunk(4, dim=-1)
         own = own + self.sa_block.attention(modulate(own, to_self))
         own = own + self.ca_block.attention(modulate(own, to_query), modulate(other, to_key))
-        return own + self.ffn.linear2(gelu(self.ffn.linear1(modulate(own, to_ffn))))
+        result: Tensor = own + self.ffn.linear2(gelu(self.ffn.linear1(modulate(own, to_ffn))))
+        return result
 
 
 def modulations(embedding: Tensor, fused: tuple[Tensor, Tensor], blocks: int) -> tuple[Tensor, ...]:

@@ -124,7 +124,8 @@ class TimeEmbedding(nn.Module):
 
     def forward(self, rows: Tensor) -> Tensor:
         """(..., D) from rows (..., D) of the sinusoid table."""
-        return self.time_embed(rows)
+        result: Tensor = self.time_embed(rows)
+        return result
 
 
 class Head(nn.Sequential):
@@ -202,7 +203,8 @@ class Denoiser(nn.Module):
 
     def time_embedding(self, timesteps: Tensor) -> Tensor:
         """(..., D) of integer timesteps (...)."""
-        return self.embed_timestep(self.positions[timesteps])
+        result: Tensor = self.embed_timestep(self.positions[timesteps])
+        return result
 
     def embed(self, prepared: Prepared, timesteps: Tensor) -> Tensor:
         """The embedding (B, 2, T, D) that steers every block, at timesteps (B,) or a single one ()."""

@@ -103,7 +103,8 @@ class PairBlock(nn.Module):
         x = x + self.own(self.norms[0](x).flatten(0, 1)).view(shape)
         seen = self.norms[1](x)
         x = x + self.other(seen.flatten(0, 1), seen.flip(1).flatten(0, 1)).view(shape)
-        return x + self.down(gelu(self.up(self.norms[2](x))))
+        result: Tensor = x + self.down(gelu(self.up(self.norms[2](x))))
+        return result
 
 
 class Reconstruction(NamedTuple):
@@ -165,7 +166,8 @@ class InteractionPrior(nn.Module):
 
     def _tokens(self, scaled: Tensor) -> Tensor:
         """(B, 2, T / 4, 4 * 147) of (B, T, 2, 147)."""
-        return scaled.transpose(1, 2).unflatten(2, (-1, STRIDE)).flatten(start_dim=3)
+        result: Tensor = scaled.transpose(1, 2).unflatten(2, (-1, STRIDE)).flatten(start_dim=3)
+        return result
 
     def latents(self, numbers: Tensor) -> Tensor:
         """(B, 2, T / 4, latent) of canonical numbers (B, T, 2, 147), the last frame held up to a multiple of 4."""
@@ -181,7 +183,8 @@ class InteractionPrior(nn.Module):
         for block in self.encoder:
             x = block(x)
         latents = self.to_latent(x) + self.read_linear(self._tokens(scaled))
-        return self.spread(latents.reshape(-1, 1)).view(latents.shape)
+        result: Tensor = self.spread(latents.reshape(-1, 1)).view(latents.shape)
+        return result
 
     def decode_latents(self, latents: Tensor) -> Tensor:
         """Canonical numbers (B, T, 2, 147) of latents (B, 2, T / 4, latent)."""
@@ -192,7 +195,8 @@ class InteractionPrior(nn.Module):
             x = _along_time(layer, gelu(x))
         x = self.last(x + self.positions[: x.shape[2]])
         scaled = self.write(x) + self.write_linear(latents).unflatten(3, (STRIDE, -1)).flatten(2, 3)
-        return (scaled * self.deviation + self.mean).transpose(1, 2)
+        result: Tensor = (scaled * self.deviation + self.mean).transpose(1, 2)
+        return result
 
     def forward(self, numbers: Tensor) -> Reconstruction:
         """Encode, quantise and decode canonical numbers (B, T, 2, 147) of any T."""
@@ -219,7 +223,8 @@ class InteractionPrior(nn.Module):
 def _along_time(layer: nn.Module, x: Tensor) -> Tensor:
     """Apply a convolution over T to (B, 2, T, D)."""
     batch, people = x.shape[:2]
-    return layer(x.flatten(0, 1).mT).mT.unflatten(0, (batch, people))
+    result: Tensor = layer(x.flatten(0, 1).mT).mT.unflatten(0, (batch, people))
+    return result
 
 
 def leverage(body: TorchBody) -> Tensor:
@@ -292,13 +297,15 @@ class PriorEnergy:
         self.prior, self.up, self.single, self.weight = prior.eval(), up, single, weight
 
     def __call__(self, motion: GuidedMotion) -> Tensor:
+        """(B,) the energy of a motion, without unit."""
         pair = PairMotion(motion.rotations, motion.skeleton.joints[..., 0, :])
         frames = pair_frames(pair, self.up)
         numbers = frames.into(pair)
         with torch.no_grad():
             target = self.prior(numbers).numbers
         energy = ((numbers - target) / self.prior.deviation).square().mean(dim=(1, 2, 3))
-        return energy if self.single is None else energy * (1.0 - _any_single(self.single))
+        result: Tensor = energy if self.single is None else energy * (1.0 - _any_single(self.single))
+        return result
 
 
 class PriorProjection:
@@ -392,7 +399,8 @@ class CodeModel(nn.Module):
         x = self.read(noisy) + self.positions[: noisy.shape[2]] + time
         for block in self.blocks:
             x = block(x)
-        return self.write(x)
+        result: Tensor = self.write(x)
+        return result
 
     def loss(self, latents: Tensor, noise: Tensor, timesteps: Tensor) -> Tensor:
         """Mean squared error () on latents (B, 2, T / 4, latent) with noise of that shape at timesteps (B,).

@@ -78,7 +78,8 @@ class VectorQuantizer(nn.Module):
     def vectors(self, codes: Tensor) -> Tensor:
         """(N, G * d) of codes (N, L * G)."""
         found = self._look_up(codes.T, slice(None)).unflatten(0, (self.levels, self.groups)).sum(dim=0)
-        return found.transpose(0, 1).flatten(start_dim=1)
+        result: Tensor = found.transpose(0, 1).flatten(start_dim=1)
+        return result
 
     def _look_up(self, codes: Tensor, books: slice) -> Tensor:
         return torch.gather(self.codebook[books], 1, codes[..., None].expand(-1, -1, self.dim))

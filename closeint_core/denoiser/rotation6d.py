@@ -16,7 +16,8 @@ _TINY = 1e-12  # two parallel or zero vectors give a finite (though senseless) m
 
 def columns6d_to_matrix(columns: Tensor) -> Tensor:
     """Rotation matrices (..., 3, 3) whose first two columns span those of ``columns`` (..., 6), by Gram-Schmidt."""
-    return roma.special_gramschmidt(columns.unflatten(-1, (2, 3)).mT, _TINY)
+    result: Tensor = roma.special_gramschmidt(columns.unflatten(-1, (2, 3)).mT, _TINY)
+    return result
 
 
 def rows6d_to_matrix(rows: Tensor) -> Tensor:

@@ -110,7 +110,8 @@ def _values(rows: Mapping[str, Record], cases: Sequence[str], metric: str) -> np
 def _pooled(values: np.ndarray, picks: np.ndarray) -> np.ndarray:
     """The mean, or F1 of the summed counts, for every row of clip numbers (N, clips)."""
     if values.shape[1] == 1:
-        return np.nanmean(values[picks, 0], axis=1)
+        result: np.ndarray = np.nanmean(values[picks, 0], axis=1)
+        return result
     sums = values[picks].sum(1)
     return np.array([np.nan if (score := f1(*row)) is None else score for row in sums])
 

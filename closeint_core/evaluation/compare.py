@@ -111,4 +111,5 @@ def _touching(clip: InteractionClip, frames: slice, order: list[int], data: Path
 def _pixels(joints: np.ndarray, clip: InteractionClip) -> np.ndarray:
     """Pixels (P, T, 14, 2) of camera-frame joints; a moving camera's mean intrinsics serve for matching."""
     image = joints @ clip.camera_K.mean(0).T
-    return image[..., :2] / np.maximum(image[..., 2:], 0.05)
+    result: np.ndarray = image[..., :2] / np.maximum(image[..., 2:], 0.05)
+    return result

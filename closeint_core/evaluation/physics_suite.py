@@ -83,7 +83,8 @@ class _Noise:
         time = torch.arange(frames, dtype=torch.float32)[:, None]
         kernel = torch.exp(-0.5 * ((time - torch.arange(-pad, frames + pad)) / (memory / 2)) ** 2)
         kernel = kernel / kernel.norm(dim=1, keepdim=True)
-        return (kernel @ self.white(frames + 2 * pad, math.prod(shape))).reshape(frames, *shape)
+        result: Tensor = (kernel @ self.white(frames + 2 * pad, math.prod(shape))).reshape(frames, *shape)
+        return result
 
 
 def make_pair(kind: str, seed: int, frames: int = 40, candidates: int = 4) -> SuitePair:
@@ -199,11 +200,11 @@ def _push_limb(rotations: Tensor, transl: Tensor, betas: Tensor, body: TorchBody
         optimiser.zero_grad()
         skeleton = body.skeleton(bent(), betas[person], transl[person, span])
         miss = (point(skeleton, betas[person])[:, 0] - goal).square().sum() / 0.005**2
-        loss = miss + turn.square().sum() / 0.3**2
-        loss.backward()  # type: ignore[no-untyped-call]
+        loss: Tensor = miss + turn.square().sum() / 0.3**2
+        loss.backward()
         return loss
 
-    optimiser.step(closure)  # type: ignore[arg-type, no-untyped-call]
+    optimiser.step(closure)
     pushed = rotations.clone()
     pushed[person, span] = bent().detach()
     return pushed

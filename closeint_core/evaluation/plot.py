@@ -52,7 +52,8 @@ def plot_measures(clip: InteractionClip, measures: ClipMeasures, path: Path, tit
     span = max(float(seconds[-1] - seconds[0]), 1.0 / clip.fps)
 
     def across(time: float | np.ndarray) -> np.ndarray:
-        return _LEFT + (np.asarray(time) - seconds[0]) / span * (_WIDTH - _LEFT - _RIGHT)
+        result: np.ndarray = _LEFT + (np.asarray(time) - seconds[0]) / span * (_WIDTH - _LEFT - _RIGHT)
+        return result
 
     _write(canvas, title, (24, 34), 0.75, bold=True)
     top = _TOP
@@ -145,7 +146,9 @@ def _axis(
     return up
 
 
-def _ticks(canvas: np.ndarray, y: int, seconds: np.ndarray, across: Callable, label: bool = False) -> None:
+def _ticks(
+    canvas: np.ndarray, y: int, seconds: np.ndarray, across: Callable[..., np.ndarray], label: bool = False
+) -> None:
     """The axis of time under a panel."""
     span = max(float(seconds[-1] - seconds[0]), 1e-3)
     step = next((s for s in (0.1, 0.2, 0.5, 1, 2, 5, 10, 20, 30, 60, 120, 300, 600) if span / s <= 14), 1200)

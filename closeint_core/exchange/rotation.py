@@ -13,4 +13,5 @@ def compose(rotation: np.ndarray, rotation_vectors: np.ndarray) -> np.ndarray:
     turned = torch.tensor(rotation, dtype=torch.float64) @ roma.rotvec_to_rotmat(
         torch.tensor(rotation_vectors, dtype=torch.float64)
     )
-    return roma.rotmat_to_rotvec(turned).numpy().astype(np.float32)
+    result: np.ndarray = roma.rotmat_to_rotvec(turned).numpy().astype(np.float32)
+    return result

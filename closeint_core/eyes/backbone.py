@@ -63,12 +63,14 @@ class InvertedBottleneck(nn.Module):
         self.residual = stride == 1 and inputs == outputs
 
     def forward(self, features: Tensor) -> Tensor:
+        """Features (B, C', H', W') of features (B, C, H, W)."""
         inner = features
         if self.expand is not None and self.expand_norm is not None:
             inner = relu6(self.expand_norm(self.expand(inner)), inplace=True)
         inner = relu6(self.depthwise_norm(self.depthwise(inner)), inplace=True)
         inner = self.project_norm(self.project(inner))
-        return features + inner if self.residual else inner
+        result: Tensor = features + inner if self.residual else inner
+        return result
 
 
 class Backbone(nn.Module):

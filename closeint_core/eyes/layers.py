@@ -30,7 +30,8 @@ class Attention(nn.Module):
             k, v = nn.functional.linear(others, self.qkv.weight[dim:], self.qkv.bias[dim:]).split(dim, -1)
         q, k, v = (part.unflatten(-1, (self.heads, -1)).transpose(1, 2) for part in (q, k, v))
         mixed = scaled_dot_product_attention(q, k, v).transpose(1, 2).flatten(2)
-        return tokens + self.out(mixed)
+        result: Tensor = tokens + self.out(mixed)
+        return result
 
 
 class Mlp(nn.Module):
@@ -42,7 +43,9 @@ class Mlp(nn.Module):
         self.layers = nn.Sequential(nn.Linear(dim, factor * dim), nn.GELU(), nn.Linear(factor * dim, dim))
 
     def forward(self, tokens: Tensor) -> Tensor:
-        return tokens + self.layers(self.norm(tokens))
+        """Tokens (..., N, C), each after the two layers of its own."""
+        result: Tensor = tokens + self.layers(self.norm(tokens))
+        return result
 
 
 def convolved(inputs: int, outputs: int, stride: int = 1) -> nn.Sequential:

@@ -30,4 +30,5 @@ def cut_squares(pictures: Tensor, centres: Tensor, sides: Tensor, size: int) -> 
     )
     if fine > 1:
         cut = torch.nn.functional.avg_pool2d(cut, fine)
-    return cut.unflatten(0, (count, number))
+    result: Tensor = cut.unflatten(0, (count, number))
+    return result

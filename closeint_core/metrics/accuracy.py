@@ -14,7 +14,8 @@ def mpjpe(predicted: np.ndarray, truth: np.ndarray, roots: tuple[int, ...]) -> n
     roots_list = list(roots)
     a = predicted - predicted[..., roots_list, :].mean(-2, keepdims=True)
     b = truth - truth[..., roots_list, :].mean(-2, keepdims=True)
-    return 1000 * np.linalg.norm(a - b, axis=-1).mean(-1)
+    result: np.ndarray = 1000 * np.linalg.norm(a - b, axis=-1).mean(-1)
+    return result
 
 
 def similarity_align(points: np.ndarray, target: np.ndarray) -> np.ndarray:
@@ -30,21 +31,25 @@ def similarity_align(points: np.ndarray, target: np.ndarray) -> np.ndarray:
     flip[..., -1] = np.sign(np.linalg.det(u @ vt))
     rotation = (u * flip[..., None, :]) @ vt
     scale = (s * flip).sum(-1) / np.maximum(np.square(p).sum((-1, -2)), 1e-12)
-    return scale[..., None, None] * (p @ rotation) + mean_t
+    result: np.ndarray = scale[..., None, None] * (p @ rotation) + mean_t
+    return result
 
 
 def pa_mpjpe(predicted: np.ndarray, truth: np.ndarray) -> np.ndarray:
     """Mean distance (...,) in mm of points (..., K, 3) after a similarity alignment."""
-    return 1000 * np.linalg.norm(similarity_align(predicted, truth) - truth, axis=-1).mean(-1)
+    result: np.ndarray = 1000 * np.linalg.norm(similarity_align(predicted, truth) - truth, axis=-1).mean(-1)
+    return result
 
 
 def interaction_error(predicted: np.ndarray, truth: np.ndarray) -> np.ndarray:
     """Mean error (T,) in mm of all K x K distances between the joints (2, T, K, 3) of two people."""
 
     def distances(x: np.ndarray) -> np.ndarray:
-        return np.linalg.norm(x[0][:, :, None] - x[1][:, None], axis=-1)
+        result: np.ndarray = np.linalg.norm(x[0][:, :, None] - x[1][:, None], axis=-1)
+        return result
 
-    return 1000 * np.abs(distances(predicted) - distances(truth)).mean((-1, -2))
+    result: np.ndarray = 1000 * np.abs(distances(predicted) - distances(truth)).mean((-1, -2))
+    return result
 
 
 def acceleration_error(predicted: np.ndarray, truth: np.ndarray, roots: tuple[int, ...]) -> np.ndarray:
@@ -52,4 +57,5 @@ def acceleration_error(predicted: np.ndarray, truth: np.ndarray, roots: tuple[in
     roots_list = list(roots)
     a = predicted - predicted[..., roots_list, :].mean(-2, keepdims=True)
     b = truth - truth[..., roots_list, :].mean(-2, keepdims=True)
-    return 1000 * np.linalg.norm(np.diff(a - b, n=2, axis=-3), axis=-1).mean(-1)
+    result: np.ndarray = 1000 * np.linalg.norm(np.diff(a - b, n=2, axis=-3), axis=-1).mean(-1)
+    return result

@@ -117,4 +117,5 @@ def joint_interaction_errors(predicted: np.ndarray, truth: np.ndarray, valid: np
 
 def _distance(a: np.ndarray, b: np.ndarray) -> np.ndarray:
     """Mean distance (T,) in mm of points (T, K, 3)."""
-    return 1000.0 * np.linalg.norm(a - b, axis=-1).mean(axis=-1)
+    result: np.ndarray = 1000.0 * np.linalg.norm(a - b, axis=-1).mean(axis=-1)
+    return result

@@ -53,7 +53,8 @@ def _blend(left: np.ndarray, right: np.ndarray, u: np.ndarray, v: np.ndarray) ->
     """(N, U * V, 2) grid between two lines given by their ends, (N, 2, 2) each."""
     a = left[:, 0][:, None, None] * (1 - v) + left[:, 1][:, None, None] * v
     b = right[:, 0][:, None, None] * (1 - v) + right[:, 1][:, None, None] * v
-    return (a * (1 - u) + b * u).reshape(len(left), -1, 2)
+    result: np.ndarray = (a * (1 - u) + b * u).reshape(len(left), -1, 2)
+    return result
 
 
 def _histograms(rgb: np.ndarray, samples: np.ndarray) -> np.ndarray:

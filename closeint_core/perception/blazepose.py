@@ -40,7 +40,8 @@ class Crop:
         """(..., 2) positions in the crop, 0..1, to image pixels."""
         cos, sin = np.cos(self.angle), np.sin(self.angle)
         local = (points - 0.5) * self.size
-        return local @ np.array([[cos, sin], [-sin, cos]]) + np.array(self.centre)
+        result: np.ndarray = local @ np.array([[cos, sin], [-sin, cos]]) + np.array(self.centre)
+        return result
 
     def matrix(self, side: int = SIZE) -> np.ndarray:
         """(2, 3) affine map from image to crop, for OpenCV, whose pixel centres are integers."""
@@ -171,4 +172,5 @@ def refine(points: np.ndarray, heatmap: np.ndarray, window: int = 7) -> np.ndarr
 
 
 def _sigmoid(x: np.ndarray) -> np.ndarray:
-    return 1.0 / (1.0 + np.exp(-np.clip(x, -60, 60)))
+    result: np.ndarray = 1.0 / (1.0 + np.exp(-np.clip(x, -60, 60)))
+    return result

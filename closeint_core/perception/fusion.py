@@ -161,7 +161,7 @@ def _mask_cost(closeup: Closeup) -> np.ndarray:
     frames, joints, count = closeup.peaks.shape[:3]
     covered = sample_masks(closeup, closeup.peaks[..., :2].reshape(frames, -1, 2))
     own = np.nan_to_num(covered, nan=tuned.mask_unknown).reshape(-1, frames, joints, count)
-    cost = tuned.mask * (1.0 - own)
+    cost: np.ndarray = tuned.mask * (1.0 - own)
     if len(own) == 2:
         cost = cost + tuned.mask * np.maximum(own[::-1] - own, 0.0)
     return cost
@@ -316,7 +316,8 @@ def _pixels_per_metre(closeup: Closeup) -> np.ndarray:
     parts = np.arange(11, 29)
     world = closeup.world[:, :, parts, :2] - closeup.world[:, :, parts, :2].mean(axis=2, keepdims=True)
     image = closeup.image[:, :, parts] - closeup.image[:, :, parts].mean(axis=2, keepdims=True)
-    return (world * image).sum(axis=(2, 3)) / np.maximum((world**2).sum(axis=(2, 3)), 1e-6)
+    result: np.ndarray = (world * image).sum(axis=(2, 3)) / np.maximum((world**2).sum(axis=(2, 3)), 1e-6)
+    return result
 
 
 def _small_toe_offset(world: np.ndarray, ankle: int) -> np.ndarray:
@@ -327,4 +328,5 @@ def _small_toe_offset(world: np.ndarray, ankle: int) -> np.ndarray:
     across = np.cross(along, shin)
     across = across / np.maximum(np.linalg.norm(across, axis=-1, keepdims=True), 1e-6)
     # x right, y down, z forward: along x shin points to the right of a foot seen from above
-    return PERCEPTION.now.fusion.forefoot * (across if ankle == 16 else -across)
+    result: np.ndarray = PERCEPTION.now.fusion.forefoot * (across if ankle == 16 else -across)
+    return result

@@ -24,7 +24,8 @@ def fill(values: np.ndarray, known: np.ndarray) -> np.ndarray:
     span = frames[after] - frames[before]
     share = np.where(span > 0, (time - frames[before]) / np.maximum(span, 1), 0.0)
     share = share.clip(0.0, 1.0).reshape(-1, *([1] * (values.ndim - 1)))
-    return values[frames[before]] * (1 - share) + values[frames[after]] * share
+    result: np.ndarray = values[frames[before]] * (1 - share) + values[frames[after]] * share
+    return result
 
 
 def body_scale(keypoints: np.ndarray, fps: float) -> np.ndarray:
@@ -167,7 +168,8 @@ def _local_linear(
 
     def total(x: np.ndarray, kernel: np.ndarray) -> np.ndarray:
         # convolve1d flips the kernel: reverse it to have sum_k kernel[k] x[t + lag[k]]
-        return convolve1d(x, kernel[::-1], axis=1, mode="constant")
+        result: np.ndarray = convolve1d(x, kernel[::-1], axis=1, mode="constant")
+        return result
 
     s0, s1, s2 = (total(weight, bell * lag**n) for n in range(3))
     wv = weight[..., None] * values
@@ -191,12 +193,14 @@ def _running_median(values: np.ndarray, half: int) -> np.ndarray:
     padded = np.pad(values, ((0, 0), (half, half), (0, 0), (0, 0)), mode="edge")
     frames = values.shape[1]
     stack = np.stack([padded[:, k : k + frames] for k in range(0, 2 * half + 1, step)])
-    return np.median(stack, axis=0)
+    result: np.ndarray = np.median(stack, axis=0)
+    return result
 
 
 def _median(values: np.ndarray, width: int) -> np.ndarray:
     padded = np.pad(values, width // 2, mode="edge")
-    return np.median(np.stack([padded[k : k + len(values)] for k in range(width)]), axis=0)
+    result: np.ndarray = np.median(np.stack([padded[k : k + len(values)] for k in range(width)]), axis=0)
+    return result
 
 
 def _distance_to(frames: np.ndarray, count: int) -> np.ndarray:
@@ -204,4 +208,5 @@ def _distance_to(frames: np.ndarray, count: int) -> np.ndarray:
     time = np.arange(count)
     after = np.searchsorted(frames, time).clip(0, len(frames) - 1)
     before = (after - 1).clip(0)
-    return np.minimum(np.abs(frames[after] - time), np.abs(time - frames[before]))
+    result: np.ndarray = np.minimum(np.abs(frames[after] - time), np.abs(time - frames[before]))
+    return result

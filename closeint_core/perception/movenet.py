@@ -162,4 +162,5 @@ def find_peaks(heatmap: np.ndarray, offset: np.ndarray, count: int) -> np.ndarra
 
 
 def _sigmoid(logits: np.ndarray) -> np.ndarray:
-    return 1.0 / (1.0 + np.exp(-logits))
+    result: np.ndarray = 1.0 / (1.0 + np.exp(-logits))
+    return result

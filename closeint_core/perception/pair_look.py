@@ -178,7 +178,8 @@ def interpolated(seen: PairEvidence, trunks: np.ndarray, step: int) -> PairSeen:
 
         def between(values: np.ndarray) -> np.ndarray:
             w = share.reshape(-1, *[1] * (values.ndim - 1))
-            return (1 - w) * values[a] + w * values[b]
+            result: np.ndarray = (1 - w) * values[a] + w * values[b]
+            return result
 
         def odds(values: np.ndarray) -> np.ndarray:
             return expit(between(log_odds(values))).astype(np.float32)
@@ -205,4 +206,5 @@ def log_odds(probability: np.ndarray) -> np.ndarray:
 
 def expit(odds: np.ndarray) -> np.ndarray:
     """Probabilities of log-odds."""
-    return 1 / (1 + np.exp(-odds))
+    result: np.ndarray = 1 / (1 + np.exp(-odds))
+    return result

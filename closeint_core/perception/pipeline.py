@@ -191,7 +191,7 @@ def _present(grouped: np.ndarray, fps: float) -> np.ndarray:
     """(P, T) detected, or missing for no longer than the calibration says, between two detections or at an end."""
     tuned = PERCEPTION.now.pair
     detected = np.isfinite(grouped[..., 0]).any(axis=-1)
-    present = detected.copy()
+    present: np.ndarray = detected.copy()
     for person, row in enumerate(detected):
         seen = np.flatnonzero(row)
         for a, b in itertools.pairwise(seen):

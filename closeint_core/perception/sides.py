@@ -53,7 +53,8 @@ def exchanged_sides(
     state[-1] = int(total.argmin())
     for t in range(looks - 1, 0, -1):
         state[t - 1] = before[t, state[t]]
-    return state == 1
+    result: np.ndarray = state == 1
+    return result
 
 
 def _disagreement(
@@ -63,7 +64,8 @@ def _disagreement(
     squared = ((a - b) ** 2).sum(axis=-1) / (2 * spread**2)
     known = np.isfinite(squared)
     cost: np.ndarray = np.where(known, np.minimum(np.where(known, squared, 0.0), most) * sure_a * sure_b, 0.0)
-    return np.nansum(cost, axis=-1)
+    result: np.ndarray = np.nansum(cost, axis=-1)
+    return result
 
 
 def exchange_parts(values: np.ndarray, axis: int) -> np.ndarray:

@@ -63,7 +63,7 @@ def keep_distinct(keypoints: np.ndarray, scores: np.ndarray) -> np.ndarray:
     """
     seen = keypoints[..., 2].mean(axis=-1)
     tuned, least = PERCEPTION.now.tracking, PERCEPTION.now.seen
-    keep = (seen > least.skeleton) & (scores > least.person)
+    keep: np.ndarray = (seen > least.skeleton) & (scores > least.person)
     size = body_size(keypoints)
     keep &= np.isfinite(size)
     order = np.argsort(-seen * scores)
@@ -156,7 +156,8 @@ def rejoin(tracks: list[Track], keypoints: np.ndarray, fps: float) -> list[Track
 
 def _centre(keypoints: np.ndarray) -> np.ndarray:
     weight = np.maximum(keypoints[..., 2:], 1e-6)
-    return (keypoints[..., :2] * weight).sum(axis=-2) / weight.sum(axis=-2)
+    result: np.ndarray = (keypoints[..., :2] * weight).sum(axis=-2) / weight.sum(axis=-2)
+    return result
 
 
 def _isolated(keypoints: np.ndarray) -> np.ndarray:
@@ -164,7 +165,8 @@ def _isolated(keypoints: np.ndarray) -> np.ndarray:
     centre = keypoints[:, [5, 6, 11, 12], :2].mean(axis=1)
     size = np.nan_to_num(body_size(keypoints), nan=1.0)
     apart = np.linalg.norm(centre[:, None] - centre[None], axis=-1) + np.eye(len(keypoints)) * 1e9
-    return (apart > PERCEPTION.now.tracking.alone * np.maximum(size[:, None], size[None])).all(axis=1)
+    result: np.ndarray = (apart > PERCEPTION.now.tracking.alone * np.maximum(size[:, None], size[None])).all(axis=1)
+    return result
 
 
 def _extend(
@@ -206,4 +208,5 @@ def _cost(track: Track, keypoints: np.ndarray, appearance: np.ndarray, t: int, r
     growth = np.abs(np.log(np.maximum(np.nan_to_num(body_size(keypoints), nan=1.0), 1.0) / max(size, 1.0)))
     look = distance(track.appearance[None], appearance)
     clothes = tuned.appearance * np.maximum(look - tuned.appearance_free, 0.0)
-    return place + clothes + tuned.growth * np.maximum(growth - tuned.growth_free, 0.0)
+    result: np.ndarray = place + clothes + tuned.growth * np.maximum(growth - tuned.growth_free, 0.0)
+    return result

@@ -39,7 +39,8 @@ def person_colours(body: BodyData, person: int) -> np.ndarray:
     """(V, 3) colours in 0..1: clothes by region, or one colour where the body has no regions."""
     palette = PALETTES[person % 2]
     regions = body.regions if body.regions is not None else np.ones(len(body.template), np.int8)
-    return palette[regions]
+    result: np.ndarray = palette[regions]
+    return result
 
 
 def side_camera(clip: InteractionClip, joints: np.ndarray, size: tuple[int, int]) -> Camera:

@@ -30,12 +30,14 @@ class Camera:
 
     def to_view(self, points: np.ndarray) -> np.ndarray:
         """World points (..., 3) in the camera's frame."""
-        return points @ self.R.T + self.t
+        result: np.ndarray = points @ self.R.T + self.t
+        return result
 
     def project(self, points: np.ndarray) -> np.ndarray:
         """Pixels (..., 2) of world points (..., 3)."""
         image = self.to_view(points) @ self.K.T
-        return image[..., :2] / np.maximum(image[..., 2:], _NEAR)
+        result: np.ndarray = image[..., :2] / np.maximum(image[..., 2:], _NEAR)
+        return result
 
 
 def render(

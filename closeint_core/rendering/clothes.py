@@ -165,7 +165,8 @@ class Wardrobe:
         across = normalize(sideways[:, None] * (1 - share) + axis[:, None] * share, dim=-1)
         ahead = normalize(forward[:, None] * (1 - share) + normalize(front, dim=-1)[:, None] * share, dim=-1)
         ring = (wide * mesh.skirt_cos)[..., None] * across[:, :, None]
-        return centre[:, :, None] + ring + (deep * mesh.skirt_sin)[..., None] * ahead[:, :, None]
+        result: Tensor = centre[:, :, None] + ring + (deep * mesh.skirt_sin)[..., None] * ahead[:, :, None]
+        return result
 
     def _hair(self, clothes: Clothes, head: Tensor, rotation: Tensor) -> Tensor:
         """(N, down, around, 3): a sheet behind the head that hangs down."""

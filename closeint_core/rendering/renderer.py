@@ -171,7 +171,8 @@ class PairRenderer:
         dressed = full + normals * clothes.displacement[..., None]
 
         def by_picture(values: Tensor) -> Tensor:
-            return values.unflatten(0, (-1, PEOPLE))
+            result: Tensor = values.unflatten(0, (-1, PEOPLE))
+            return result
 
         pair = by_picture(skins)[:, :2]
         return Posed(
@@ -335,7 +336,8 @@ def _cut(layer: Tensor, squares: Tensor, size: int, wanted: int) -> Tensor:
     grid = torch.stack(torch.broadcast_tensors(x[..., None, :], y[..., :, None]), -1)  # (B, 4, wanted, wanted, 2)
     rows = grid.flatten(1, 2)  # the four squares of a picture below each other
     cut = grid_sample(layer, rows, align_corners=False, padding_mode="border")
-    return cut.unflatten(2, (4, wanted)).transpose(1, 2).flatten(0, 1)
+    result: Tensor = cut.unflatten(2, (4, wanted)).transpose(1, 2).flatten(0, 1)
+    return result
 
 
 assert EMPTY_DEPTH > _FARTHEST

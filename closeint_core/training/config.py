@@ -336,7 +336,8 @@ def to_dict(config: TrainingConfig) -> dict[str, Any]:
             return {key: plain(part) for key, part in value.items()}
         return [plain(part) for part in value] if isinstance(value, list | tuple) else value
 
-    return plain(dataclasses.asdict(config))
+    result: dict[str, Any] = plain(dataclasses.asdict(config))
+    return result
 
 
 def _convert(hint: Any, value: Any, where: str, known: dataclasses.Field[Any] | None = None) -> Any:

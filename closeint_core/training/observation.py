@@ -361,7 +361,8 @@ class _Bursts:
     def normal(self, shape: tuple[int, ...]) -> Tensor:
         """Standard normal numbers (N, P, T, ...), correlated along T."""
         source = self._draw.randn(shape[0], shape[1], self._kernel.shape[1], math.prod(shape[3:]))
-        return (self._kernel @ source).reshape(shape)
+        result: Tensor = (self._kernel @ source).reshape(shape)
+        return result
 
     def active(self, shape: tuple[int, ...], chance: float) -> Tensor:
         """Bool (N, P, T, ...), true in spells that make up a share ``chance`` of the time."""
@@ -408,7 +409,8 @@ def _occluded(view: Tensor, everyone: Tensor, radius: Tensor, margin: float) -> 
     hidden &= (t > 0) & (t.square() > -square)
     limit = distance - (margin + 0.5 * radius)
     hidden &= (t < limit) | (limit * (limit - 2 * t) < square)
-    return hidden.any(-1).transpose(1, 2)
+    result: Tensor = hidden.any(-1).transpose(1, 2)
+    return result
 
 
 def box_overlap(points: Tensor) -> Tensor:

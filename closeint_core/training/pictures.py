@@ -55,7 +55,8 @@ def _row(view: View, bones: Sequence[tuple[int, int]]) -> np.ndarray:
         image = np.full((CELL, CELL, 3), _BACKGROUND, np.uint8)
 
         def place(points: np.ndarray) -> np.ndarray:
-            return (points - middle) * scale + CELL / 2
+            result: np.ndarray = (points - middle) * scale + CELL / 2
+            return result
 
         if view.truth is not None:
             _figures(image, place(view.truth[frame]), bones, _TRUTH, 5)

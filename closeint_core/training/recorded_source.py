@@ -260,7 +260,8 @@ def _carried_over(body: TorchBody, neutral: TorchBody) -> Tensor:
     wanted = torch.cat(
         [centred(body.template[..., None] - neutral.template[..., None]), centred(body.shapedirs)], dim=-1
     )
-    return torch.linalg.lstsq(centred(neutral.shapedirs).double(), wanted.double()).solution.float().T
+    result: Tensor = torch.linalg.lstsq(centred(neutral.shapedirs).double(), wanted.double()).solution.float().T
+    return result
 
 
 def _frames(sequence: AnnotatedSequence, bodies: _Bodies, features: bool, twice: bool) -> _Frames | None:

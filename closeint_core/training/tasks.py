@@ -180,6 +180,7 @@ class DenoiserStage(Stage):
         self._judged_on: list[TrainingBatch] | None = None
 
     def inputs(self, step: int) -> tuple[Any, ...]:
+        """What the training step takes in this step."""
         batch = self.source.batch(step)
         if batch.conditions.single is None:
             # Said rather than left out, every weight has a gradient in every step, and one compiled program serves all.
@@ -192,12 +193,14 @@ class DenoiserStage(Stage):
         return batch, noise, timesteps, own
 
     def judge(self, network: nn.Module) -> Judged:
+        """The network's figures on what is held out."""
         if self._judged_on is None:
             self._judged_on = windows_of(self.held_out.batch, self.config.validation.windows)
         assert isinstance(network, Denoiser)
         return judge_denoiser(network, self.body, self._judged_on, self.config.validation.pictures)
 
     def save(self, network: nn.Module, folder: Path) -> list[Path]:
+        """Write the network's files into a folder; returns their paths."""
         assert isinstance(network, Denoiser)
         paths = [folder / f"denoiser_{name}.safetensors" for name in DTYPES]
         for path, dtype in zip(paths, DTYPES.values(), strict=True):
@@ -277,11 +280,13 @@ class PriorStage(Stage):
         self._judged_on: Tensor | None = None
 
     def start(self) -> None:
+        """Set what the network has to know of its data before the first step."""
         if not self.config.initial:
             parts = [canonical_numbers(self.source.motions(step)) for step in range(_START_STEPS)]
             self.network.start(torch.cat(parts), self.body)
 
     def inputs(self, step: int) -> tuple[Any, ...]:
+        """What the training step takes in this step."""
         return (canonical_numbers(self.source.motions(step)),)
 
     def judged_on(self) -> Tensor:
@@ -292,10 +297,12 @@ class PriorStage(Stage):
         return self._judged_on
 
     def judge(self, network: nn.Module) -> Judged:
+        """The network's figures on what is held out."""
         assert isinstance(network, InteractionPrior)
         return judge_prior(network, self.body, self.judged_on(), self.config.validation.pictures)
 
     def save(self, network: nn.Module, folder: Path) -> list[Path]:
+        """Write the network's files into a folder; returns their paths."""
         assert isinstance(network, InteractionPrior)
         return save_priors(network, None, folder)
 
@@ -339,6 +346,7 @@ class CodesStage(Stage):
         self.optimizer = replace(config.optimizer, learning_rate=sizes.learning_rate)
 
     def start(self) -> None:
+        """Set what the network has to know of its data before the first step."""
         self.network.start(torch.cat([self._latents(step) for step in range(_START_STEPS)]))
 
     def _latents(self, step: int) -> Tensor:
@@ -347,16 +355,19 @@ class CodesStage(Stage):
             return self.prior.latents(numbers)
 
     def inputs(self, step: int) -> tuple[Any, ...]:
+        """What the training step takes in this step."""
         latents = self._latents(step)
         timesteps = torch.randint(len(self.network.shares), (len(latents),), device=latents.device)
         return latents, torch.randn_like(latents), timesteps
 
     def judge(self, network: nn.Module) -> Judged:
+        """The network's figures on what is held out."""
         assert isinstance(network, CodeModel)
         numbers, pictures = self.of_prior.judged_on(), self.config.validation.pictures
         return judge_codes(network, self.prior, self.of_prior.body, numbers, pictures)
 
     def save(self, network: nn.Module, folder: Path) -> list[Path]:
+        """Write the network's files into a folder; returns their paths."""
         assert isinstance(network, CodeModel)
         return save_priors(self.prior, network, folder)
 

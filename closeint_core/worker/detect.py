@@ -100,7 +100,10 @@ def read_frame(source: FrameSource, index: int) -> np.ndarray:
 def _people(seen: Detections) -> np.ndarray:
     """(N, 17, 3) the skeletons that are people, from left to right."""
     found = seen.keypoints[keep_distinct(seen.keypoints, seen.scores)]
-    return found[np.argsort([np.average(p[:, 0], weights=p[:, 2] + 1e-6) for p in found])] if len(found) else found
+    result: np.ndarray = (
+        found[np.argsort([np.average(p[:, 0], weights=p[:, 2] + 1e-6) for p in found])] if len(found) else found
+    )
+    return result
 
 
 def _boxes(keypoints: np.ndarray, shape: tuple[int, ...]) -> np.ndarray:

@@ -97,9 +97,11 @@ def _offset(part: str, stature: np.ndarray) -> np.ndarray | float:
     """Of the keypoint from the left joint of the same name in the rest pose, metres."""
     if part == "hip":
         # COCO's hips are drawn at the outline's widest, above and outside of the femoral head.
-        return stature / 1.71 * np.array([0.020, 0.022, 0.0])
+        result: np.ndarray | float = stature / 1.71 * np.array([0.020, 0.022, 0.0])
+        return result
     if part == "ankle":
-        return stature / 1.71 * np.array([0.0, 0.005, -0.003])  # between the malleoli
+        result = stature / 1.71 * np.array([0.0, 0.005, -0.003])  # between the malleoli
+        return result
     return 0.0
 
 
@@ -107,7 +109,8 @@ def _patch(vertices: np.ndarray, point: np.ndarray, radius: float) -> np.ndarray
     """Weights of the vertices within ``radius`` of a point on the skin, falling off with distance."""
     distance = np.linalg.norm(vertices - point, axis=1)
     weights = np.clip(1.0 - distance / radius, 0.0, None)
-    return weights / weights.sum()
+    result: np.ndarray = weights / weights.sum()
+    return result
 
 
 def _on_skin(vertices: np.ndarray, targets: np.ndarray, count: int, radius: float) -> np.ndarray:
@@ -123,7 +126,7 @@ def _random_poses(rng: np.random.Generator, bodies: int) -> np.ndarray:
     for word in ("left", "right"):
         spread[JOINT[f"{word}_shoulder"]] = (0.4, 0.5, 0.5)
         spread[JOINT[f"{word}_hip"]] = (0.5, 0.2, 0.2)
-    poses = rng.normal(0.0, 1.0, (bodies, 24, 3)) * spread
+    poses: np.ndarray = rng.normal(0.0, 1.0, (bodies, 24, 3)) * spread
     for word, sign in (("left", -1.0), ("right", 1.0)):
         poses[:, JOINT[f"{word}_shoulder"], 2] += sign * 0.8
         poses[:, JOINT[f"{word}_elbow"], 1] += sign * rng.uniform(0.0, 1.6, bodies)

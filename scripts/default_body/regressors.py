@@ -49,7 +49,8 @@ def mirrored(regressor: np.ndarray, names: tuple[str, ...], mirror: np.ndarray) 
     swapped = [
         names.index(name.replace("left", "\0").replace("right", "left").replace("\0", "right")) for name in names
     ]
-    return 0.5 * (regressor + regressor[swapped][:, mirror])
+    result: np.ndarray = 0.5 * (regressor + regressor[swapped][:, mirror])
+    return result
 
 
 # Metres round each joint within which its vertices are taken (the trunk is thick, the wrist is not).

@@ -110,12 +110,15 @@ def diffuse(values: np.ndarray, vertices: np.ndarray, faces: np.ndarray, distanc
     graph = (graph + graph.T).tocsr()
     laplacian = sparse.diags(np.asarray(graph.sum(axis=1)).ravel()) - graph
     system = (sparse.diags(mass) + distance**2 * laplacian).tocsc()
-    return spsolve(system, mass[:, None] * values).reshape(values.shape)
+    result: np.ndarray = spsolve(system, mass[:, None] * values).reshape(values.shape)
+    return result
 
 
 def smoothstep(x: np.ndarray) -> np.ndarray:
+    """0 below 0, 1 above 1, and between them a cubic without a kink."""
     x = np.clip(x, 0.0, 1.0)
-    return x * x * (3.0 - 2.0 * x)
+    result: np.ndarray = x * x * (3.0 - 2.0 * x)
+    return result
 
 
 def build_weights(
@@ -179,11 +182,13 @@ def keep_four(weights: np.ndarray) -> np.ndarray:
     weights = np.where(weights > fifth, weights - fifth, 0.0)
     weights /= weights.sum(axis=1, keepdims=True)
     weights[weights < 0.005] = 0.0
-    return weights / weights.sum(axis=1, keepdims=True)
+    result: np.ndarray = weights / weights.sum(axis=1, keepdims=True)
+    return result
 
 
 def _normalise(vector: np.ndarray) -> np.ndarray:
-    return vector / np.linalg.norm(vector, axis=-1, keepdims=True)
+    result: np.ndarray = vector / np.linalg.norm(vector, axis=-1, keepdims=True)
+    return result
 
 
 def _minimal_rotation(source: np.ndarray, target: np.ndarray) -> np.ndarray:
@@ -194,7 +199,8 @@ def _minimal_rotation(source: np.ndarray, target: np.ndarray) -> np.ndarray:
     cross = np.zeros((len(source), 3, 3))
     cross[:, 0, 1], cross[:, 0, 2], cross[:, 1, 2] = -axis[:, 2], axis[:, 1], -axis[:, 0]
     cross -= cross.transpose(0, 2, 1)
-    return np.eye(3) + cross + cross @ cross / (1.0 + cosine)
+    result: np.ndarray = np.eye(3) + cross + cross @ cross / (1.0 + cosine)
+    return result
 
 
 def _frame(first: np.ndarray, second: np.ndarray) -> np.ndarray:
@@ -265,7 +271,8 @@ def _axis_rotation(axis: np.ndarray, angle: np.ndarray) -> np.ndarray:
     """(N, 3, 3) rotations about a unit axis (3,) by angles (N,)."""
     cross = np.array([[0.0, -axis[2], axis[1]], [axis[2], 0.0, -axis[0]], [-axis[1], axis[0], 0.0]])
     sine, cosine = np.sin(angle)[:, None, None], np.cos(angle)[:, None, None]
-    return np.eye(3) + sine * cross + (1.0 - cosine) * (cross @ cross)
+    result: np.ndarray = np.eye(3) + sine * cross + (1.0 - cosine) * (cross @ cross)
+    return result
 
 
 def _twist_angle(rotation: np.ndarray, axis: np.ndarray) -> np.ndarray:
@@ -279,7 +286,8 @@ def _twist_angle(rotation: np.ndarray, axis: np.ndarray) -> np.ndarray:
         axis=-1,
     )
     trace = np.trace(rotation, axis1=1, axis2=2)
-    return 2.0 * np.arctan2(vector @ axis, 1.0 + trace)
+    result: np.ndarray = 2.0 * np.arctan2(vector @ axis, 1.0 + trace)
+    return result
 
 
 def unpose(

@@ -81,6 +81,7 @@ class Samples:
     uv_faces: np.ndarray
 
     def bone(self, name: str) -> np.ndarray:
+        """(N, ...) a bone of every sampled body, by its name."""
         return self.bones[:, self.bone_names.index(name)]
 
 

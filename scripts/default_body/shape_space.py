@@ -15,7 +15,8 @@ DENSITY = 1000.0  # kg/m^3 of a body with air in its lungs
 def volume(vertices: np.ndarray, faces: np.ndarray) -> np.ndarray:
     """Enclosed volume (N,) of closed meshes (N, V, 3)."""
     a, b, c = (vertices[:, faces[:, corner]] for corner in range(3))
-    return np.einsum("nfa,nfa->n", a, np.cross(b, c)) / 6.0
+    result: np.ndarray = np.einsum("nfa,nfa->n", a, np.cross(b, c)) / 6.0
+    return result
 
 
 def vertex_areas(vertices: np.ndarray, faces: np.ndarray) -> np.ndarray:
@@ -31,6 +32,7 @@ def mirror_map(vertices: np.ndarray) -> np.ndarray:
     """(V,) index of each vertex's mirror image in x."""
     from scipy.spatial import cKDTree
 
+    index: np.ndarray
     distance, index = cKDTree(vertices).query(vertices * [-1.0, 1.0, 1.0])
     if distance.max() > 1e-4 or not np.array_equal(index[index], np.arange(len(index))):
         raise ValueError("the mesh is not symmetric")
@@ -52,7 +54,8 @@ def population_weights(stature: np.ndarray, root_bmi: np.ndarray) -> np.ndarray:
     weights = wanted / drawn
     # The far tails are needed too: they tell the weight direction what heavy bodies look like.
     weights = weights.clip(0.05 * weights.max(), None) * (np.abs(grid).max(axis=1) < 4.0)
-    return weights / weights.sum()
+    result: np.ndarray = weights / weights.sum()
+    return result
 
 
 def fit(vertices: np.ndarray, faces: np.ndarray, count: int = 10) -> tuple[np.ndarray, np.ndarray, dict[str, object]]:

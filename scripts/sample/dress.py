@@ -54,7 +54,7 @@ def neighbours_of_edges(count: int, edges: np.ndarray) -> sparse.csr_matrix:
 def near_region(rig: Rig, region: int, rings: int) -> np.ndarray:
     """(V,) whether a vertex is in a region or within so many edges of it."""
     linked = neighbours(len(rig.rest), rig.faces)
-    inside = rig.regions == region
+    inside: np.ndarray = rig.regions == region
     for _ in range(rings):
         inside = inside | (linked @ inside.astype(float) > 0)
     return inside
@@ -184,4 +184,5 @@ def face_picture(rig: Rig, halpe: np.ndarray, skin: np.ndarray, hair: np.ndarray
 def head_mask(rig: Rig) -> np.ndarray:
     """(V,) 1 where the face picture may lie: front of the head."""
     bone = rig.skin_joints.numpy()[np.arange(len(rig.rest)), rig.skin_weights.numpy().argmax(1)]
-    return ((bone == JOINT["head"]) & (rig.normals.numpy()[:, 2] > 0.05)).astype(np.float32)
+    result: np.ndarray = ((bone == JOINT["head"]) & (rig.normals.numpy()[:, 2] > 0.05)).astype(np.float32)
+    return result

@@ -44,7 +44,8 @@ class FootPath:
 def smoothstep(x: np.ndarray) -> np.ndarray:
     """0 to 1 with no velocity and no acceleration at either end."""
     x = np.clip(x, 0, 1)
-    return x**3 * (10 - 15 * x + 6 * x * x)
+    result: np.ndarray = x**3 * (10 - 15 * x + 6 * x * x)
+    return result
 
 
 def foot_path(

@@ -24,7 +24,8 @@ def sample_keys(keys: Keys, times: np.ndarray) -> np.ndarray:
     if len(table) == 1:
         return np.repeat(table[:, 1:], len(times), axis=0)
     clamped = np.clip(times, table[0, 0], table[-1, 0])
-    return PchipInterpolator(table[:, 0], table[:, 1:], axis=0)(clamped)
+    result: np.ndarray = PchipInterpolator(table[:, 0], table[:, 1:], axis=0)(clamped)
+    return result
 
 
 @dataclass(frozen=True)

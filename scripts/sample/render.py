@@ -50,24 +50,28 @@ def mixed(tree: Any, factor: Any, first: Any, second: Any) -> Any:
 
 
 def attribute(tree: Any, name: str) -> Any:
+    """A node that reads an attribute of the mesh."""
     made = tree.nodes.new("ShaderNodeAttribute")
     made.attribute_name = name
     return made
 
 
 def noise(tree: Any, vector: Any, scale: float, detail: float) -> Any:
+    """The value of a noise over ``vector``, as a socket."""
     made = node(tree, "ShaderNodeTexNoise", Scale=scale, Detail=detail)
     tree.links.new(vector, made.inputs["Vector"])
     return made.outputs[0]
 
 
 def bump(tree: Any, shader: Any, height: Any, strength: float, distance: float) -> None:
+    """Let a height (a socket, in metres) bend the shader's normals."""
     made = node(tree, "ShaderNodeBump", Strength=strength, Distance=distance)
     tree.links.new(height, made.inputs["Height"])
     tree.links.new(made.outputs[0], shader.inputs["Normal"])
 
 
 def scaled(colour: np.ndarray, factor: float) -> tuple[float, ...]:
+    """A colour times a factor, within 0 and 1."""
     return tuple(float(c) for c in np.clip(colour * factor, 0, 1))
 
 
@@ -75,7 +79,7 @@ def skin_material(name: str, colour: np.ndarray, picture: np.ndarray) -> Any:
     """Skin with the painted face."""
     made, tree, shader = material(name, 0.5)
     plain = scaled(colour, 1.0)
-    image = bpy.data.images.new(name, picture.shape[1], picture.shape[0], alpha=True, float_buffer=True)
+    image: Any = bpy.data.images.new(name, picture.shape[1], picture.shape[0], alpha=True, float_buffer=True)
     image.colorspace_settings.name = "Non-Color"
     image.alpha_mode = "CHANNEL_PACKED"
     image.pixels.foreach_set(np.ascontiguousarray(picture[::-1]).ravel())
@@ -112,6 +116,7 @@ def cloth_material(name: str, colour: np.ndarray, pattern: str) -> Any:
 
 
 def hair_material(name: str, colour: np.ndarray) -> Any:
+    """A material whose colour runs in strands."""
     made, tree, shader = material(name, 0.45)
     stretch = node(tree, "ShaderNodeMapping", Scale=(160.0, 18.0, 60.0))
     tree.links.new(attribute(tree, "rest").outputs["Vector"], stretch.inputs["Vector"])
@@ -166,6 +171,7 @@ def add_person(scene: Scene, index: int) -> list[tuple[Any, np.ndarray]]:
 
 
 def add_box(name: str, low: tuple[float, ...], high: tuple[float, ...], colour: tuple[float, ...]) -> Any:
+    """A box between two corners (metres), in one colour."""
     made, _, shader = material(name, 0.7)
     shader.inputs["Base Color"].default_value = (*colour, 1.0)
     bpy.ops.mesh.primitive_cube_add(size=1.0)
@@ -231,7 +237,7 @@ def add_lights(turn: float) -> None:
         ("window", 190.0, 2.6, (-3.0, -3.2, 3.0), (0.85, 0.0, -0.75)),
         ("lamp", 80.0, 1.6, (2.6, -1.2, 3.1), (0.42, 0.5, 0.0)),
     ):
-        light = bpy.data.lights.new(name, "AREA")
+        light: Any = bpy.data.lights.new(name, "AREA")
         light.energy, light.size = energy, size
         light.color = (1.0, 0.95, 0.88) if name == "lamp" else (1.0, 0.98, 0.95)
         thing = bpy.data.objects.new(name, light)

@@ -80,7 +80,8 @@ def _answered(network: PairNetwork, rendered: RenderedPairs, batch: EyesBatch, f
     error = (found - batch.joints).norm(dim=-1) * WITHIN / radius[:, None]
 
     def people(values: Tensor) -> np.ndarray:
-        return values.unflatten(0, (-1, 2)).float().cpu().numpy()
+        result: np.ndarray = values.unflatten(0, (-1, 2)).float().cpu().numpy()
+        return result
 
     # One answer for both ways in which a picture was asked about: the same by construction.
     said = first.masks.argmax(1)

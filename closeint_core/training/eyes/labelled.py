@@ -122,7 +122,8 @@ def _trunks(joints: list[np.ndarray]) -> np.ndarray:
         middle = [(each[:, a] + each[:, a + 1]) / 2 for a in (1, 7)]
         lengths.append(np.linalg.norm(middle[0] - middle[1], axis=-1))
     longest = np.nanmax(np.where(np.isfinite(lengths), lengths, 0.0), 0)
-    return np.where(longest > 0, longest, longest.max())
+    result: np.ndarray = np.where(longest > 0, longest, longest.max())
+    return result
 
 
 def _hands_apart(

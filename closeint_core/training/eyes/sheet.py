@@ -67,4 +67,5 @@ def _bgr(picture: torch.Tensor) -> np.ndarray:
 
 
 def _masks(classes: torch.Tensor) -> np.ndarray:
-    return cv2.resize(palette()[classes.cpu().numpy()], (_SIDE, _SIDE), interpolation=cv2.INTER_NEAREST)
+    result: np.ndarray = cv2.resize(palette()[classes.cpu().numpy()], (_SIDE, _SIDE), interpolation=cv2.INTER_NEAREST)
+    return result

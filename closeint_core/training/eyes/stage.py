@@ -68,6 +68,7 @@ class EyesStage(Stage):
         load_imagenet(self.network.pair.hands.backbone, state)
 
     def inputs(self, step: int) -> tuple[Any, ...]:
+        """What the training step takes in this step: a batch of the source."""
         return self.source.batch(step)
 
     def judged_on(self) -> list[tuple[RenderedPairs, EyesBatch]]:
@@ -87,6 +88,7 @@ class EyesStage(Stage):
         return self._judged_on
 
     def judge(self, network: nn.Module) -> Judged:
+        """The network's figures on the pictures that are held out."""
         assert isinstance(network, PairNetwork)
         shown = self.judged_on()
         answers: Answers = answers_of(network, shown, narrow=self.config.precision == "bf16")

@@ -107,10 +107,12 @@ def life_size(people: np.ndarray, way: float = 1.0) -> np.ndarray:
     """Figures of ``FIGURE`` size (2, F, K, 3), the first joint the root, blown up about the floor below the root, whose
     way over the floor is scaled by ``way``."""
     root = people[:, :, :1] * [1.0, 1.0, 0.0]
-    return (people - root) / FIGURE + way * root
+    result: np.ndarray = (people - root) / FIGURE + way * root
+    return result
 
 
 def hand_gap(joints: np.ndarray) -> np.ndarray:
     """(F,) metres between the nearest hands of the two, joints (2, F, len(COUPLE_JOINTS), 3)."""
     hands = joints[:, :, [COUPLE_JOINTS.index("left_hand"), COUPLE_JOINTS.index("right_hand")]]
-    return np.linalg.norm(hands[0][:, :, None] - hands[1][:, None], axis=-1).min((1, 2))
+    result: np.ndarray = np.linalg.norm(hands[0][:, :, None] - hands[1][:, None], axis=-1).min((1, 2))
+    return result

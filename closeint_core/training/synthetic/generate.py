@@ -273,6 +273,7 @@ def badness(made: Interactions) -> Tensor:
 
 @lru_cache(maxsize=1)
 def default_body() -> TorchBody:
+    """The bundled body on the CPU; read once."""
     return TorchBody(load_body("default"))
 
 
@@ -283,6 +284,7 @@ def tools_of(body: TorchBody) -> Tools:
 
 
 def default_tools() -> Tools:
+    """The generator's tools for the bundled body; made once."""
     return tools_of(default_body())
 
 
@@ -362,4 +364,5 @@ def _contact_pairs(depths: Tensor, partner: Tensor, parts: Tensor) -> Tensor:
         hit = torch.zeros_like(out, dtype=torch.int32)
         hit.scatter_add_(2, index, touch[:, person].int())
         out |= hit > 0
-    return out.unflatten(2, (24, 24))
+    result: Tensor = out.unflatten(2, (24, 24))
+    return result

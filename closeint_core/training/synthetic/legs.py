@@ -30,7 +30,8 @@ def axis_rotation(axis: int, angle: Tensor) -> Tensor:
         1: (c, zero, s, zero, one, zero, -s, zero, c),
         2: (c, -s, zero, s, c, zero, zero, zero, one),
     }[axis]
-    return torch.stack(rows, -1).unflatten(-1, (3, 3))
+    result: Tensor = torch.stack(rows, -1).unflatten(-1, (3, 3))
+    return result
 
 
 def solve_leg(

@@ -87,7 +87,8 @@ def run_lengths(held: np.ndarray, fps: np.ndarray) -> np.ndarray:
     change = np.diff(padded, axis=1)
     row, start = np.nonzero(change == 1)
     _, end = np.nonzero(change == -1)
-    return (end - start) / fps[row]
+    result: np.ndarray = (end - start) / fps[row]
+    return result
 
 
 def shift(first: np.ndarray, second: np.ndarray) -> float:
@@ -102,7 +103,8 @@ def shift(first: np.ndarray, second: np.ndarray) -> float:
 def _headings(joints: np.ndarray) -> np.ndarray:
     """(...) radians, where a person faces, of joints (..., K, 3)."""
     left = joints[..., _AT["left_hip"], :] - joints[..., _AT["right_hip"], :]
-    return np.arctan2(-left[..., 0], left[..., 1])
+    result: np.ndarray = np.arctan2(-left[..., 0], left[..., 1])
+    return result
 
 
 def _turned(angle: np.ndarray) -> np.ndarray:

@@ -132,11 +132,13 @@ class Tools:
         """(..., S) for shapes (..., B): the distance from each centre to the rest skin."""
         directions = self._to_skin_shapedirs[..., : betas.shape[-1]]
         moved = (betas @ directions.flatten(0, 2).T).unflatten(-1, self._to_skin.shape)
-        return (self._to_skin + moved).norm(dim=-1).amin(-1)
+        result: Tensor = (self._to_skin + moved).norm(dim=-1).amin(-1)
+        return result
 
     def sphere_centres(self, skeleton: Skeleton, betas: Tensor) -> Tensor:
         """(..., S, 3) centres of a posed body."""
-        return self._spheres(skeleton, betas)
+        result: Tensor = self._spheres(skeleton, betas)
+        return result
 
     def sphere_moments(self, betas: Tensor) -> Tensor:
         """For ``moved_spheres``."""
@@ -144,7 +146,8 @@ class Tools:
 
     def moved_spheres(self, skeleton: Skeleton, betas: Tensor, moments: Tensor) -> Tensor:
         """``sphere_centres`` of bodies whose ``sphere_moments`` are known."""
-        return self._spheres(skeleton, betas, moments=moments)
+        result: Tensor = self._spheres(skeleton, betas, moments=moments)
+        return result
 
 
 class Scene:
@@ -406,10 +409,11 @@ class _HingedOverlap(torch.autograd.Function):
         to_second = (share.mT @ a - share.sum(1)[..., None] * b).unflatten(0, lead)
         scale = 2 * _OVERLAP**-2 / frames
         ctx.save_for_backward(to_first * scale, to_second * scale)
-        return value.mean(1) / _OVERLAP**2
+        result: Tensor = value.mean(1) / _OVERLAP**2
+        return result
 
     @staticmethod
-    def backward(ctx: Any, grad: Tensor) -> tuple[Tensor, Tensor, None]:  # type: ignore[override]
+    def backward(ctx: Any, grad: Tensor) -> tuple[Tensor, Tensor, None]:
         to_first, to_second = ctx.saved_tensors
         grad = grad[:, None, None, None]
         return grad * to_first, grad * to_second, None
@@ -421,7 +425,8 @@ def hinged_overlap(first: Tensor, second: Tensor, wanted: Tensor) -> Tensor:
     Args:
         first, second: (N, F, S, 3) and (N, F, Q, 3) centres. wanted: (N, 1, S, Q) distances, without gradient.
     """
-    return _HingedOverlap.apply(first, second, wanted)
+    result: Tensor = _HingedOverlap.apply(first, second, wanted)  # type: ignore[no-untyped-call]  # torch's
+    return result
 
 
 def nearest_samples(positions: Tensor, chunk: int = 16) -> Tensor:
@@ -442,4 +447,5 @@ def nearest_samples(positions: Tensor, chunk: int = 16) -> Tensor:
         for person, (mine, other) in enumerate(((first, second), (second, first))):
             # |a - b|^2 without |a|^2, which does not change which b is nearest.
             out[person, some] = torch.baddbmm(other.square().sum(-1)[:, None], mine, other.mT, alpha=-2).argmin(2)
-    return out.unflatten(1, (pairs, frames)).transpose(0, 1)
+    result: Tensor = out.unflatten(1, (pairs, frames)).transpose(0, 1)
+    return result

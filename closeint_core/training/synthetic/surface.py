@@ -105,7 +105,8 @@ def _origin(data: BodyData, place: str) -> tuple[np.ndarray, np.ndarray]:
 
     def joint(short: str) -> np.ndarray:
         full = short if short in JOINT else f"{side}_{short}"
-        return data.joint_template[JOINT[full]].astype(np.float64)
+        result: np.ndarray = data.joint_template[JOINT[full]].astype(np.float64)
+        return result
 
     start = joint(first) + share * (joint(second) - joint(first)) + sign * np.asarray(offset)
     ray = sign * np.asarray(direction, float)
@@ -207,7 +208,8 @@ class Surface:
 
     def sample_positions(self, skeleton: Skeleton, shape: ShapedSurface) -> Tensor:
         """Positions (..., samples, 3) of the spread points of a posed body."""
-        return self._samples(skeleton, shape.betas, moments=shape.samples)
+        result: Tensor = self._samples(skeleton, shape.betas, moments=shape.samples)
+        return result
 
     def samples(self, skeleton: Skeleton, shape: ShapedSurface) -> SurfacePoints:
         """All spread points (..., samples, 3) of a posed body."""
