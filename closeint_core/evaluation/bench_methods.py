@@ -17,7 +17,7 @@ from closeint_core.evaluation.bench_cases import one_person
 from closeint_core.perception.observations import Observations
 from closeint_core.progress import Progress
 from closeint_core.reconstruction.learned import WEIGHTS, default_denoiser, solve_learned
-from closeint_core.reconstruction.pipeline import build_clip
+from closeint_core.reconstruction.result import build_clip
 from closeint_core.solver.phases import refine, settled_options
 from closeint_core.solver.solve import Solution, solve
 from closeint_core.solver.state import Floor, Motion

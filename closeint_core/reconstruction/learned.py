@@ -32,9 +32,9 @@ from closeint_core.perception.observations import Observations
 from closeint_core.physics.calibration import PHYSICS
 from closeint_core.progress import Progress
 from closeint_core.reconstruction.calibration import RECONSTRUCTION
-from closeint_core.reconstruction.reference import floor_and_feet
 from closeint_core.reconstruction.robust_blend import Consensus
 from closeint_core.reconstruction.window_conditions import window_conditions
+from closeint_core.reconstruction.world import floor_and_feet
 from closeint_core.sequences import running_median
 from closeint_core.solver.evidence import Evidence
 from closeint_core.solver.initial import PairFit

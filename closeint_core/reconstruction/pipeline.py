@@ -3,14 +3,12 @@
 
 from __future__ import annotations
 
-import hashlib
 import time
 from collections.abc import Sequence
 from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import torch
 
 import closeint_core
@@ -23,7 +21,6 @@ from closeint_core.clip import InteractionClip
 from closeint_core.denoiser.network import Denoiser
 from closeint_core.errors import CloseintError
 from closeint_core.inputs import input_name
-from closeint_core.mesh.contact_probability import clip_contacts
 from closeint_core.metrics.quality import clip_quality
 from closeint_core.perception.observations import Observations
 from closeint_core.perception.touches import touch_spans
@@ -32,11 +29,11 @@ from closeint_core.reconstruction.calibration import PACKAGES
 from closeint_core.reconstruction.learned import default_denoiser, solve_learned
 from closeint_core.reconstruction.plan import plan_of
 from closeint_core.reconstruction.reference import torch_device
+from closeint_core.reconstruction.result import body_hash, build_clip
 from closeint_core.reconstruction.seen_contacts import hold_seen_touches
-from closeint_core.reconstruction.world import on_its_feet, to_world
 from closeint_core.settings import QUALITIES, SEEN_TOUCHES, Settings, check_settings
 from closeint_core.solver.phases import refine, settled_options
-from closeint_core.solver.solve import Solution, solve
+from closeint_core.solver.solve import solve
 
 
 def reconstruct(
@@ -152,7 +149,7 @@ def _solved(
         "model": settings.model,
         "settings": {**asdict(settings), "focal_px": float(camera[0, 0])},
         "calibration": described(PACKAGES),
-        "body_sha256": _body_hash(data),
+        "body_sha256": body_hash(data),
         "seconds": round(time.monotonic() - started, 1),
         "warnings": list(progress.warnings),
         "quality": clip_quality(clip, data),
@@ -161,43 +158,3 @@ def _solved(
     }
     progress.update("measuring", 1, 1)
     return clip.validate()
-
-
-def build_clip(solution: Solution, observations: Observations, data: BodyData, video: str) -> InteractionClip:
-    """The clip of a solution, with contacts measured on the posed meshes."""
-    body = TorchBody(data)
-    world = to_world(on_its_feet(solution.motion, body, solution.foot_contacts, observations.fps), body)
-    people, frames = world.transl.shape[:2]
-    clip = InteractionClip(
-        poses=world.poses,
-        transl=world.transl,
-        betas=world.betas,
-        body=data.name,
-        fps=observations.fps,
-        image_size=np.asarray(observations.image_size),
-        camera_K=solution.camera.numpy()[None],
-        camera_R=world.camera_R,
-        camera_t=world.camera_t,
-        keypoints2d=solution.keypoints2d,
-        visible=observations.visible,
-        contacts=np.zeros((people, frames, 24), np.float32),
-        foot_contacts=solution.foot_contacts,
-        frame_start=observations.frame_start,
-        video=video,
-    )
-    if people == 2:
-        clip.contacts = clip_contacts(clip, data)
-    return clip
-
-
-def _body_hash(data: BodyData) -> str:
-    digest = hashlib.sha256()
-    for array in (data.template, data.shapedirs, data.skin_weights):
-        digest.update(np.ascontiguousarray(array).tobytes())
-    return digest.hexdigest()
-
-
-def describe(clip: InteractionClip) -> dict[str, Any]:
-    """The quality figures stored in a clip, or measured now."""
-    stored = clip.metadata.get("quality")
-    return stored if isinstance(stored, dict) else clip_quality(clip, load_body(clip.body))

@@ -37,9 +37,10 @@ from closeint_core.inputs import input_name
 from closeint_core.metrics.quality import clip_quality
 from closeint_core.models.reference_files import require_reference_files
 from closeint_core.perception.observations import Observations
-from closeint_core.physics.ground import Ground, foot_contacts
 from closeint_core.progress import Progress
-from closeint_core.reconstruction.calibration import PACKAGES, RECONSTRUCTION
+from closeint_core.reconstruction.calibration import PACKAGES
+from closeint_core.reconstruction.result import body_hash, build_clip
+from closeint_core.reconstruction.world import floor_and_feet
 from closeint_core.solver.solve import Solution
 from closeint_core.solver.state import Floor, Motion
 from closeint_core.windows import blend, blend_rotations, gather, window_starts, window_weights
@@ -52,7 +53,6 @@ WINDOW = 16
 STEPS = 5
 BODIES = ("default", "smpl-neutral")
 _WINDOWS_AT_ONCE = 64
-_FEET = [20, 22, 24, 21, 23, 25]  # left toes and heel, then right, in Halpe-26
 
 
 def reconstruct_reference(source: str | Path, settings: Settings, progress: Progress) -> InteractionClip:
@@ -64,7 +64,6 @@ def reconstruct_reference(source: str | Path, settings: Settings, progress: Prog
     """
     from closeint_core.denoiser.hmr2_images import HMR2Extractor
     from closeint_core.perception.pipeline import perceive
-    from closeint_core.reconstruction.pipeline import _body_hash, build_clip
     from closeint_core.video.source import open_source
 
     started = time.monotonic()
@@ -106,7 +105,7 @@ def reconstruct_reference(source: str | Path, settings: Settings, progress: Prog
         "footage": frames.described(),
         "checkpoints": {key: path.name for key, path in files.items()},
         "calibration": described(PACKAGES),
-        "body_sha256": _body_hash(data),
+        "body_sha256": body_hash(data),
         "seconds": round(time.monotonic() - started, 1),
         "warnings": list(progress.warnings),
         "quality": clip_quality(clip, data),
@@ -183,36 +182,3 @@ def denoise(
     shape = (seen * shapes[:people]).sum(dim=1) / seen.sum(dim=1).clamp(min=1.0)
     level = Floor(torch.tensor([0.0, -1.0, 0.0]), torch.tensor(0.0))
     return Motion(together[:people].contiguous(), places[:people].contiguous(), shape, level)
-
-
-def floor_and_feet(body: TorchBody, motion: Motion, fps: float) -> tuple[Floor, np.ndarray]:
-    """The floor under a motion in the camera's frame, and which feet stand on it, (P, T, 2).
-
-    The plane goes through the low feet of all frames; since depth is a network's guess, a tilt of the camera has a
-    cost. A foot stands where it is low and slow.
-    """
-    skeleton = body.skeleton(motion.rotations, motion.betas[:, None], motion.transl)
-    feet = body.points(body.data.halpe_regressor[_FEET])(skeleton, motion.betas[:, None])
-    low = feet.reshape(*feet.shape[:2], 2, 3, 3)
-    points = low.reshape(-1, 3).double()
-    # height = -y + a x + b z + c: weighted least squares, points well above the plane losing their say.
-    columns = torch.stack([points[:, 0], points[:, 2] - points[:, 2].mean(), torch.ones(len(points))], dim=1)
-    target, weight = points[:, 1], torch.ones(len(points), dtype=torch.float64)
-    tuned = RECONSTRUCTION.now.floor
-    stiff = torch.diag(torch.tensor([1.0, 1.0, 0.0], dtype=torch.float64)) * len(points) * tuned.tilt**2
-    plane = torch.zeros(3, dtype=torch.float64)
-    for _ in range(15):
-        system = columns.T @ (weight[:, None] * columns) + stiff + 1e-9 * torch.eye(3, dtype=torch.float64)
-        plane = torch.linalg.solve(system, columns.T @ (weight * target))
-        above = columns @ plane - target  # y points down
-        weight = torch.sigmoid((tuned.low - above) / tuned.low_range) + 1e-6
-    normal = torch.tensor([float(plane[0]), -1.0, float(plane[1])])
-    offset = float(plane[2]) - float(plane[1]) * float(points[:, 2].mean())
-    length = normal.norm()
-    floor = Floor(normal / length, torch.tensor(offset) / length)
-    height = (low @ floor.normal + floor.offset).amin(dim=-1)
-    # What lies lowest decides where the floor is exactly: no foot is more than slightly under it.
-    lowest = torch.quantile(height.flatten(), tuned.lowest)
-    floor = Floor(floor.normal, floor.offset - lowest)
-    ground = Ground(floor.normal.double().numpy(), float(floor.offset))
-    return floor, foot_contacts(low.double().numpy(), ground, fps)

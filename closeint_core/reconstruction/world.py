@@ -13,9 +13,11 @@ from torch.nn.functional import normalize
 
 from closeint_core.body.spheres import sole_vertices
 from closeint_core.body.torch_body import TorchBody
-from closeint_core.physics.ground import find_ground
+from closeint_core.physics.ground import Ground, find_ground, foot_contacts
 from closeint_core.reconstruction.calibration import RECONSTRUCTION
 from closeint_core.solver.state import Floor, Motion
+
+_FEET = [20, 22, 24, 21, 23, 25]  # left toes and heel, then right, in Halpe-26
 
 
 @dataclass
@@ -92,3 +94,36 @@ def to_world(motion: Motion, body: TorchBody) -> WorldMotion:
         rotation.T.numpy().astype(np.float32)[None],
         (-rotation.T @ translation).numpy().astype(np.float32)[None],
     )
+
+
+def floor_and_feet(body: TorchBody, motion: Motion, fps: float) -> tuple[Floor, np.ndarray]:
+    """The floor under a motion in the camera's frame, and which feet stand on it, (P, T, 2).
+
+    The plane goes through the low feet of all frames; since depth is a network's guess, a tilt of the camera has a
+    cost. A foot stands where it is low and slow.
+    """
+    skeleton = body.skeleton(motion.rotations, motion.betas[:, None], motion.transl)
+    feet = body.points(body.data.halpe_regressor[_FEET])(skeleton, motion.betas[:, None])
+    low = feet.reshape(*feet.shape[:2], 2, 3, 3)
+    points = low.reshape(-1, 3).double()
+    # height = -y + a x + b z + c: weighted least squares, points well above the plane losing their say.
+    columns = torch.stack([points[:, 0], points[:, 2] - points[:, 2].mean(), torch.ones(len(points))], dim=1)
+    target, weight = points[:, 1], torch.ones(len(points), dtype=torch.float64)
+    tuned = RECONSTRUCTION.now.floor
+    stiff = torch.diag(torch.tensor([1.0, 1.0, 0.0], dtype=torch.float64)) * len(points) * tuned.tilt**2
+    plane = torch.zeros(3, dtype=torch.float64)
+    for _ in range(15):
+        system = columns.T @ (weight[:, None] * columns) + stiff + 1e-9 * torch.eye(3, dtype=torch.float64)
+        plane = torch.linalg.solve(system, columns.T @ (weight * target))
+        above = columns @ plane - target  # y points down
+        weight = torch.sigmoid((tuned.low - above) / tuned.low_range) + 1e-6
+    normal = torch.tensor([float(plane[0]), -1.0, float(plane[1])])
+    offset = float(plane[2]) - float(plane[1]) * float(points[:, 2].mean())
+    length = normal.norm()
+    floor = Floor(normal / length, torch.tensor(offset) / length)
+    height = (low @ floor.normal + floor.offset).amin(dim=-1)
+    # What lies lowest decides where the floor is exactly: no foot is more than slightly under it.
+    lowest = torch.quantile(height.flatten(), tuned.lowest)
+    floor = Floor(floor.normal, floor.offset - lowest)
+    ground = Ground(floor.normal.double().numpy(), float(floor.offset))
+    return floor, foot_contacts(low.double().numpy(), ground, fps)

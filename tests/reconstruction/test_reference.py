@@ -30,6 +30,7 @@ from closeint_core.perception.observations import Observations
 from closeint_core.progress import Progress
 from closeint_core.reconstruction import reference
 from closeint_core.reconstruction.pipeline import reconstruct as run
+from closeint_core.reconstruction.world import floor_and_feet
 from closeint_core.settings import Settings
 from closeint_core.solver.state import Floor, Motion
 
@@ -256,7 +257,7 @@ def standing(tilt: float, range_m: float) -> tuple[TorchBody, Motion, torch.Tens
 def test_the_floor_under_the_feet(tilt, range_m):
     """Where people walk decides how the camera is tilted; without that, it is taken to be level."""
     body, motion, turn = standing(tilt, range_m)
-    floor, _ = reference.floor_and_feet(body, motion, 25.0)
+    floor, _ = floor_and_feet(body, motion, 25.0)
     assert torch.rad2deg(torch.arccos((floor.normal @ turn[:, 1]).clamp(max=1.0))) < 1.5
     vertices = body(motion.rotations, motion.betas[:, None], motion.transl).vertices
     height = vertices @ floor.normal + floor.offset
@@ -265,7 +266,7 @@ def test_the_floor_under_the_feet(tilt, range_m):
 
 def test_standing_feet():
     body, motion, _ = standing(0.0, 0.0)
-    _, feet = reference.floor_and_feet(body, motion, 25.0)
+    _, feet = floor_and_feet(body, motion, 25.0)
     assert feet.shape == (2, 40, 2)
     assert feet[1].min() > 0.8  # stands all the time
     raised = torch.sin(torch.linspace(0, 12, 40)) > 0.5
