@@ -67,6 +67,7 @@ def main() -> int:
         ("ruff format", [python, "-m", "ruff", "format", "--check", "."]),
         ("tuned numbers", [python, "scripts/count_tuned_numbers.py"]),
         ("mypy", [python, "-m", "mypy"]),
+        ("import-linter", [str(worker.with_name("lint-imports" + worker.suffix)), "--no-logo"]),
         ("documentation", [python, "-m", "mkdocs", "build", "--strict", "--quiet"]),
         ("pytest", [python, "-m", "pytest", *spread, *limit, *(["--slow"] if options.slow else []), *rest]),
     ]
