@@ -11,7 +11,7 @@ from torch.nn.functional import normalize
 
 from closeint_core.errors import CloseintError
 from closeint_core.mesh.closest import face_corners, nearest_faces, triangle_weights
-from closeint_core.mesh.patches import Patches, patches_of, pose
+from closeint_core.mesh.patches import Boxes, Patches, meet, patches_of, pose
 from closeint_core.mesh.winding import Lattice, winding_numbers
 
 _FRAMES = {"cpu": 4, "cuda": 128}  # at a time; what a CPU works on should fit its cache
@@ -76,12 +76,14 @@ def _search(vertices: Tensor, frames: Tensor, patches: Patches) -> Tensor:
     bodies = at.shape[1]
     groups = at.index_select(2, patches.points.reshape(-1)).reshape(3, bodies * count, width)
     other = torch.arange(bodies, device=at.device).roll(bodies // 2)
-    wanted = patches.own.repeat(bodies, 1)
-    winding = winding_numbers(groups, wanted, other.repeat_interleave(count), posed)
-    group, place = (winding > 0).nonzero().unbind(1)
-    body = group // count
-    vertex = patches.points[group % count, place]
-    face = nearest_faces(at[:, body, vertex], other[body], posed)
+    mesh = other.repeat_interleave(count)
+    # Only groups that meet the box around the other body are asked about.
+    around = Boxes(at.amin(2)[:, mesh], at.amax(2)[:, mesh])
+    near = meet(groups.amin(2), groups.amax(2), around.low, around.high).nonzero()[:, 0]
+    groups, mesh = groups.index_select(1, near), mesh[near]
+    group, place = (winding_numbers(groups, patches.own[near % count], mesh, posed) > 0).nonzero().unbind(1)
+    face = nearest_faces(groups[:, group, place], mesh[group], posed)
+    body, vertex = near[group] // count, patches.points[near[group] % count, place]
     frame, person = body % len(frames), body // len(frames)
     order = ((frame * 2 + person) * at.shape[2] + vertex).argsort()
     return torch.stack([frames[frame], person, vertex, face], 1)[order]

@@ -20,7 +20,7 @@ from closeint_core.mesh.calibration import MESH
 
 _AROUND = 24
 _FEW = 6  # of which every so many tell roughly what is near
-_CHUNK = {"cpu": 8, "cuda": 64}  # frames whose distances between all samples are in memory
+_CHUNK = {"cpu": 4, "cuda": 64}  # frames whose distances between all samples are in memory
 
 
 @dataclass
@@ -111,6 +111,19 @@ def near_parts(
     return NearParts(own, other, distance)
 
 
+def _squared(mine: Tensor, theirs: Tensor, preferring: Tensor | None = None) -> Tensor:
+    """(t, S', S) squared distances less the squares of ``mine``, in one product: no other pass over so many numbers.
+
+    Args:
+        mine: (t, S', 3). theirs: (t, S, 4) points and their squares, and in a fifth column what is added for those of
+            mine that are ``preferring`` (t, S').
+    """
+    columns = [-2 * mine, torch.ones_like(mine[..., :1])]
+    if preferring is not None:
+        columns.append(preferring[..., None].to(mine))
+    return torch.cat(columns, -1) @ theirs.mT
+
+
 def _near(
     vertices: Tensor, samples: SkinSamples, count: int, wanted: Tensor | None, liked: Tensor | None, bias: float
 ) -> tuple[Tensor, Tensor, Tensor]:
@@ -120,24 +133,23 @@ def _near(
     size = points.square().sum(-1)
     results = []
     for person in (0, 1):
+        theirs = torch.cat((points[1 - person], size[1 - person][..., None]), -1)  # (t, S, 4)
         # What is not near a few of the partner's samples is not near the partner.
-        few = points[1 - person][:, ::_FEW]
-        rough = torch.baddbmm(size[1 - person][:, None, ::_FEW], points[person], few.mT, alpha=-2.0).amin(-1)
-        ours = rough + size[person] < MESH.now.near.reach**2  # (t, S)
+        ours = _squared(points[person], theirs[:, ::_FEW]).amin(-1) + size[person] < MESH.now.near.reach**2  # (t, S)
         if wanted is not None:
             ours = ours & wanted[person][:, samples.part]
         most = max(int(ours.sum(1).max()), count)
         chosen = ours.float().argsort(dim=1, descending=True, stable=True)[:, :most]
         valid = ours.gather(1, chosen)
         mine = points[person].gather(1, chosen[..., None].expand(-1, -1, 3))
-        squared = torch.baddbmm(size[1 - person][:, None], mine, points[1 - person].mT, alpha=-2.0)
-        squared = squared + size[person].gather(1, chosen)[..., None]
+        preferring = None
         if liked is not None:
             # (d + bias)^2 without d: close enough where it matters, at a few centimetres.
             aside = bias * (~liked[1 - person][:, samples.part]).float()
-            ours = liked[person][:, samples.part].gather(1, chosen).float()
-            squared = squared + (aside * (aside + MESH.now.near.bias_at))[:, None] * ours[..., None]
-        near, partner = squared.clamp(min=0).min(-1)  # (t, S')
+            theirs = torch.cat((theirs, (aside * (aside + MESH.now.near.bias_at))[..., None]), -1)
+            preferring = liked[person][:, samples.part].gather(1, chosen)
+        squared, partner = _squared(mine, theirs, preferring).min(-1)  # (t, S')
+        near = (squared + size[person].gather(1, chosen)).clamp(min=0)
         near = torch.where(valid, near, torch.full_like(near, torch.inf))
         part = samples.part[chosen]
         by_part = torch.where(

@@ -22,7 +22,7 @@ from closeint_core.errors import CloseintError
 from closeint_core.mesh.calibration import MESH, SelfPenetrationCalibration
 from closeint_core.mesh.closest import face_corners, nearest_faces, triangle_weights
 from closeint_core.mesh.inside import Inside, depth_below
-from closeint_core.mesh.patches import Patches, cut, pose
+from closeint_core.mesh.patches import Boxes, Patches, cut, meet, pose
 from closeint_core.mesh.winding import Lattice, winding_numbers
 
 _FRAMES = {"cpu": 8, "cuda": 64}  # at a time
@@ -34,13 +34,15 @@ class _Part:
 
     Attributes:
         solid: its skin and caps, over the vertices of the whole body with the middles of its cuts after them.
-        skin: its skin alone. faces: (F',) the skin's faces as faces of the body.
-        groups: (G, L) int64 vertices of other parts that count, in groups. own: (G, L) bool, where those are real.
+        skin: its skin alone. faces: (F',) the skin's faces as faces of the body. corners: (N,) vertices of the solid.
+        groups: (G,) int64 groups of the body's vertices in which there are some of other parts that count. own: (G, L)
+            bool, which those are.
     """
 
     solid: Patches
     skin: Patches
     faces: Tensor
+    corners: Tensor
     groups: Tensor
     own: Tensor
 
@@ -50,6 +52,10 @@ class SolidParts:
 
     Args:
         body: the body model. device: where it will be asked for.
+
+    Attributes:
+        groups: (G, L) int64 the body's vertices in groups of neighbours. rings: (N,) int64 of each cut the vertices
+            around it, whose middle is the body's vertex V + its number.
     """
 
     def __init__(self, body: BodyData, device: torch.device | str = "cpu") -> None:
@@ -83,11 +89,13 @@ class SolidParts:
                     _sent(cut(torch.as_tensor(solid), torch.as_tensor(points)), device),
                     _sent(cut(torch.as_tensor(skin), torch.as_tensor(points)), device),
                     torch.as_tensor(chosen, device=device),
-                    torch.as_tensor(vertex_groups[rows], device=device),
+                    torch.as_tensor(np.unique(solid), device=device),
+                    torch.as_tensor(np.flatnonzero(rows), device=device),
                     torch.as_tensor(own[rows], device=device),
                 )
             )
-        self._rings = [torch.as_tensor(ring, device=device) for ring in rings]
+        self.groups = torch.as_tensor(vertex_groups, device=device)
+        self.rings = [torch.as_tensor(ring, device=device) for ring in rings]
 
     def find_inside(self, vertices: Tensor) -> Inside:
         """Every vertex that is inside another part of its own body.
@@ -129,26 +137,51 @@ class SolidParts:
     def _search(self, vertices: Tensor, start: int) -> Tensor:
         """(N, 4) frame, person, vertex and nearest face, sorted; ``vertices`` (P, t, V, 3) begin at frame ``start``."""
         frames = vertices.shape[1]
-        middles = [vertices[:, :, ring].mean(2, keepdim=True) for ring in self._rings]
+        middles = [vertices[:, :, ring].mean(2, keepdim=True) for ring in self.rings]
         lattice = Lattice.around(vertices)
         at = lattice.put(torch.cat([vertices, *middles], 2)).flatten(1, 2)  # (3, P t, V')
-        bodies = at.shape[1]
+        points = at.index_select(2, self.groups.reshape(-1)).unflatten(2, self.groups.shape)  # (3, P t, G, L)
+        boxes = Boxes(points.amin(3), points.amax(3))
         out = []
         for part in self.parts:
-            count, width = part.groups.shape
-            posed = pose(part.solid, at)
-            points = at.index_select(2, part.groups.reshape(-1)).reshape(3, bodies * count, width)
-            mesh = torch.arange(bodies, device=at.device).repeat_interleave(count)
-            winding = winding_numbers(points, part.own.repeat(bodies, 1), mesh, posed)
-            group, place = (winding > 0).nonzero().unbind(1)
-            if not len(group):
-                continue
-            body, vertex = group // count, part.groups[group % count, place]
-            face = part.faces[nearest_faces(at[:, body, vertex], body, pose(part.skin, at))]
-            out.append(torch.stack([body % frames + start, body // frames, vertex, face], 1))
+            found = self._in_part(part, at, points, boxes)
+            if found is not None:
+                body, vertex, face = found
+                out.append(torch.stack([body % frames + start, body // frames, vertex, face], 1))
         if not out:
             return torch.zeros(0, 4, dtype=torch.int64, device=at.device)
         return torch.unique(torch.cat(out), dim=0)
+
+    def _in_part(self, part: _Part, at: Tensor, points: Tensor, boxes: Boxes) -> tuple[Tensor, Tensor, Tensor] | None:
+        """Which body (N,), vertex (N,) and nearest face (N,) of what is inside a part; None if nothing is.
+
+        Args:
+            at: (3, M, V') bodies. points: (3, M, G, L) their vertices in groups, and boxes (3, M, G) around these.
+        """
+        skin = at.index_select(2, part.corners)
+        low, high = skin.amin(2), skin.amax(2)  # (3, M)
+        near = meet(
+            boxes.low.index_select(2, part.groups), boxes.high.index_select(2, part.groups), low[..., None],
+            high[..., None],
+        )  # fmt: skip
+        body, group = near.nonzero().unbind(1)
+        if not len(body):
+            return None
+        # Only points in the box around the part are asked about, of bodies that have some.
+        asked = points[:, body, part.groups[group]]
+        own = part.own[group] & meet(asked, asked, low[:, body, None], high[:, body, None])
+        kept = own.any(1).nonzero()[:, 0]
+        if not len(kept):
+            return None
+        asked, own, body, group = asked[:, kept], own[kept], body[kept], group[kept]
+        bodies, mesh = torch.unique_consecutive(body, return_inverse=True)
+        at = at.index_select(1, bodies)
+        row, place = (winding_numbers(asked, own, mesh, pose(part.solid, at)) > 0).nonzero().unbind(1)
+        if not len(row):
+            return None
+        vertex = self.groups[part.groups[group[row]], place]
+        face = nearest_faces(asked[:, row, place], mesh[row], pose(part.skin, at))
+        return body[row], vertex, part.faces[face]
 
 
 def solids_of(body: BodyData) -> SolidParts:

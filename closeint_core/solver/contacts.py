@@ -64,15 +64,12 @@ def watch(found: Found, vertices: Tensor, samples: SkinSamples, ring: Tensor) ->
     """
     frame, person = found.frame, found.person
     point = vertices[person, frame, found.vertex]
-    nearest = torch.empty_like(frame)
-    for some in torch.arange(len(frame), device=frame.device).split(4096 if frame.device.type == "cpu" else 1 << 16):
-        who, when = 1 - person[some], frame[some]
-        coarse = vertices[who[:, None], when[:, None], samples.vertex]
-        sample = (coarse - point[some, None]).square().sum(-1).argmin(1)
-        around = samples.around[sample]
-        fine = vertices[who[:, None], when[:, None], around]
-        best = (fine - point[some, None]).square().sum(-1).argmin(1)
-        nearest[some] = around[torch.arange(len(best), device=best.device), best]
+    if not len(found):
+        return found
+    around = samples.around[_nearest_sample(found, point, vertices, samples)]
+    fine = vertices[(1 - person)[:, None], frame[:, None], around]
+    best = (fine - point[:, None]).square().sum(-1).argmin(1, keepdim=True)
+    nearest = around.gather(1, best)[:, 0]
     a, b, c = vertices[(1 - person)[:, None, None], frame[:, None, None], ring[nearest]].unbind(-2)
     normal = normalize(torch.linalg.cross(b - a, c - a).sum(1), dim=-1)
     away = point - vertices[1 - person, frame, nearest]
@@ -83,6 +80,25 @@ def watch(found: Found, vertices: Tensor, samples: SkinSamples, ring: Tensor) ->
     # What lies deeper than it is far from the nearest vertex is not there at all: the plane is the wrong one.
     skins = SOLVER.now.skins
     return current.take((away.norm(dim=-1) < skins.danger) & (height > -skins.watched_height))
+
+
+def _nearest_sample(found: Found, point: Tensor, vertices: Tensor, samples: SkinSamples) -> Tensor:
+    """(N,) which of the partner's samples is nearest to found vertices that lie at ``point`` (N, 3)."""
+    frames = vertices.shape[1]
+    key, row = torch.unique(found.person * frames + found.frame, return_inverse=True)
+    index, column, columns = _packed(row, -found.vertex, len(key), len(row))
+    person, frame = torch.div(key, frames, rounding_mode="floor"), key % frames
+    theirs = vertices[(1 - person)[:, None], frame[:, None], samples.vertex]  # (G, S, 3)
+    middle = theirs.mean(1, keepdim=True)  # squares lose less near the origin
+    mine = _spread(point[index], row[index], column, len(key), columns)
+    nearest = []
+    chunk = 8 if middle.device.type == "cpu" else 256
+    for at, points in zip((theirs - middle).split(chunk), (mine - middle).split(chunk), strict=True):
+        squared = torch.baddbmm(at.square().sum(-1)[:, None], points, at.mT, alpha=-2.0)
+        nearest.append(squared.argmin(-1))
+    out = torch.empty_like(found.frame)
+    out[index] = torch.cat(nearest)[row[index], column]
+    return out
 
 
 def representatives(inside: Inside, part: Tensor) -> Tensor:

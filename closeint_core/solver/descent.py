@@ -21,13 +21,17 @@ class Descent:
 
     Args:
         terms: of the window's T frames. tick: called before every step; may raise to stop.
+        accuracy: with which each step is solved for: products at most, and the share of the first error that is left
+            (None is the calibration's).
 
     Attributes:
         free: (P, T, 25) in 0..1, joints and last the translation: 0 where an unknown is held for good; None holds none.
     """
 
-    def __init__(self, terms: PairTerms, tick: Callable[[], None]) -> None:
-        self.terms, self.tick = terms, tick
+    def __init__(
+        self, terms: PairTerms, tick: Callable[[], None], accuracy: tuple[int, float | None] = (30, None)
+    ) -> None:
+        self.terms, self.tick, self.accuracy = terms, tick, accuracy
         self.free: Tensor | None = None
         self._damping = torch.full((terms.frames,), SOLVER.now.descent.first_damping, device=terms.device)
 
@@ -49,7 +53,8 @@ class Descent:
         Args:
             rotations: (P, T, 24, 3, 3) and transl: (P, T, 3) where to begin; they are not changed.
             frames: (t,) to solve for, rising; None is all. moving: (T,) bool, which frames may change; None is all.
-            pairs, ties: of ``frames``. enough: share of the energy; a step that gains less is the last.
+            pairs, ties: of ``frames``. enough: share of the energy; a step that gains less is the last, as is one that
+                gains nothing after one that did.
         """
         if frames is None:
             frames = torch.arange(self.terms.frames, device=self.terms.device)
@@ -59,12 +64,14 @@ class Descent:
         held = None if self.free is None else self.free[:, frames]
         hold, steps = self._hold(terms), SOLVER.now.descent
         damping, taken = self._damping[frames], False
+        pairs = [(name, one.in_use()) for name, one in pairs]
         values, system = terms.evaluate(turned, moved, weights, pairs, ties)
         energy = torch.stack(list(values.values())).sum(0)  # (t,)
         for _ in range(iterations):
             self.tick()
             damped = torch.where(free > 0, damping, steps.fixed)[:, None] * hold
-            step = system.solve(damped if held is None else _with_held(damped, held))  # (t, P, 75)
+            damped = damped if held is None else _with_held(damped, held)
+            step = system.solve(damped, *self.accuracy)  # (t, P, 75)
             turn = step[..., :72].unflatten(-1, (24, 3)).transpose(0, 1)
             move = step[..., 72:].transpose(0, 1)
             if held is not None:
@@ -87,6 +94,8 @@ class Descent:
                 turned, moved, system, energy, taken = tried_rotations, tried_transl, tried, new, True
                 if enough and gained < enough * float(new.sum()):
                     break
+            elif enough and taken:
+                break
         # Where every step was too long, as one is that runs into what was not in the way before, the next round would
         # only try the same again.
         self._damping[frames] = torch.full_like(damping, steps.first_damping) if taken else damping

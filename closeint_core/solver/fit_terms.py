@@ -32,12 +32,13 @@ from closeint_core.solver.residuals import by_frame, pixel_slopes, spread_over
 from closeint_core.solver.skinned_points import (
     JOINTS,
     STATE,
+    Columns,
     RideMap,
     Riders,
     along,
-    arms,
     inverse_right_jacobian,
     jacobian,
+    levers,
     parts_of,
 )
 from closeint_core.solver.state import FitState
@@ -84,7 +85,6 @@ class FitTerms:
         self.people, self.frames = evidence.visible.shape
         self.device = body.template.device
         self.map = RideMap(body)
-        self.joint_mass = self.map.below.T
         self.halpe = body.points("halpe")
         self.spheres: LinearPoints | None = None
         if spheres is not None:
@@ -181,8 +181,9 @@ class FitTerms:
         if self.frames < 3:
             return
         joints = skeleton.joints
-        lever = (joints[..., :, None, :] - joints[..., None, :, :]) * self.joint_mass[..., None]
-        slopes = jacobian(skeleton, lever, torch.ones(joints.shape[:-1], device=self.device)).flatten(2, 3)
+        lever = (joints.mT[..., None, :, :] - joints[..., None]) * self.map.below[:, None]
+        slopes = jacobian(skeleton, lever, torch.ones(joints.shape[:-1], device=self.device))
+        slopes = slopes.permute(0, 1, 4, 3, 2).flatten(2, 3)  # (P, T, 24 * 3, 75)
         change = differences(joints.flatten(2), 2)
         if known.guide is not None:
             change = change - known.guide.steps.flatten(2)
@@ -336,7 +337,7 @@ class FitTerms:
             direction = normalize(place[1] - place[0], dim=-1)
             part = Skeleton(skeleton.joints[who], skeleton.rotations[who], skeleton.offsets[who], None)
             of = riders.of(who[:, None, None], chosen)
-            each = along(part, of, self.map.below, torch.stack((direction, -direction)))[1]  # (2, T, K, 75)
+            each = along(part, Columns.of(of), self.map.below, torch.stack((direction, -direction)))[1]  # (2, T, K, 75)
             if known.guide is not None:  # poses are known better than distances: who overlaps moves and does not bend
                 each[..., : 3 * JOINTS] = 0
             rows = each.new_zeros(*each.shape[1:3], self.people, STATE)
@@ -379,10 +380,8 @@ class _Placed:
     def __init__(self, terms: FitTerms, state: FitState, skeleton: Skeleton, free_shape: bool) -> None:
         riders = riders_of(terms.halpe, state.betas)
         each = Riders(riders.moments[:, None], riders.masses[:, None])
-        parts = parts_of(skeleton, each)
-        self.points = parts.sum(-2)
-        lever = arms(skeleton, each, parts, terms.map.below)
-        self.slopes = jacobian(skeleton, lever, each.masses.sum(-1).expand(parts.shape[:-2]))
+        self.points, lever, mass = levers(skeleton, Columns.of(each), terms.map.below)
+        self.slopes = jacobian(skeleton, lever, mass[..., 0, :]).permute(0, 1, 4, 3, 2).contiguous()
         self.floor, self.floor_slopes = state.floor(), state.floor_slopes()
         self.people, self.coefficients = state.betas.shape
         self.of_shape = self.points.new_zeros(*self.points.shape, 0)

@@ -105,11 +105,19 @@ class System:
         _diagonal_blocks(out, self.size).add_(self._own.transpose(0, 1))
         return out
 
-    def add_rows(self, rows: Tensor, residual: Tensor, weight: Tensor, gain: Tensor | None = None) -> None:
-        """Residuals (T, K) with slopes rows (T, K, P * n), each times its gain (T, K) if given."""
+    def add_rows(
+        self, rows: Tensor, residual: Tensor, weight: Tensor, gain: Tensor | None = None, frames: Tensor | None = None
+    ) -> None:
+        """Residuals (T, K) with slopes rows (T, K, P * n), each times its gain (T, K) if given; T are all frames or
+        some ``frames`` (T,), no frame twice."""
         stiff, pull = _of_rows(residual, weight, gain)
-        self._joint.baddbmm_((rows * stiff[..., None]).mT, rows)
-        self.slope += (rows.mT @ pull[..., None])[..., 0]
+        slope = (rows.mT @ pull[..., None])[..., 0]
+        if frames is None:
+            self._joint.baddbmm_((rows * stiff[..., None]).mT, rows)
+            self.slope += slope
+        else:
+            self._joint.index_add_(0, frames, (rows * stiff[..., None]).mT @ rows)
+            self.slope.index_add_(0, frames, slope)
 
     def add_own_rows(self, rows: Tensor, residual: Tensor, weight: Tensor, gain: Tensor | None = None) -> None:
         """Residuals (P, T, K) of each person with slopes rows (P, T, K, n), each times its gain (P, T, K) if given."""

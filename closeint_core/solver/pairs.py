@@ -3,13 +3,14 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
+from functools import cached_property
 from typing import Any
 
 from torch import Tensor
 
 from closeint_core.solver.calibration import SOLVER
-from closeint_core.solver.skinned_points import Riders
+from closeint_core.solver.skinned_points import Columns, Riders
 
 
 def _weight(name: str) -> Any:
@@ -54,6 +55,7 @@ class Pairs:
         goal: (T, K) metres along the axis. pull: the pair is drawn to between 2 mm and the goal where it is ``firm``
             (T, K), elsewhere to zero; else it is only pushed apart to the goal.
         weight: (T, K), 0 where there is no pair. knee: metres beyond which the energy grows linearly.
+        frames: (T,) which frames of those that are solved for these are; None: they are all.
     """
 
     riders: Riders
@@ -64,3 +66,19 @@ class Pairs:
     firm: Tensor
     pull: bool
     knee: float
+    frames: Tensor | None = None
+
+    def in_use(self) -> Pairs:
+        """The same without frames that have no pair: most frames of a clip have nobody near anybody."""
+        busy = (self.weight > 0).any(1).nonzero()[:, 0]
+        if self.frames is not None or len(busy) == len(self.weight):
+            return self
+        kept = {one.name: getattr(self, one.name) for one in fields(self)}
+        rows = ("axis", "joint", "goal", "weight", "firm")
+        riders = Riders(self.riders.moments[:, busy], self.riders.masses[:, busy])
+        return Pairs(**{**kept, **{name: kept[name][busy] for name in rows}, "riders": riders, "frames": busy})
+
+    @cached_property
+    def columns(self) -> Columns:
+        """The points, frames before people: (T, 2, K)."""
+        return Columns.of(Riders(*(one.transpose(0, 1) for one in self.riders)))

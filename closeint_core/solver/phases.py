@@ -454,8 +454,9 @@ class Refinement:
             frames: (t,) to solve for. moving: (T,) bool, which frames may change; None is all. pairs: for ``frames``.
         """
         self.rotations, self.transl = self._descent.run(
-            self.rotations, self.transl, self.weights, iterations, frames=frames, moving=moving, pairs=pairs or []
-        )
+            self.rotations, self.transl, self.weights, iterations, frames=frames, moving=moving, pairs=pairs or [],
+            enough=0.0 if pairs else SOLVER.now.descent.enough,
+        )  # fmt: skip
 
     def _tick(self) -> None:
         self._done += 1

@@ -21,6 +21,8 @@ from closeint_core.solver.calibration import SOLVER
 JOINTS = 24
 STATE = 3 * JOINTS + 3
 """Numbers that a person's frame is changed by: three for every joint, three for the place."""
+_OTHER_AXES = ((1, 2), (2, 0), (0, 1))
+"""The two axes of which each component of a cross product is made."""
 
 
 class Riders(NamedTuple):
@@ -70,29 +72,61 @@ def parts_of(skeleton: Skeleton, riders: Riders) -> Tensor:
     return turned + riders.masses[..., None] * skeleton.offsets[..., None, :, :]
 
 
-def arms(skeleton: Skeleton, riders: Riders, parts: Tensor, below: Tensor) -> Tensor:
-    """(..., K, 24, 3), the v_a of every joint."""
-    total = torch.einsum("aj,...kjc->...kac", below, parts)
-    mass = riders.masses @ below.T
-    return total - mass[..., None] * skeleton.joints[..., None, :, :]
+class Columns(NamedTuple):
+    """Points (..., K) as ``Riders``, the points last in memory: ``moments`` (..., 24, 3, K), ``masses`` (..., 24, K).
+
+    What is done to every joint of every point then runs along the points, which are many.
+    """
+
+    moments: Tensor
+    masses: Tensor
+
+    @classmethod
+    def of(cls, riders: Riders) -> Columns:
+        """The same points."""
+        return cls(riders.moments.movedim(-3, -1).contiguous(), riders.masses.mT.contiguous())
 
 
-def along(skeleton: Skeleton, riders: Riders, below: Tensor, direction: Tensor) -> tuple[Tensor, Tensor]:
-    """Places (..., K, 3) of riders, and the slope (..., K, 75) of their components along ``direction`` (..., K, 3)."""
-    parts = parts_of(skeleton, riders)
-    lever = torch.linalg.cross(arms(skeleton, riders, parts, below), direction[..., None, :].expand_as(parts), dim=-1)
-    turned = torch.einsum("...jab,...kja->...kjb", skeleton.rotations, lever)
-    placed = riders.masses.sum(-1, keepdim=True) * direction
-    return parts.sum(-2), torch.cat((turned.flatten(-2), placed), -1)
+def levers(skeleton: Skeleton, points: Columns, below: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+    """Places (..., K, 3) of points, the v_a of every joint (..., 24, 3, K) and the masses (..., 24, K) it moves."""
+    parts = skeleton.rotations @ points.moments  # (..., 24, 3, K)
+    parts.addcmul_(skeleton.offsets[..., None], points.masses[..., None, :])
+    total = (below @ parts.flatten(-2)).view_as(parts)
+    mass = below @ points.masses
+    place = total[..., 0, :, :].mT.clone()  # everything hangs on the root
+    return place, total.addcmul_(skeleton.joints[..., None], mass[..., None, :], value=-1), mass
+
+
+def along(skeleton: Skeleton, points: Columns, below: Tensor, direction: Tensor) -> tuple[Tensor, Tensor]:
+    """Places (..., K, 3) of points, and the slope (..., K, 75) of their components along ``direction`` (..., K, 3);
+    the slope with the points last in memory."""
+    place, lever, mass = levers(skeleton, points, below)
+    heading = direction.mT  # (..., 3, K)
+    # lever x direction, then in each joint's own axes.
+    turn = [
+        (lever[..., j, :] * heading[..., None, k, :]).addcmul_(lever[..., k, :], heading[..., None, j, :], value=-1)
+        for j, k in _OTHER_AXES
+    ]
+    slope = lever.new_empty(*lever.shape[:-3], STATE, lever.shape[-1])
+    turned = slope[..., : 3 * JOINTS, :].unflatten(-2, (JOINTS, 3))
+    for axis in range(3):
+        component = torch.mul(turn[0], skeleton.rotations[..., 0, axis, None], out=turned[..., axis, :])
+        for i in (1, 2):
+            component.addcmul_(turn[i], skeleton.rotations[..., i, axis, None])
+    torch.mul(mass[..., :1, :], heading, out=slope[..., 3 * JOINTS :, :])
+    return place, slope.mT
 
 
 def jacobian(skeleton: Skeleton, lever: Tensor, mass: Tensor) -> Tensor:
-    """(..., K, 3, 75), the full slope of points with levers v_a (..., K, 24, 3) and total masses (..., K)."""
-    axes = skeleton.rotations.mT[..., None, :, :, :]  # (..., 1, 24, b, i): the joints' axes in the world
-    turned = torch.linalg.cross(axes, lever[..., None, :].expand(*lever.shape[:-1], 3, 3), dim=-1)
-    turned = turned.movedim(-1, -3).flatten(-2)  # (..., K, i, 24 * b)
-    eye = torch.eye(3, device=lever.device) * mass[..., None, None]
-    return torch.cat((turned, eye.expand(*turned.shape[:-1], 3)), -1)
+    """(..., 75, 3, K), the full slope of points with levers v_a (..., 24, 3, K) and total masses (..., K)."""
+    slope = lever.new_zeros(*lever.shape[:-3], STATE, 3, lever.shape[-1])
+    turned = slope[..., : 3 * JOINTS, :, :].unflatten(-3, (JOINTS, 3))  # (..., 24, b, i, K)
+    axes = skeleton.rotations[..., None]  # (..., 24, i, b, 1): the joints' axes in the world
+    for i, (j, k) in enumerate(_OTHER_AXES):
+        out = torch.mul(axes[..., j, :, :], lever[..., None, k, :], out=turned[..., i, :])
+        out.addcmul_(axes[..., k, :, :], lever[..., None, j, :], value=-1)
+        slope[..., 3 * JOINTS + i, i, :] = mass
+    return slope
 
 
 def inverse_right_jacobian(vectors: Tensor) -> Tensor:

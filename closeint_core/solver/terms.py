@@ -38,12 +38,13 @@ from closeint_core.solver.residuals import (
 from closeint_core.solver.skinned_points import (
     JOINTS,
     STATE,
+    Columns,
     RideMap,
     Riders,
     along,
-    arms,
     inverse_right_jacobian,
     jacobian,
+    levers,
     parts_of,
 )
 from closeint_core.solver.ties import Ties, add_ties
@@ -76,8 +77,6 @@ class PairTerms:
         self.when = torch.arange(self.frames, device=device)
         self.map = RideMap(body)
         self.rest = body.rest_vertices(self.betas)  # (P, V, 3)
-        # Joints ride on their parents; the root does on itself.
-        self.joint_mass = self.map.below.T  # (24 points, 24 joints): 1 where turning the joint moves the point
         self.spreads = SOLVER.now.terms
         self.reach = torch.tensor(PHYSICS.now.joints.refined).to(device)
         self.rate = frame_step(clip.fps)
@@ -172,7 +171,7 @@ class PairTerms:
         part.camera = [one if len(one) == 1 else one[frames] for one in self.camera]
         part.leaning = None if self.leaning is None else self.leaning[frames]
         if self.lowest is not None:
-            part.lowest = Riders(self.lowest.moments[:, frames], self.lowest.masses[:, frames])
+            part.lowest = Columns(self.lowest.moments[:, frames], self.lowest.masses[:, frames])
             part.lowest_before = self.lowest_before[:, frames]
         part.freedom = None if self.freedom is None else self.freedom[frames]
         if self.about is not None:
@@ -208,13 +207,12 @@ class PairTerms:
         lowest now."""
         people, _, count = lowest.masses.shape[:3]
         if self.lowest is None:
-            moments = torch.zeros(people, self.frames, count, JOINTS, 3, device=self.device)
-            self.lowest = Riders(moments, moments[..., 0].clone())
-            self.lowest_before = moments[..., 0, 0].clone()
+            moments = torch.zeros(people, self.frames, JOINTS, 3, count, device=self.device)
+            self.lowest = Columns(moments, moments[..., 0, :].clone())
+            self.lowest_before = moments[..., 0, 0, :].clone()
         joints, rotations, offsets, _ = self.before
         before = Skeleton(joints[:, frames], rotations[:, frames], offsets[:, frames], None)
-        self.lowest.moments[:, frames] = lowest.moments
-        self.lowest.masses[:, frames] = lowest.masses
+        self.lowest.moments[:, frames], self.lowest.masses[:, frames] = Columns.of(lowest)
         self.lowest_before[:, frames] = parts_of(before, lowest).sum(-2)[..., 2]
 
     def _clearance(self, before: Tensor) -> Tensor:
@@ -223,7 +221,7 @@ class PairTerms:
         clear = self.spreads.clearance
         return torch.where(before < -clear, clear, -clear).to(before)
 
-    lowest: Riders | None = None
+    lowest: Columns | None = None
     """(P, T, K) vertices of the feet that were lowest when the skins were last looked at."""
 
     def _nothing(self) -> Tensor:
@@ -237,13 +235,11 @@ class PairTerms:
 
     def _placed(self, skeleton: Skeleton) -> list[tuple[Tensor, Tensor]]:
         """Places (P, T, K, 3) of the keypoints, soles and centres of mass, each with their full slopes
-        (P, T, K, 3, 75)."""
-        each = self.points.riders
-        parts = parts_of(skeleton, each)
-        lever = arms(skeleton, each, parts, self.map.below)
-        slopes = jacobian(skeleton, lever, each.masses.sum(-1).expand(parts.shape[:-2]))
+        (P, T, 75, 3, K)."""
+        place, lever, mass = levers(skeleton, self.points.columns, self.map.below)
+        slopes = jacobian(skeleton, lever, mass[..., 0, :])
         sizes = self.points.sizes
-        return list(zip(parts.sum(-2).split(sizes, 2), slopes.split(sizes, 2), strict=True))
+        return list(zip(place.split(sizes, 2), slopes.split(sizes, -1), strict=True))
 
     def _keep(self, terms: dict[str, Tensor], system: System, turn: Tensor, transl: Tensor, weights: Weights) -> None:
         spreads = self.spreads
@@ -290,10 +286,11 @@ class PairTerms:
         weight = weights.seen * self.confidence / self.spreads.keypoint**2
         terms["reprojection"] = by_frame(weight * value)
         # d pixel / d view, then to the world.
-        gradient = pixel_slopes(view, depth, focal * scale) @ R[:, None]
-        rows = (gradient @ slopes).flatten(2, 3)  # (P, T, K * 2, 75)
-        weight = (weight * slope).repeat_interleave(2, -1)
-        system.add_own_rows(rows, error.flatten(2), weight)
+        gradient = pixel_slopes(view, depth, focal * scale) @ R[:, None]  # (P, T, K, 2, 3)
+        each = gradient.permute(4, 0, 1, 3, 2)[..., None, :, :]  # (3, P, T, 1, 2, K)
+        rows = sum((each[i] * slopes[..., i, None, :] for i in (1, 2)), start=each[0] * slopes[..., 0, None, :])
+        weight = (weight * slope).repeat(1, 1, 2)
+        system.add_own_rows(rows.flatten(-2).mT, error.mT.flatten(2), weight)
 
     def _ground(
         self,
@@ -303,7 +300,7 @@ class PairTerms:
         soles: tuple[Tensor, Tensor],
         weights: Weights,
     ) -> None:
-        height, rows = soles[0][..., 2], soles[1][..., 2, :]  # (P, T, 2 * N) left then right, and their slopes
+        height, rows = soles[0][..., 2], soles[1][..., 2, :].mT  # (P, T, 2 * N) left then right, and their slopes
         # Planted feet reach the floor with their lowest point; the heel of a step may be up.
         grouped = height.unflatten(-1, (2, -1))
         spreads = self.spreads
@@ -315,7 +312,7 @@ class PairTerms:
         system.add_own_rows(stand_rows, up, stand_weight)
         clearance = self._clearance(self.sole_before)
         if self.lowest is not None:
-            up_axis = torch.zeros(*self.lowest.masses.shape[:-1], 3, device=self.device)
+            up_axis = torch.zeros(*self.lowest_before.shape, 3, device=self.device)
             up_axis[..., 2] = 1.0
             places, lifted = along(skeleton, self.lowest, self.map.below, up_axis)
             height, rows = torch.cat((height, places[..., 2]), 2), torch.cat((rows, lifted), 2)
@@ -328,7 +325,7 @@ class PairTerms:
     def _skate(
         self, terms: dict[str, Tensor], system: System, keypoints: tuple[Tensor, Tensor], weights: Weights
     ) -> None:
-        feet, moved = (one[:, :, self.feet] for one in keypoints)
+        feet, moved = keypoints[0][:, :, self.feet], keypoints[1][..., self.feet]
         if self.frames < 2:
             terms["skate"] = self._nothing()
             return
@@ -339,13 +336,15 @@ class PairTerms:
         value, slope = energies.huber_slope(step.square().sum(-1), 3 * spread)
         terms["skate"] = weights.skate * 0.5 / spread**2 * spread_over(both * value, 1)
         weight = weights.skate * 0.5 * both * slope / spread**2
-        system.add_over_time(moved[..., :2, :].flatten(2, 3), (step.flatten(2), weight.repeat_interleave(2, -1), 1))
+        rows = moved[..., :2, :].mT.flatten(-2).mT  # (P, T, 6 * 2, 75)
+        system.add_over_time(rows, (step.flatten(2), weight.repeat_interleave(2, -1), 1))
 
     def _smooth(self, terms: dict[str, Tensor], system: System, skeleton: Skeleton, weights: Weights) -> None:
         joints = skeleton.joints
-        lever = (joints[..., :, None, :] - joints[..., None, :, :]) * self.joint_mass[..., None]
-        slopes = jacobian(skeleton, lever, torch.ones(joints.shape[:-1], device=self.device)).flatten(2, 3)
-        flat = (joints if self.about is None else joints - self.about[0]).flatten(2)
+        # Joints ride on their parents; the root does on itself. (P, T, joint that turns, 3, joint that is moved)
+        lever = (joints.mT[..., None, :, :] - joints[..., None]) * self.map.below[:, None]
+        slopes = jacobian(skeleton, lever, torch.ones(joints.shape[:-1], device=self.device)).flatten(-2).mT
+        flat = (joints if self.about is None else joints - self.about[0]).mT.flatten(2)  # (P, T, 3 * 24)
         changes = []
         for name, order, spread, factor in (
             ("smooth", 2, self.spreads.bend * self.rate**2, weights.smooth),
@@ -355,10 +354,10 @@ class PairTerms:
                 terms[name] = self._nothing()
                 continue
             change = differences(flat, order)
-            value, slope = energies.huber_slope(change.unflatten(-1, (JOINTS, 3)).square().sum(-1), 3 * spread)
+            value, slope = energies.huber_slope(change.unflatten(-1, (3, JOINTS)).square().sum(-2), 3 * spread)
             weight = factor / spread**2 * self._linked(order)
             terms[name] = spread_over(weight * value, order)
-            changes.append((change, (weight * slope).repeat_interleave(3, -1), order))
+            changes.append((change, (weight * slope).repeat(1, 1, 3), order))
         system.add_over_time(slopes, *changes)
 
     def _turn(self, terms: dict[str, Tensor], system: System, rotations: Tensor, weights: Weights) -> None:
@@ -393,10 +392,11 @@ class PairTerms:
         terms["balance"] = by_frame(factor * now.far.square())
         frame, person = torch.arange(self.frames, device=self.device), torch.arange(self.people, device=self.device)
         owner = torch.div(now.foot, len(self.feet), rounding_mode="floor")
-        at_edge = slopes[owner, frame, self.feet[now.foot % len(self.feet)], :2]  # (P, T, 2, 75)
+        foot = self.feet[now.foot % len(self.feet)]
+        at_edge = slopes[owner, frame, :, :2, foot].mT  # (P, T, 2, 75)
         side = now.side[..., None, :]  # (P, T, 1, 2)
         edge = (side @ at_edge)[:, None, :, 0]  # (P, 1, T, 75)
-        pushed = (side[:, None] @ moved[None, :, :, 0, :2])[..., 0, :]  # (P, P', T, 75), by what each of them does
+        pushed = (side[:, None] @ moved[None, ..., :2, 0].mT)[..., 0, :]  # (P, P', T, 75), by what each of them does
         alone = (person[:, None] == person).float()[..., None]
         share = torch.where(now.joined, 1.0 / self.people, alone)[..., None]  # (P, P', T, 1)
         # What the feet do counts as much as what the centre does: who steps along does not come nearer.
@@ -417,7 +417,7 @@ class PairTerms:
             who = torch.arange(self.people, device=self.device)[:, None, None]
             towards = _taken(centres, b) - _taken(centres, a)
             rider = self.spheres.of(who, a) - self.spheres.of(who, b)
-            _, rows = along(skeleton, rider, self.map.below, normalize(towards, dim=-1))
+            _, rows = along(skeleton, Columns.of(rider), self.map.below, normalize(towards, dim=-1))
             weight = weights.itself / self.spreads.itself**2 * (depth > 0)
             terms["itself"] = by_frame(weight * depth.square())
             system.add_own_rows(rows, depth, weight)
@@ -433,17 +433,22 @@ class PairTerms:
         who = torch.arange(2, device=self.device)[:, None, None]
         place = _taken(centres, index)
         direction = normalize(place[1] - place[0], dim=-1)
-        rows = along(skeleton, self.spheres.of(who, index), self.map.below, torch.stack((direction, -direction)))[1]
+        points = Columns.of(self.spheres.of(who, index))
+        rows = along(skeleton, points, self.map.below, torch.stack((direction, -direction)))[1]
         weight = 2.0 * weights.spacing / self.spreads.spacing**2 * (depth > 0)  # both persons' frames
         terms["overlap"] = (weight * depth.square()).sum(-1)
         system.add_rows(_side_by_side(rows), depth, weight)
 
     def _pairs(self, system: System, skeleton: Skeleton, pairs: Pairs, push: float) -> Tensor:
-        frame = torch.arange(self.frames, device=self.device)[:, None]
-        turned = skeleton.rotations[pairs.joint // JOINTS, frame, pairs.joint % JOINTS]
-        fixed = (turned @ pairs.axis[..., None])[..., 0]
-        places, rows = along(skeleton, pairs.riders, self.map.below, torch.stack((fixed, -fixed)))
-        height = ((places[0] - places[1]) * fixed).sum(-1)
+        some = pairs.frames
+        # Frames before people: what belongs to a frame lies together.
+        joints, rotations, offsets = ((x if some is None else x[:, some]).transpose(0, 1) for x in skeleton[:3])
+        near = Skeleton(joints, rotations, offsets, None)
+        frame = torch.arange(len(pairs.weight), device=self.device)[:, None]
+        turned = near.rotations[frame, torch.div(pairs.joint, JOINTS, rounding_mode="floor"), pairs.joint % JOINTS]
+        fixed = (turned @ pairs.axis[..., None])[..., 0]  # (T, K, 3)
+        places, rows = along(near, pairs.columns, self.map.below, torch.stack((fixed, -fixed), 1))
+        height = ((places[:, 0] - places[:, 1]) * fixed).sum(-1)
         gain = None
         if pairs.pull:
             least = self.spreads.skin
@@ -453,8 +458,9 @@ class PairTerms:
             miss, steep = one_sided(height, pairs.goal, self.spreads.soft)
             gain = -steep
         value, slope = energies.huber_slope(miss.square(), pairs.knee)
-        system.add_rows(_side_by_side(rows), miss, push * pairs.weight * slope, gain)
-        return push * (pairs.weight * value).sum(-1)
+        system.add_rows(rows.mT.flatten(1, 2).mT, miss, push * pairs.weight * slope, gain, some)
+        energy = push * (pairs.weight * value).sum(-1)
+        return energy if some is None else self._nothing().index_add(0, some, energy)
 
 
 class _Points:
@@ -462,12 +468,12 @@ class _Points:
     centre of mass.
 
     Attributes:
-        riders: (P, 1, K). sizes: how many of each.
+        columns: (P, 1) of K. sizes: how many of each.
     """
 
     def __init__(self, *each: Riders) -> None:
         moments, masses = (torch.cat(part, 1)[:, None] for part in zip(*each, strict=True))
-        self.riders = Riders(moments, masses)
+        self.columns = Columns.of(Riders(moments, masses))
         self.sizes = [one.masses.shape[1] for one in each]
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 import torch
@@ -13,7 +14,7 @@ from torch import Tensor
 from closeint_core.body.torch_body import Skeleton
 from closeint_core.physics import energies
 from closeint_core.solver.least_squares import System
-from closeint_core.solver.skinned_points import JOINTS, RideMap, Riders, arms, jacobian, parts_of
+from closeint_core.solver.skinned_points import JOINTS, Columns, RideMap, Riders, jacobian, levers
 
 
 @dataclass
@@ -33,6 +34,11 @@ class Ties:
     scale: float = float("inf")
     slack: float = 0.0
 
+    @cached_property
+    def columns(self) -> Columns:
+        """The points, (P, T, K)."""
+        return Columns.of(self.riders)
+
 
 def add_ties(system: System, skeleton: Skeleton, ties: Ties, below: Tensor) -> Tensor:
     """Energies (T,) of ties, and their residuals in the system.
@@ -42,11 +48,10 @@ def add_ties(system: System, skeleton: Skeleton, ties: Ties, below: Tensor) -> T
     """
     people = ties.riders.masses.shape[0]
     sign = torch.tensor([1.0, -1.0], device=ties.goal.device)[:people, None, None, None]
-    parts = parts_of(skeleton, ties.riders)
-    lever = arms(skeleton, ties.riders, parts, below)
-    slopes = jacobian(skeleton, lever, ties.riders.masses.sum(-1))  # (P, T, K, 3, n)
-    rows = (sign[..., None] * slopes).permute(1, 2, 3, 0, 4).flatten(3).flatten(1, 2)  # (T, K * 3, P * n)
-    miss = (sign * parts.sum(-2)).sum(0) - ties.goal  # (T, K, 3)
+    places, lever, mass = levers(skeleton, ties.columns, below)
+    slopes = jacobian(skeleton, lever, mass[..., 0, :])  # (P, T, n, 3, K)
+    rows = (sign[..., None] * slopes).permute(1, 4, 3, 0, 2).flatten(3).flatten(1, 2)  # (T, K * 3, P * n)
+    miss = (sign * places).sum(0) - ties.goal  # (T, K, 3)
     length = miss.norm(dim=-1)
     if ties.slack:
         miss = miss * ((length - ties.slack).clamp(min=0) / length.clamp(min=1e-9))[..., None]

@@ -14,7 +14,9 @@ from closeint_core.body.data import JOINT_NAMES
 from closeint_core.body.skinning import lbs
 from closeint_core.errors import CloseintError
 from closeint_core.mesh.closest import triangle_distance
+from closeint_core.mesh.patches import pose as boxes_of
 from closeint_core.mesh.self_penetration import SolidParts
+from closeint_core.mesh.winding import Lattice, winding_numbers
 
 JOINT = {name: index for index, name in enumerate(JOINT_NAMES)}
 
@@ -82,6 +84,27 @@ def test_people_and_frames_do_not_mix(solids: SolidParts) -> None:
         assert torch.equal(found.vertex[rows], alone.vertex)
         assert torch.allclose(found.depth[rows], alone.depth, atol=1e-5)
     assert len(found) == 2 * len(alone)
+
+
+def test_what_is_inside_is_what_asking_every_vertex_finds(solids: SolidParts) -> None:
+    """Vertices far from a part are not asked about it: the same is found as if they were."""
+    vertices = posed(ARM_IN_HIP, {"right_elbow": (0.0, 2.4, 0.0), "right_shoulder": (0.3, 0.9, 0.2)})
+    middles = [vertices[:, :, ring].mean(2, keepdim=True) for ring in solids.rings]
+    at = Lattice.around(vertices).put(torch.cat([vertices, *middles], 2)).flatten(1, 2)
+    expected = set()
+    for part in solids.parts:
+        everything = solids.groups[part.groups][part.own].unique()
+        points = at[:, :, everything]
+        own = torch.ones(points.shape[1:], dtype=torch.bool)
+        inside = winding_numbers(points, own, torch.arange(at.shape[1]), boxes_of(part.solid, at)) > 0
+        number = int(part.faces[0])
+        expected |= {(int(t), int(everything[v]), number) for t, v in inside.nonzero()}
+    found = solids.find_inside(vertices)
+    first = {int(face): int(part.faces[0]) for part in solids.parts for face in part.faces}
+    assert {
+        (int(t), int(v), first[int(face)]) for t, v, face in zip(found.frame, found.vertex, found.face, strict=True)
+    } == expected
+    assert len(expected) > 50
 
 
 def test_gradient_equals_differences(solids: SolidParts) -> None:

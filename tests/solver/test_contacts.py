@@ -17,6 +17,7 @@ from torch.nn.functional import normalize
 
 from closeint_core.body.skinning import lbs
 from closeint_core.body.torch_body import TorchBody
+from closeint_core.clip import InteractionClip
 from closeint_core.mesh.contact_probability import contact_probability
 from closeint_core.mesh.inside import Inside, find_inside
 from closeint_core.mesh.nearest_parts import near_parts, skin_samples, vertex_rings
@@ -32,8 +33,9 @@ from closeint_core.solver.contacts import (
     springs,
     watch,
 )
-from closeint_core.solver.pairs import Pairs
+from closeint_core.solver.pairs import Pairs, Weights
 from closeint_core.solver.skinned_points import JOINTS, RideMap, parts_of
+from closeint_core.solver.terms import PairTerms
 
 FRAMES = 2
 BODY = TorchBody(body())
@@ -212,6 +214,46 @@ def test_what_came_out_is_watched_until_it_is_far(pair: Pair) -> None:
     place = parted[(1 - seen.person)[:, None], seen.frame[:, None], seen.corner]
     anchor = (place * seen.barycentric[..., None]).sum(1)
     torch.testing.assert_close(((points - anchor) * seen.direction).sum(-1), -seen.depth, atol=1e-5, rtol=1e-3)
+
+
+def test_the_watched_place_is_the_nearest_around_the_nearest_sample(pair: Pair) -> None:
+    found, samples = pair.found(), skin_samples(body())
+    seen = watch(found, pair.vertices, samples, vertex_rings(body()))
+    rows = {(int(p), int(t), int(v)): int(c[0]) for p, t, v, c in zip(
+        seen.person, seen.frame, seen.vertex, seen.corner, strict=True)}  # fmt: skip
+    assert rows
+    for (person, frame, vertex), place in rows.items():
+        point, partner = pair.vertices[person, frame, vertex].double(), pair.vertices[1 - person, frame].double()
+        sample = (partner[samples.vertex] - point).norm(dim=-1).argmin()
+        near = (partner[samples.around[sample]] - point).norm(dim=-1)
+        assert (partner[place] - point).norm() == pytest.approx(float(near.min()), abs=1e-6)
+
+
+def test_frames_without_a_pair_can_be_left_out(pair: Pair) -> None:
+    push = torch.tensor([0.0, 1.0])
+    all_frames = springs(
+        pair.found(), push, pair.map, pair.rest, PARTS, pair.skeleton, torch.full((len(pair.found()),), 0.002)
+    )
+    assert all_frames is not None
+    fewer = all_frames.in_use()
+    assert fewer.frames is not None
+    assert fewer.frames.tolist() == [1]
+    assert fewer.in_use() is fewer
+    clip = InteractionClip(
+        poses=roma.rotmat_to_rotvec(pair.rotations).numpy(), transl=pair.transl.numpy(), betas=np.zeros((2, 10)),
+        body=BODY.data.name, fps=30.0, image_size=np.array([64, 64]), camera_K=np.eye(3)[None],
+        camera_R=np.eye(3)[None], camera_t=np.array([[0.0, 0.0, 4.0]]),
+        keypoints2d=np.full((2, FRAMES, 26, 3), np.nan), visible=np.ones((2, FRAMES), bool),
+        contacts=np.zeros((2, FRAMES, 24)), foot_contacts=np.zeros((2, FRAMES, 2)),
+    )  # fmt: skip
+    terms = PairTerms(BODY, clip, None)
+    one, other = (
+        terms.evaluate(pair.rotations, pair.transl, Weights(), [("separation", pairs)]) for pairs in (all_frames, fewer)
+    )
+    torch.testing.assert_close(one[0]["separation"], other[0]["separation"])
+    assert float(one[0]["separation"][1]) > 0
+    torch.testing.assert_close(one[1].slope, other[1].slope)
+    torch.testing.assert_close(one[1].blocks(), other[1].blocks())
 
 
 def test_limbs_are_told_apart_by_their_middles() -> None:

@@ -9,6 +9,7 @@ import torch
 from support.people import BODY, FRAMES, near_pair
 
 from closeint_core.body.spheres import spheres_of
+from closeint_core.solver.descent import Descent
 from closeint_core.solver.pairs import Weights
 from closeint_core.solver.skinned_points import STATE, inverse_right_jacobian
 from closeint_core.solver.terms import PairTerms
@@ -78,3 +79,25 @@ def test_inverse_right_jacobian_against_finite_differences():
     expected = (turned - vector).float()
     found = (inverse_right_jacobian(vector.float()) @ step.float()[:, None])[..., 0]
     torch.testing.assert_close(found, expected, rtol=1e-3, atol=1e-9)
+
+
+@pytest.mark.parametrize("enough", [0.0, 0.03])
+def test_steps_that_are_solved_for_roughly_get_as_far(terms, enough):
+    weights = Weights()
+    start = terms.old_rotations @ roma.rotvec_to_rotmat(
+        0.02 * torch.randn(2, FRAMES, 24, 3, generator=torch.Generator().manual_seed(2))
+    )  # fmt: skip
+
+    def least(accuracy: tuple[int, float], enough: float) -> tuple[float, int]:
+        ticks: list[int] = []
+        rotations, transl = Descent(terms, lambda: ticks.append(1), accuracy).run(
+            start, terms.old_transl, weights, 8, enough=enough
+        )
+        values, _ = terms.evaluate(rotations, transl, weights)
+        return float(torch.stack(list(values.values())).sum()), len(ticks)
+
+    exact, steps = least((300, 1e-6), 0.0)
+    rough, fewer = least((20, 0.005), enough)
+    assert rough < 1.1 * exact
+    assert fewer <= steps
+    assert (fewer < steps) == (enough > 0)
