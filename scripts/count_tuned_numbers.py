@@ -47,6 +47,7 @@ UNITS = {
     "probability": "0 to 1",
     "px": "pixels",
     "rad": "radians",
+    "rounds": "rounds of a refinement, counted from 0",
     "s": "seconds",
     "sizes": "sizes of the person's body in the picture, see perception.tracking.body_size",
     "sizes/s": "sizes of the person's body in the picture a second",

@@ -8,9 +8,6 @@ from dataclasses import dataclass
 import numpy as np
 import torch
 
-from closeint_core.body.data import BodyData
-from closeint_core.body.skinning import clip_vertices
-from closeint_core.clip import InteractionClip
 from closeint_core.mesh.closest import face_corners, nearest_faces, triangle_weights
 from closeint_core.mesh.inside import Inside, find_inside
 from closeint_core.mesh.patches import filled, halve, patches_of, pose
@@ -58,12 +55,6 @@ def vertices_inside(points: np.ndarray, vertices: np.ndarray, faces: np.ndarray)
     nearest = (triangle_weights(query[index].T, corners)[:, None] * corners).sum(0).T
     depth = (nearest - query[index]).norm(dim=1)
     return PointsInside(asked[index.numpy()], depth.numpy(), face.numpy(), nearest.numpy())
-
-
-def clip_penetration(clip: InteractionClip, data: BodyData) -> float:
-    """Metres by which the deepest vertex of a pair is inside the partner, over a whole clip."""
-    depths = (measure_penetration(vertices, data.faces).max_depth.max() for _, vertices, _ in clip_vertices(clip, data))
-    return float(max(depths))
 
 
 @dataclass

@@ -275,8 +275,16 @@ class DescentCalibration:
 
 @dataclass(frozen=True)
 class RefinementCalibration:
-    """The rounds of a refinement: weights, and metres that count as deep, stuck or touching."""
+    """The rounds of a refinement: what happens in which, weights, and metres that count as deep, stuck or touching."""
 
+    everybody: int = 3
+    """rounds: in which all frames move in which the two are near each other. Origin: chosen by hand."""
+    late: int = 8
+    """rounds: from which on contacts give way where somebody is still inside. Origin: chosen by hand, half of them."""
+    last: int = 12
+    """rounds: from which on contacts there do not pull at all. Origin: chosen by hand, three quarters of them."""
+    bridged: tuple[int, ...] = (4, 6, 8, 9, 10, 11)
+    """rounds: after which frames that are stuck are led out. Origin: chosen by hand."""
     tolerance: float = 0.003
     """m: of penetration left alone. Origin: chosen by hand."""
     keep: float = 6.0

@@ -20,7 +20,7 @@ from torch.nn.functional import normalize
 from closeint_core.body.spheres import BodySpheres
 from closeint_core.body.torch_body import LinearPoints, Skeleton, TorchBody
 from closeint_core.physics import energies
-from closeint_core.physics.joint_limits import LIMIT_HIGH, LIMIT_LOW
+from closeint_core.physics.joint_limits import joint_bounds
 from closeint_core.sequences import frame_step
 from closeint_core.solver.bordered import BorderedSystem
 from closeint_core.solver.calibration import SOLVER
@@ -91,7 +91,7 @@ class FitTerms:
             here = self.device.type == "cpu"  # where spheres are found
             self.spheres = spheres.points if here else body.points(spheres.regressor)
         self.rate = frame_step(evidence.fps)
-        self.low, self.high = LIMIT_LOW.to(self.device), LIMIT_HIGH.to(self.device)
+        self.low, self.high = (bound.to(self.device) for bound in joint_bounds())
 
     def evaluate(
         self, state: FitState, known: Known, weights: FitWeights, outlier: float, floor_scale: float, free_shape: bool

@@ -41,9 +41,6 @@ from closeint_core.solver.shared_shape import with_shared_shape
 from closeint_core.solver.terms import PairTerms
 from closeint_core.windows import blend_in, frames_of, window_spans
 
-_BRIDGED = (4, 6, 8, 9, 10, 11)  # rounds after which frames that are stuck are led out
-_LATE, _LAST = 8, 12  # rounds from which on contacts give way where somebody is still inside, and do not pull
-_EVERYBODY = 3  # rounds in which all frames move in which the two are near each other
 _AROUND = 10  # frames at 30 a second around those in trouble that give way, see ``sequences.frames_for``
 _LONGEST_STUCK = 30  # the same, over which somebody stuck is led from what was before to what comes after
 _STILL = 3  # frames beyond these that stand still and hold them, as many as the jerk reaches
@@ -59,7 +56,8 @@ class RefineOptions:
     """How a clip is refined.
 
     Attributes:
-        rounds: times that contacts and penetration are looked for. iterations: steps in each.
+        rounds: most times that contacts and penetration are looked for; what happens in which of them is in the
+            calibration and counted from the first, so fewer rounds are the first ones. iterations: steps in each.
         tolerance: metres of penetration left alone.
         keep: weight of the motion as it came. seen: weight of the observed keypoints.
         reach: metres from which on a contact that the evidence speaks of is not closed.
@@ -333,10 +331,10 @@ class Refinement:
         least, best = np.inf, (self.rotations, self.transl)
         rounds = 0
         # What comes from rounds before needs no more of those in which the evidence is felt for.
-        first_round = min(_BRIDGED[0], options.rounds) if troubled_only else 0
+        first_round = min(spreads.bridged[0], options.rounds) if troubled_only else 0
         for number in range(first_round, options.rounds):
-            restless = led | (skins.sunk > (spreads.sunk if number < _LATE else spreads.sunk_late))
-            left_alone = options.tolerance if number < _LATE else max(options.tolerance, spreads.enough)
+            restless = led | (skins.sunk > (spreads.sunk if number < spreads.late else spreads.sunk_late))
+            left_alone = options.tolerance if number < spreads.late else max(options.tolerance, spreads.enough)
             if number > first_round + 1 and float(skins.depth.max()) <= left_alone and not bool(restless.any()):
                 break
             # The deeper, the more the evidence has to say about which way is out; what stays inside is pushed harder,
@@ -347,16 +345,16 @@ class Refinement:
             more = torch.where(near > options.tolerance, spreads.push_growth, 1.0)
             push = torch.maximum(push * more, start).clamp(max=spreads.push_most)
             # At first it is not known well what touches; at last getting out is what matters, by one side at all costs.
-            self.weights.contact = spreads.contact if 1 <= number < _LATE else 1.0
-            if number >= _LATE:
+            self.weights.contact = spreads.contact if 1 <= number < spreads.late else 1.0
+            if number >= spreads.late:
                 stuck = dilated(skins.depth > options.tolerance, 2)
-                pull = torch.where(stuck, 1.0 if number < _LAST else 0.0, 1.0)
+                pull = torch.where(stuck, 1.0 if number < spreads.last else 0.0, 1.0)
                 loosened |= stuck
-            skins.unsure = SOLVER.now.skins.tangled_range if number < _LATE - 1 else spreads.late_tangled_range
+            skins.unsure = SOLVER.now.skins.tangled_range if number < spreads.late - 1 else spreads.late_tangled_range
             if number == 0 and not troubled_only:
                 moving = torch.ones_like(led)  # the feet of people far from each other are to be looked after as well
             else:
-                few = troubled_only or number >= _EVERYBODY
+                few = troubled_only or number >= spreads.everybody
                 trouble = skins.depth > options.tolerance if few else skins.near(spreads.near)
                 moving = dilated(restless | trouble, self.around)
             if not bool(moving.any()):
@@ -366,8 +364,8 @@ class Refinement:
             if self._left() <= least:
                 least, best = self._left(), (self.rotations, self.transl)
             led = torch.zeros_like(led)
-            stuck_from = spreads.stuck if number < _LATE else spreads.enough
-            if number in _BRIDGED and float(skins.depth.max()) > stuck_from:
+            stuck_from = spreads.stuck if number < spreads.late else spreads.enough
+            if number in spreads.bridged and float(skins.depth.max()) > stuck_from:
                 led = self._bridge(stuck_from)
                 self._look(led.nonzero()[:, 0])
         if self._left() > least:

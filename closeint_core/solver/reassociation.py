@@ -15,9 +15,6 @@ from torch import Tensor
 from closeint_core.perception.assignment import reassign
 from closeint_core.solver.calibration import SOLVER
 
-UNTRUSTED = SOLVER.default.reassociation.untrusted
-"""Doubt (one less trust) above which a frame's joints are dealt out anew."""
-
 
 def recover_joints(
     keypoints: Tensor,

@@ -29,7 +29,6 @@ from closeint_core.solver.calibration import SOLVER
 from closeint_core.solver.evidence import Evidence, gather_evidence, planted_feet
 from closeint_core.solver.fit_calibration import Stage
 from closeint_core.solver.initial import PairFit
-from closeint_core.solver.reassociation import UNTRUSTED
 from closeint_core.solver.state import Floor, Motion
 from closeint_core.windows import LONGEST, blend_in, window_spans
 
@@ -196,7 +195,7 @@ def _untangle(fit: PairFit, plan: Plan, progress: Progress) -> None:
     """Where whole frames are in doubt, as in a hug: bridge them, then let the bodies claim the joints there."""
     given = fit.evidence
     doubt = 1 - given.trust[..., 0]
-    if not bool((given.visible & (doubt > UNTRUSTED)).any()):
+    if not bool((given.visible & (doubt > SOLVER.now.reassociation.untrusted)).any()):
         return
     fit.bridge(doubt < 0.5)
     untangle = SOLVER.now.fit.untangle

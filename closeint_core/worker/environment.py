@@ -10,7 +10,6 @@ import contextlib
 import errno
 import json
 import os
-import platform
 import secrets
 import shutil
 import subprocess
@@ -418,8 +417,3 @@ def _gpu_runtime(install: tuple[str, ...], gpu: bool, platform: str) -> list[Ste
         return []
     command = (*install, "--no-deps", GPU_RUNTIME)
     return [Step("Installing ONNX Runtime for the GPU", command, _GPU_SHARE, optional=True)]
-
-
-def platform_name() -> str:
-    """Such as "Linux x86_64"."""
-    return f"{platform.system()} {platform.machine()}"
