@@ -66,14 +66,13 @@ from closeint_core.denoiser.prior import (
     CodeModel,
     InteractionPrior,
     PriorConfig,
-    PriorEnergy,
-    PriorProjection,
     default_prior,
     draw_interactions,
     load_prior,
     report,
     save_prior,
 )
+from closeint_core.denoiser.prior_guidance import PriorEnergy, PriorProjection
 from closeint_core.denoiser.sampler import Sampler
 from closeint_core.denoiser.schedule import CosineSchedule
 from closeint_core.denoiser.state import PairState, mean_state

@@ -21,7 +21,8 @@ from closeint_core.denoiser.guidance import (
     descend,
 )
 from closeint_core.denoiser.network import Denoiser
-from closeint_core.denoiser.prior import InteractionPrior, PriorConfig, PriorEnergy
+from closeint_core.denoiser.prior import InteractionPrior, PriorConfig
+from closeint_core.denoiser.prior_guidance import PriorEnergy
 from closeint_core.denoiser.sampler import Sampler
 from closeint_core.denoiser.state import PairState
 

@@ -15,7 +15,6 @@ from closeint_core.denoiser.prior import (
     CodeModel,
     InteractionPrior,
     PriorConfig,
-    PriorProjection,
     canonical_joints,
     draw_interactions,
     leverage,
@@ -24,6 +23,7 @@ from closeint_core.denoiser.prior import (
     report,
     save_prior,
 )
+from closeint_core.denoiser.prior_guidance import PriorProjection
 from closeint_core.denoiser.rotation6d import matrix_to_rows6d
 from closeint_core.denoiser.sampler import Sampler
 from closeint_core.errors import CloseintError

@@ -1,0 +1,128 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Functions and modules stay short enough to be read at once: counted from the source."""
+
+from __future__ import annotations
+
+import ast
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parents[2]
+PACKAGES = ("closeint_core", "closeint_blender", "scripts", "benchmarks")
+
+MOST_LINES = 60
+"""Of a function, its docstring included."""
+MOST_PARAMETERS = 7
+"""Of a function, without self or cls. The options of a command are its parameters: ``COMMANDS``."""
+MOST_MODULE_LINES = 500
+
+COMMANDS = ("closeint_core/cli.py", "closeint_core/evaluation/command.py")
+
+LONG = {
+    "benchmarks/generator.py:measure": 61,
+    "closeint_blender/importer/build.py:import_clip": 70,
+    "closeint_core/body/inverse_kinematics.py:poses_from_landmarks": 66,
+    "closeint_core/evaluation/plot.py:plot_measures": 78,
+    "closeint_core/mesh/part_contact.py:part_gaps": 73,
+    "closeint_core/perception/assignment.py:_assign_group": 96,
+    "closeint_core/perception/continuity.py:follow_peaks": 74,
+    "closeint_core/perception/fusion.py:_to_halpe": 69,
+    "closeint_core/solver/descent.py:Descent.run": 67,
+    "closeint_core/training/observation.py:observe": 94,
+    "closeint_core/training/published.py:translate": 82,
+    "closeint_core/worker/environment.py:plan": 62,
+    "closeint_core/worker/install.py:install": 62,
+    "scripts/build_default_body.py:build": 71,
+    "scripts/default_body/keypoints.py:fit": 75,
+    "scripts/demo.py:main": 64,
+    "scripts/sample/solve.py:Scene.energy": 77,
+}
+"""Functions that are still longer, by their lines. It may only become shorter."""
+
+LONG_MODULES = {"closeint_core/solver/terms.py": 505}
+"""Modules that are still longer, by their lines. It may only become shorter."""
+
+WIDE = {
+    "closeint_blender/export_copies.py:_bake_armature": 8,
+    "closeint_blender/importer/build.py:_build_person": 10,
+    "closeint_blender/importer/build.py:mark": 8,
+    "closeint_blender/importer/character.py:make_mesh": 8,
+    "closeint_blender/importer/reapply.py:_reapply_person": 11,
+    "closeint_core/mesh/inside.py:depth_below": 8,
+    "closeint_core/mesh/patches.py:met_faces": 8,
+    "closeint_core/perception/assignment.py:_assign_group": 9,
+    "closeint_core/perception/assignment.py:_limb_cost": 9,
+    "closeint_core/perception/evidence.py:look_closer": 9,
+    "closeint_core/preview/rasterizer.py:_draw": 9,
+    "closeint_core/reconstruction/learned.py:_denoise": 8,
+    "closeint_core/reconstruction/learned.py:solve_learned": 8,
+    "closeint_core/solver/contacts.py:apart_vertices": 8,
+    "closeint_core/solver/contacts.py:side_by_side": 8,
+    "closeint_core/solver/contacts.py:springs": 8,
+    "closeint_core/solver/contacts.py:tied_vertices": 8,
+    "closeint_core/solver/descent.py:Descent.run": 9,
+    "closeint_core/solver/pinned_report.py:measure_span": 8,
+    "closeint_core/training/eyes/pictures.py:PairPictures.__init__": 9,
+    "closeint_core/training/recorded_source.py:RecordedSource.__init__": 11,
+    "closeint_core/training/synthetic/plan.py:_recorded": 8,
+    "closeint_core/training/synthetic_source.py:SyntheticSource.__init__": 8,
+    "scripts/default_body/keypoints.py:fit": 10,
+}
+"""Functions that still have more parameters, by their number. It may only become shorter."""
+
+
+def measured(source: str) -> dict[str, tuple[int, int]]:
+    """Lines and parameters of each function of a text, by its name with its classes'; the larger of namesakes."""
+    found: dict[str, tuple[int, int]] = {}
+
+    def visit(node: ast.AST, prefix: str) -> None:
+        for child in ast.iter_child_nodes(node):
+            name = prefix
+            if isinstance(child, (ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef)):
+                name = f"{prefix}.{child.name}" if prefix else child.name
+            if isinstance(child, (ast.FunctionDef, ast.AsyncFunctionDef)):
+                given = child.args.posonlyargs + child.args.args
+                own = bool(given) and given[0].arg in ("self", "cls")
+                count = len(given) - own + len(child.args.kwonlyargs)
+                lines = (child.end_lineno or child.lineno) - child.lineno + 1
+                before = found.get(name, (0, 0))
+                found[name] = (max(lines, before[0]), max(count, before[1]))
+            visit(child, name)
+
+    visit(ast.parse(source), "")
+    return found
+
+
+def functions() -> dict[str, tuple[int, int]]:
+    """The same for the whole product, by ``file:function``."""
+    found = {}
+    for package in PACKAGES:
+        for path in sorted((ROOT / package).rglob("*.py")):
+            for name, sizes in measured(path.read_text(encoding="utf-8")).items():
+                found[f"{path.relative_to(ROOT).as_posix()}:{name}"] = sizes
+    return found
+
+
+def test_no_function_is_longer_than_a_screen() -> None:
+    long = {name: lines for name, (lines, _) in functions().items() if lines > MOST_LINES}
+    assert {name: lines for name, lines in long.items() if lines > LONG.get(name, 0)} == {}
+    assert sorted(LONG.keys() - long.keys()) == [], "these are short now: take them out of the list"
+
+
+def test_no_function_takes_more_than_seven_parameters() -> None:
+    wide = {name: count for name, (_, count) in functions().items() if count > MOST_PARAMETERS}
+    wide = {name: count for name, count in wide.items() if not name.startswith(COMMANDS)}
+    assert {name: count for name, count in wide.items() if count > WIDE.get(name, 0)} == {}
+    assert sorted(WIDE.keys() - wide.keys()) == [], "these take fewer now: take them out of the list"
+
+
+def test_no_module_is_longer_than_500_lines() -> None:
+    paths = (path for package in PACKAGES for path in (ROOT / package).rglob("*.py"))
+    lines = {path.relative_to(ROOT).as_posix(): len(path.read_text(encoding="utf-8").splitlines()) for path in paths}
+    long = {name: count for name, count in lines.items() if count > MOST_MODULE_LINES}
+    assert {name: count for name, count in long.items() if count > LONG_MODULES.get(name, 0)} == {}
+    assert sorted(LONG_MODULES.keys() - long.keys()) == [], "these are short now: take them out of the list"
+
+
+def test_sizes_are_counted_as_said() -> None:
+    source = "class A:\n    def f(self, a, *, b):\n        def g(x, /, y):\n            pass\n        return g\n"
+    assert measured(source) == {"A.f": (4, 2), "A.f.g": (2, 2)}
