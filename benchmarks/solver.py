@@ -45,7 +45,6 @@ import numpy as np
 import torch
 from closeint_core.perception.observations import Observations
 from closeint_core.reconstruction import pipeline
-from closeint_core.settings import Settings
 
 path, frames, device = sys.argv[1], int(sys.argv[2]), sys.argv[3]
 with np.load(path) as stored:
@@ -76,7 +75,7 @@ def timed(name):
 
 timed("solve_learned")
 timed("refine")
-settings = Settings(device=device)
+settings = pipeline.Settings(device=device)
 pipeline.reconstruct_observed(observed(16), settings)
 clip = pipeline.reconstruct_observed(observed(frames), settings)
 held = torch.cuda.max_memory_allocated() / 2**20 if device == "cuda" else 0.0
@@ -122,7 +121,9 @@ def worktree(revision: str) -> Iterator[Path]:
     """A folder with the code of a revision."""
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "code"
-        subprocess.run(["git", "-C", str(ROOT), "worktree", "add", "--detach", str(path), revision], check=True)
+        subprocess.run(
+            ["git", "-C", str(ROOT), "worktree", "add", "--quiet", "--detach", str(path), revision], check=True
+        )
         try:
             yield path
         finally:
