@@ -14,7 +14,7 @@ import torch
 from torch import Tensor
 
 from closeint_core.solver.block_tridiagonal import BlockTridiagonal
-from closeint_core.solver.least_squares import System, second_differences_back
+from closeint_core.solver.least_squares import System, differences, spread_back
 
 _ASKED = 2  # steps after which it is asked whether all is solved
 
@@ -144,9 +144,9 @@ class _ManyColumns:
                 back[here] += bands[here, ..., self._reach + offset, None] * moved[there]
             out += (jacobian.mT @ back).flatten(1, 2)
         if self._alike is not None:
-            change = each[2:] - 2 * each[1:-1] + each[:-2]
+            change = differences(each.flatten(1), 2).unflatten(1, each.shape[1:])
             pulled = self._alike.transpose(0, 1)[..., None] * change
-            out += second_differences_back(pulled).flatten(1, 2)
+            out += spread_back(pulled.flatten(1), 2).view_as(out)
         return out
 
 

@@ -26,7 +26,7 @@ from closeint_core.solver.bordered import BorderedSystem
 from closeint_core.solver.calibration import SOLVER
 from closeint_core.solver.evidence import Evidence
 from closeint_core.solver.fit_calibration import FitWeights
-from closeint_core.solver.least_squares import differences, second_differences_back
+from closeint_core.solver.least_squares import differences, spread_back
 from closeint_core.solver.motion_prior import Guide
 from closeint_core.solver.residuals import by_frame, pixel_slopes, spread_over
 from closeint_core.solver.skinned_points import (
@@ -202,15 +202,16 @@ class FitTerms:
         if self.frames < 3:
             return
         axes = state.rotations.mT  # (P, T, 24, 3 axes, 3)
-        change = energies.second_difference(axes)
+        change = differences(axes.flatten(2), 2)
         if known.guide is not None:
-            change = change - known.guide.turns.unflatten(2, (JOINTS, 3))
+            change = change - known.guide.turns.flatten(2)
+        change = change.unflatten(2, axes.shape[2:])
         spread = c.turn * self.rate**2
         value, slope = energies.huber_slope(change.square().sum(-1), 3 * spread)  # (P, T - 2, 24, 3)
         factor = weights.turn / spread**2
         terms["turn"] = factor * spread_over(value, 2)
         pulled = factor * slope[..., None] * change
-        back = second_differences_back(pulled.transpose(0, 1)).transpose(0, 1)  # (P, T, 24, 3 axes, 3)
+        back = spread_back(pulled.flatten(2), 2).view_as(axes)
         # Turning by delta in the joint's axes moves axis k by R (delta x e_k): the slope is sum_k e_k x (R^T g_k).
         local = back @ state.rotations  # rows are R^T g_k
         gradient = torch.stack(

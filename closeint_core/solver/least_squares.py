@@ -32,15 +32,6 @@ def spread_back(y: Tensor, order: int) -> Tensor:
     return -back if order % 2 else back
 
 
-def second_differences_back(y: Tensor) -> Tensor:
-    """The transpose of second differences over the first axis: (T - 2, ...) to (T, ...)."""
-    back = torch.zeros(len(y) + 2, *y.shape[1:], dtype=y.dtype, device=y.device)
-    back[2:] += y
-    back[1:-1] -= 2 * y
-    back[:-2] += y
-    return back
-
-
 _COEFFICIENTS = {1: (-1, 1), 2: (1, -2, 1), 3: (-1, 3, -3, 1)}
 """What each frame counts in a difference of an order."""
 
