@@ -28,7 +28,7 @@ from closeint_core.solver.evidence import Evidence
 from closeint_core.solver.fit_calibration import FitWeights
 from closeint_core.solver.least_squares import differences, spread_back
 from closeint_core.solver.motion_prior import Guide
-from closeint_core.solver.residuals import by_frame, pixel_slopes, spread_over
+from closeint_core.solver.residuals import add_joint_limits, by_frame, pixel_slopes, spread_over
 from closeint_core.solver.skinned_points import (
     JOINTS,
     STATE,
@@ -36,7 +36,6 @@ from closeint_core.solver.skinned_points import (
     RideMap,
     Riders,
     along,
-    inverse_right_jacobian,
     jacobian,
     levers,
     parts_of,
@@ -91,7 +90,8 @@ class FitTerms:
             here = self.device.type == "cpu"  # where spheres are found
             self.spheres = spheres.points if here else body.points(spheres.regressor)
         self.rate = frame_step(evidence.fps)
-        self.low, self.high = (bound.to(self.device) for bound in joint_bounds())
+        low, high = joint_bounds()
+        self.bounds = low.to(self.device), high.to(self.device)
 
     def evaluate(
         self, state: FitState, known: Known, weights: FitWeights, outlier: float, floor_scale: float, free_shape: bool
@@ -164,13 +164,7 @@ class FitTerms:
         terms["pose"] = by_frame(stiff * turn.square().sum(-1))
         eye = torch.eye(3, device=self.device)
         system.add_small(0, stiff[..., None, None] * eye, stiff[..., None] * turn)
-        over = (vectors - self.high).clamp(min=0) - (self.low - vectors).clamp(min=0)
-        over = over[..., 1:, :] / c.limit
-        terms["limits"] = weights.limits * by_frame(over.square())
-        inverse = inverse_right_jacobian(vectors[..., 1:, :])
-        active = weights.limits * (over != 0).float()[..., None] / c.limit**2
-        pull = weights.limits * (inverse.mT @ (over / c.limit)[..., None])[..., 0]
-        system.add_small(3, inverse.mT @ (active * inverse), pull)
+        terms["limits"] = add_joint_limits(system, vectors, self.bounds, c.limit, weights.limits)
 
     # -- over time ---------------------------------------------------------------------------------------------------
 

@@ -1,14 +1,17 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What the terms of the refinement share: how keypoints and feet are read, one-sided residuals, slopes of pixels, and
-sums over all that belongs to a frame."""
+"""What the terms of the fit and of the refinement share: how keypoints and feet are read, residuals that both have with
+their slopes, and sums over all that belongs to a frame."""
 
 from __future__ import annotations
 
 import torch
 from torch import Tensor
 
+from closeint_core.physics.joint_limits import beyond_limits
 from closeint_core.sequences import hysteresis
 from closeint_core.solver.calibration import SOLVER
+from closeint_core.solver.least_squares import System
+from closeint_core.solver.skinned_points import inverse_right_jacobian
 
 
 def one_sided(height: Tensor, goal: Tensor | float, soft: float) -> tuple[Tensor, Tensor]:
@@ -33,6 +36,23 @@ def standing_feet(contacts: Tensor) -> Tensor:
     until that is unlikely: in a moment of doubt it would otherwise slide away."""
     held = hysteresis(contacts.cpu().numpy(), *SOLVER.now.evidence.stands)
     return torch.where(torch.as_tensor(held, device=contacts.device), contacts, torch.zeros_like(contacts))
+
+
+def add_joint_limits(
+    system: System, vectors: Tensor, bounds: tuple[Tensor, Tensor], spread: float, weight: float = 1.0
+) -> Tensor:
+    """Energies (T,) of joints that are bent too far, and their residuals in the system; the root is free.
+
+    Args:
+        vectors: (P, T, 24, 3) rotation vectors. bounds: least and greatest, (24, 3) or (P, T, 24, 3), radians.
+        spread: radians by which a joint may plausibly be beyond them.
+    """
+    over = beyond_limits(vectors, *bounds)[..., 1:, :] / spread
+    inverse = inverse_right_jacobian(vectors[..., 1:, :])
+    active = weight * (over != 0).float()[..., None] / spread**2
+    slope = weight * (inverse.mT @ (over / spread)[..., None])[..., 0]
+    system.add_small(3, inverse.mT @ (active * inverse), slope)
+    return weight * by_frame(over.square())
 
 
 def pixel_slopes(view: Tensor, depth: Tensor, focal: Tensor) -> Tensor:

@@ -28,6 +28,7 @@ from closeint_core.solver.calibration import SOLVER
 from closeint_core.solver.least_squares import System, differences
 from closeint_core.solver.pairs import Pairs, Weights
 from closeint_core.solver.residuals import (
+    add_joint_limits,
     by_frame,
     observed_points,
     one_sided,
@@ -146,7 +147,7 @@ class PairTerms:
         terms: dict[str, Tensor] = {}
         turn, vectors = roma.rotmat_to_rotvec(torch.stack((self.old_rotations.mT @ rotations, rotations)))
         self._keep(terms, system, turn, transl, weights)
-        self._limits(terms, system, vectors)
+        terms["limits"] = add_joint_limits(system, vectors, (self.low, self.high), self.spreads.limits)
         points, soles, centre = self._placed(skeleton)
         self._reprojection(terms, system, points, weights)
         self._ground(terms, system, skeleton, soles, weights)
@@ -261,16 +262,6 @@ class PairTerms:
         hold = weights.place * firm[:, None, None] * stiffness
         pull = (hold @ shift[..., None])[..., 0]
         system.add_small(3 * JOINTS, hold[:, :, None], pull[:, :, None])
-
-    def _limits(self, terms: dict[str, Tensor], system: System, vectors: Tensor) -> None:
-        over = (vectors - self.high).clamp(min=0) - (self.low - vectors).clamp(min=0)
-        spread = self.spreads.limits
-        over = over[..., 1:, :] / spread
-        terms["limits"] = by_frame(over.square())
-        inverse = inverse_right_jacobian(vectors[..., 1:, :])
-        active = (over != 0).float()[..., None] / spread**2
-        slope = (inverse.mT @ (over / spread)[..., None])[..., 0]
-        system.add_small(3, inverse.mT @ (active * inverse), slope)
 
     def _reprojection(
         self, terms: dict[str, Tensor], system: System, keypoints: tuple[Tensor, Tensor], weights: Weights
