@@ -37,6 +37,7 @@ from closeint_core.solver.skinned_points import (
     Riders,
     along,
     jacobian,
+    joint_slopes,
     levers,
     parts_of,
 )
@@ -174,18 +175,15 @@ class FitTerms:
         c = SOLVER.now.fit
         if self.frames < 3:
             return
-        joints = skeleton.joints
-        lever = (joints.mT[..., None, :, :] - joints[..., None]) * self.map.below[:, None]
-        slopes = jacobian(skeleton, lever, torch.ones(joints.shape[:-1], device=self.device))
-        slopes = slopes.permute(0, 1, 4, 3, 2).flatten(2, 3)  # (P, T, 24 * 3, 75)
-        change = differences(joints.flatten(2), 2)
+        change = differences(skeleton.joints.mT.flatten(2), 2)  # (P, T - 2, 3 * 24)
         if known.guide is not None:
-            change = change - known.guide.steps.flatten(2)
+            change = change - known.guide.steps.mT.flatten(2)
         spread = c.smooth * self.rate**2
-        value, slope = energies.huber_slope(change.unflatten(-1, (JOINTS, 3)).square().sum(-1), 3 * spread)
+        value, slope = energies.huber_slope(change.unflatten(-1, (3, JOINTS)).square().sum(-2), 3 * spread)
         factor = weights.smooth / spread**2
         terms["smooth"] = factor * spread_over(value, 2)
-        system.add_over_time(slopes, (change, (factor * slope).repeat_interleave(3, -1), 2))
+        weight = (factor * slope).repeat(1, 1, 3)
+        system.add_over_time(joint_slopes(skeleton, self.map.below), (change, weight, 2))
 
     def _turn(
         self, terms: dict[str, Tensor], system: BorderedSystem, state: FitState, known: Known, weights: FitWeights

@@ -129,6 +129,16 @@ def jacobian(skeleton: Skeleton, lever: Tensor, mass: Tensor) -> Tensor:
     return slope
 
 
+def joint_slopes(skeleton: Skeleton, below: Tensor) -> Tensor:
+    """(..., 3 * 24, 75) slopes of the joints' places, every joint's x first, then y and z.
+
+    Joints ride on their parents; the root does on itself. below: (24, 24), see ``RideMap``.
+    """
+    joints = skeleton.joints
+    lever = (joints.mT[..., None, :, :] - joints[..., None]) * below[:, None]  # (..., joint that turns, 3, moved joint)
+    return jacobian(skeleton, lever, torch.ones_like(joints[..., 0])).flatten(-2).mT
+
+
 def inverse_right_jacobian(vectors: Tensor) -> Tensor:
     """(..., 3, 3) change of rotation vectors (..., 3) by a small turn in the rotated axes.
 

@@ -45,6 +45,7 @@ from closeint_core.solver.skinned_points import (
     along,
     inverse_right_jacobian,
     jacobian,
+    joint_slopes,
     levers,
     parts_of,
 )
@@ -332,9 +333,6 @@ class PairTerms:
 
     def _smooth(self, terms: dict[str, Tensor], system: System, skeleton: Skeleton, weights: Weights) -> None:
         joints = skeleton.joints
-        # Joints ride on their parents; the root does on itself. (P, T, joint that turns, 3, joint that is moved)
-        lever = (joints.mT[..., None, :, :] - joints[..., None]) * self.map.below[:, None]
-        slopes = jacobian(skeleton, lever, torch.ones(joints.shape[:-1], device=self.device)).flatten(-2).mT
         flat = (joints if self.about is None else joints - self.about[0]).mT.flatten(2)  # (P, T, 3 * 24)
         changes = []
         for name, order, spread, factor in (
@@ -349,7 +347,7 @@ class PairTerms:
             weight = factor / spread**2 * self._linked(order)
             terms[name] = spread_over(weight * value, order)
             changes.append((change, (weight * slope).repeat(1, 1, 3), order))
-        system.add_over_time(slopes, *changes)
+        system.add_over_time(joint_slopes(skeleton, self.map.below), *changes)
 
     def _turn(self, terms: dict[str, Tensor], system: System, rotations: Tensor, weights: Weights) -> None:
         """What joints are turned by changes evenly: a joint that is pinned in one frame swings there and back."""
