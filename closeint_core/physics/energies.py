@@ -103,9 +103,14 @@ def sliding(points: Tensor, planted: Tensor, time: int, knee: float | None = Non
     return planted * (squared if knee is None else huber(squared, knee))
 
 
-def overlaps(first: Tensor, first_radii: Tensor, second: Tensor, second_radii: Tensor) -> Tensor:
-    """Depths (..., S, S') of spheres in each other, centres (..., S, 3) and (..., S', 3), radii (S,) and (S',)."""
-    return (first_radii[:, None] + second_radii - torch.cdist(first, second)).clamp(min=0)
+def overlaps(first: Tensor, first_radii: Tensor, second: Tensor, second_radii: Tensor, margin: float = 0.0) -> Tensor:
+    """Depths (..., S, S') of spheres in each other, centres (..., S, 3) and (..., S', 3), radii (..., S) and (..., S').
+
+    Args:
+        margin: metres by which what spheres stand for is thicker than they are, two together.
+    """
+    reach = first_radii[..., :, None] + second_radii[..., None, :]
+    return (reach - torch.cdist(first, second) + margin).clamp(min=0)
 
 
 def gaps(first: Tensor, second: Tensor, reach: Tensor) -> Tensor:

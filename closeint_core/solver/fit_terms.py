@@ -15,7 +15,6 @@ from itertools import combinations
 import roma
 import torch
 from torch import Tensor
-from torch.nn.functional import normalize
 
 from closeint_core.body.spheres import BodySpheres
 from closeint_core.body.torch_body import LinearPoints, Skeleton, TorchBody
@@ -28,14 +27,20 @@ from closeint_core.solver.evidence import Evidence
 from closeint_core.solver.fit_calibration import FitWeights
 from closeint_core.solver.least_squares import differences, spread_back
 from closeint_core.solver.motion_prior import Guide
-from closeint_core.solver.residuals import add_joint_limits, by_frame, pixel_slopes, spread_over
+from closeint_core.solver.residuals import (
+    add_joint_limits,
+    by_frame,
+    of_all_people,
+    overlap_of_two,
+    pixel_slopes,
+    spread_over,
+)
 from closeint_core.solver.skinned_points import (
     JOINTS,
     STATE,
     Columns,
     RideMap,
     Riders,
-    along,
     jacobian,
     joint_slopes,
     levers,
@@ -43,7 +48,6 @@ from closeint_core.solver.skinned_points import (
 )
 from closeint_core.solver.state import FitState
 
-_SPHERE_ROWS = 48  # overlapping spheres looked after in a frame, the deepest first
 _NECK, _ANKLES = 18, slice(15, 17)  # Halpe
 
 
@@ -316,30 +320,21 @@ class FitTerms:
         centres = parts_of(skeleton, Riders(riders.moments[:, None], riders.masses[:, None])).sum(-2)  # (P, T, S, 3)
         total = torch.zeros(self.frames, device=self.device)
         for a, b in combinations(range(self.people), 2):
-            depth = known.radii[a][:, None] + known.radii[b] - torch.cdist(centres[a], centres[b])
-            depth = depth.clamp(min=0).flatten(-2)
-            count = int((depth > 0).sum(-1).max())
-            if not count:
-                continue
-            deep, index = depth.topk(min(count, _SPHERE_ROWS), dim=-1)
-            size = centres.shape[2]
-            chosen = torch.stack((index // size, index % size))  # (2, T, K)
             who = torch.tensor([a, b], device=self.device)
-            pair = centres[who]
-            place = torch.gather(pair, 2, chosen[..., None].expand(-1, -1, -1, 3))
-            direction = normalize(place[1] - place[0], dim=-1)
             part = Skeleton(skeleton.joints[who], skeleton.rotations[who], skeleton.offsets[who], None)
-            of = riders.of(who[:, None, None], chosen)
-            each = along(part, Columns.of(of), self.map.below, torch.stack((direction, -direction)))[1]  # (2, T, K, 75)
+            found = overlap_of_two(part, riders.of(who), centres[who], known.radii[who], self.map.below)
+            if found is None:
+                continue
+            deep, each = found  # (T, K), (2, T, K, 75)
             if known.guide is not None:  # poses are known better than distances: who overlaps moves and does not bend
                 each[..., : 3 * JOINTS] = 0
-            rows = each.new_zeros(*each.shape[1:3], self.people, STATE)
-            rows[:, :, a], rows[:, :, b] = each[0], each[1]
+            rows = each.new_zeros(self.people, *each.shape[1:])
+            rows[a], rows[b] = each[0], each[1]
             factor = self.people * weight * (deep > 0) / c.overlap**2
             if known.both_seen is not None:
                 factor = factor * known.both_seen[:, None]
             total = total + (factor * deep.square()).sum(-1)
-            system.add_rows(rows.flatten(2), deep, factor)
+            system.add_rows(of_all_people(rows), deep, factor)
         terms["overlap"] = total
 
     # -- what all frames share ---------------------------------------------------------------------------------------

@@ -4,14 +4,21 @@ their slopes, and sums over all that belongs to a frame."""
 
 from __future__ import annotations
 
+from typing import NamedTuple
+
 import torch
 from torch import Tensor
+from torch.nn.functional import normalize
 
+from closeint_core.body.torch_body import Skeleton
+from closeint_core.physics import energies
 from closeint_core.physics.joint_limits import beyond_limits
 from closeint_core.sequences import hysteresis
 from closeint_core.solver.calibration import SOLVER
 from closeint_core.solver.least_squares import System
-from closeint_core.solver.skinned_points import inverse_right_jacobian
+from closeint_core.solver.skinned_points import Columns, Riders, along, inverse_right_jacobian
+
+_SPHERE_ROWS = 48  # overlapping spheres looked after in a frame, the deepest first
 
 
 def one_sided(height: Tensor, goal: Tensor | float, soft: float) -> tuple[Tensor, Tensor]:
@@ -73,3 +80,61 @@ def spread_over(values: Tensor, order: int) -> Tensor:
     """(T,) sums of differences (P, T - order, ...), each at its middle frame."""
     each = by_frame(values)
     return torch.nn.functional.pad(each, ((order + 1) // 2, order // 2))
+
+
+class Overlaps(NamedTuple):
+    """Up to K overlaps of spheres in every frame, the deepest first: ``first`` and ``second`` (..., T, K) sphere of
+    each, ``depth`` (..., T, K) in metres, 0 where there is none."""
+
+    first: Tensor
+    second: Tensor
+    depth: Tensor
+
+
+def deepest_overlaps(
+    centres: tuple[Tensor, Tensor], radii: tuple[Tensor, Tensor], allowed: Tensor | None = None, margin: float = 0.0
+) -> Overlaps | None:
+    """Where spheres with centres (..., T, S, 3) and radii (..., S) are in each other; None if they are nowhere.
+
+    Args:
+        allowed: (S, S) pairs to look at, all if not given. margin: see ``energies.overlaps``.
+    """
+    mine, theirs = (one[..., None, :] for one in radii)
+    depth = energies.overlaps(centres[0], mine, centres[1], theirs, margin)
+    if allowed is not None:
+        depth = torch.where(allowed, depth, 0.0)
+    depth = depth.flatten(-2)
+    count = int((depth > 0).sum(-1).max())
+    if not count:
+        return None
+    value, index = depth.topk(min(count, _SPHERE_ROWS), dim=-1)
+    size = centres[1].shape[-2]
+    return Overlaps(index // size, index % size, value)
+
+
+def chosen_centres(centres: Tensor, index: Tensor) -> Tensor:
+    """(P, T, K, 3) those of an index (P, T, K) among centres (P, T, S, 3)."""
+    return torch.gather(centres, 2, index[..., None].expand(-1, -1, -1, 3))
+
+
+def overlap_of_two(
+    skeleton: Skeleton, spheres: Riders, centres: Tensor, radii: Tensor, below: Tensor
+) -> tuple[Tensor, Tensor] | None:
+    """Depths (T, K) of two people's spheres in each other and their slopes (2, T, K, 75); None if they are nowhere.
+
+    Args:
+        skeleton: posed, (2, T). spheres: (2, S) with centres (2, T, S, 3) and radii (2, S). below: see ``RideMap``.
+    """
+    found = deepest_overlaps((centres[0], centres[1]), (radii[0], radii[1]))
+    if found is None:
+        return None
+    index = torch.stack((found.first, found.second))  # (2, T, K)
+    place = chosen_centres(centres, index)
+    direction = normalize(place[1] - place[0], dim=-1)
+    points = Columns.of(spheres.of(torch.arange(2, device=index.device)[:, None, None], index))
+    return found.depth, along(skeleton, points, below, torch.stack((direction, -direction)))[1]
+
+
+def of_all_people(rows: Tensor) -> Tensor:
+    """(T, K, P * n) rows (P, T, K, n) of all people's unknowns, side by side."""
+    return rows.permute(1, 2, 0, 3).flatten(2)

@@ -30,8 +30,12 @@ from closeint_core.solver.pairs import Pairs, Weights
 from closeint_core.solver.residuals import (
     add_joint_limits,
     by_frame,
+    chosen_centres,
+    deepest_overlaps,
     observed_points,
+    of_all_people,
     one_sided,
+    overlap_of_two,
     pixel_slopes,
     spread_over,
     standing_feet,
@@ -51,7 +55,6 @@ from closeint_core.solver.skinned_points import (
 )
 from closeint_core.solver.ties import Ties, add_ties
 
-_SPHERE_ROWS = 48  # overlapping spheres looked after in a frame, the deepest first
 _BY_PERSON = (
     "old_rotations", "old_transl", "confidence", "observed", "metres_per_pixel", "ray", "standing", "planted",
     "sole_before", "low", "high",
@@ -400,11 +403,11 @@ class PairTerms:
         assert self.spheres is not None
         centres = self.sphere_centres(skeleton)
         terms["itself"] = self._nothing()
-        found = _overlapping(centres, centres, self.radii, self.radii, self.apart)
+        found = deepest_overlaps((centres, centres), (self.radii, self.radii), self.apart, self.spreads.thick)
         if found is not None:
             a, b, depth = found  # (P, T, K)
             who = torch.arange(self.people, device=self.device)[:, None, None]
-            towards = _taken(centres, b) - _taken(centres, a)
+            towards = chosen_centres(centres, b) - chosen_centres(centres, a)
             rider = self.spheres.of(who, a) - self.spheres.of(who, b)
             _, rows = along(skeleton, Columns.of(rider), self.map.below, normalize(towards, dim=-1))
             weight = weights.itself / self.spreads.itself**2 * (depth > 0)
@@ -415,18 +418,13 @@ class PairTerms:
         terms["overlap"] = self._nothing()
         if not weights.spacing:
             return
-        found = _overlapping(centres[0], centres[1], self.radii[0], self.radii[1], None)
-        if found is None:
+        both = overlap_of_two(skeleton, self.spheres, centres, self.radii, self.map.below)
+        if both is None:
             return
-        index, depth = torch.stack(found[:2]), found[2]  # (2, T, K), (T, K)
-        who = torch.arange(2, device=self.device)[:, None, None]
-        place = _taken(centres, index)
-        direction = normalize(place[1] - place[0], dim=-1)
-        points = Columns.of(self.spheres.of(who, index))
-        rows = along(skeleton, points, self.map.below, torch.stack((direction, -direction)))[1]
+        depth, rows = both
         weight = 2.0 * weights.spacing / self.spreads.spacing**2 * (depth > 0)  # both persons' frames
         terms["overlap"] = (weight * depth.square()).sum(-1)
-        system.add_rows(_side_by_side(rows), depth, weight)
+        system.add_rows(of_all_people(rows), depth, weight)
 
     def _pairs(self, system: System, skeleton: Skeleton, pairs: Pairs, push: float) -> Tensor:
         some = pairs.frames
@@ -464,31 +462,3 @@ class _Points:
         moments, masses = (torch.cat(part, 1)[:, None] for part in zip(*each, strict=True))
         self.columns = Columns.of(Riders(moments, masses))
         self.sizes = [one.masses.shape[1] for one in each]
-
-
-def _overlapping(
-    mine: Tensor, theirs: Tensor, radii: Tensor, their_radii: Tensor, allowed: Tensor | None
-) -> tuple[Tensor, Tensor, Tensor] | None:
-    """The deepest overlaps of spheres (..., T, S, 3) with radii (..., S): their indices (..., T, K) and depths; None if
-    there is none."""
-    reach = radii[..., None, :, None] + their_radii[..., None, None, :]
-    depth = reach - torch.cdist(mine, theirs)
-    if allowed is not None:
-        depth = torch.where(allowed, depth + SOLVER.now.terms.thick, 0.0)  # spheres are thinner than limbs
-    depth = depth.clamp(min=0).flatten(-2)
-    count = int((depth > 0).sum(-1).max())
-    if not count:
-        return None
-    value, index = depth.topk(min(count, _SPHERE_ROWS), dim=-1)
-    size = theirs.shape[-2]
-    return index // size, index % size, value
-
-
-def _taken(centres: Tensor, index: Tensor) -> Tensor:
-    """(P, T, K, 3) those of an index (P, T, K) among centres (P, T, S, 3)."""
-    return torch.gather(centres, 2, index[..., None].expand(-1, -1, -1, 3))
-
-
-def _side_by_side(rows: Tensor) -> Tensor:
-    """(T, K, P * n) rows (P, T, K, n) of all people's unknowns."""
-    return rows.permute(1, 2, 0, 3).flatten(2)

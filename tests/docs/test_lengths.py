@@ -38,7 +38,7 @@ LONG = {
 }
 """Functions that are still longer, by their lines. It may only become shorter."""
 
-LONG_MODULES = {"closeint_core/solver/terms.py": 505}
+LONG_MODULES: dict[str, int] = {}
 """Modules that are still longer, by their lines. It may only become shorter."""
 
 WIDE = {
