@@ -32,7 +32,7 @@ from closeint_core.solver.residuals import (
     by_frame,
     of_all_people,
     overlap_of_two,
-    pixel_slopes,
+    reprojected,
     spread_over,
 )
 from closeint_core.solver.skinned_points import (
@@ -135,15 +135,10 @@ class FitTerms:
     ) -> None:
         c = SOLVER.now.fit
         e = self.evidence
-        depth = at.points[..., 2:].clamp(min=c.nearest)
-        focal = torch.stack([e.camera[..., 0, 0], e.camera[..., 1, 1]], -1)
-        pixels = at.points[..., :2] / depth * focal + e.camera[..., :2, 2]
-        scale = known.metres_per_pixel[..., None]
-        error = (pixels - e.keypoints) * scale
+        error, project = reprojected(at.points, e.camera, e.keypoints, known.metres_per_pixel[..., None], c.nearest)
         value, slope = energies.geman_mcclure_slope(error.square().sum(-1), outlier)
         factor = weight * e.weights / c.pixels**2
         terms["reprojection"] = by_frame(factor * value)
-        project = pixel_slopes(at.points, depth, focal * scale)  # (P, T, 26, 2, 3)
         at.add(system, project, slice(None), error, (factor * slope)[..., None].expand_as(error))
 
     def _directions(self, terms: dict[str, Tensor], system: BorderedSystem, at: _Placed, weight: float) -> None:

@@ -71,6 +71,22 @@ def pixel_slopes(view: Tensor, depth: Tensor, focal: Tensor) -> Tensor:
     return slopes / depth[..., None] * focal[..., None]
 
 
+def reprojected(
+    view: Tensor, intrinsics: Tensor, observed: Tensor, scale: Tensor, least_depth: float
+) -> tuple[Tensor, Tensor]:
+    """How far pixels (..., K, 2) of points are from where they were seen, and the slopes (..., K, 2, 3) by the points.
+
+    Args:
+        view: (..., K, 3) metres, camera axes. intrinsics: (..., 3, 3). observed: (..., K, 2) pixels.
+        scale: what a pixel counts, broadcast to (..., K, 2): metres at the person, mostly.
+        least_depth: metres that points are taken to be away at least.
+    """
+    depth = view[..., 2:].clamp(min=least_depth)
+    focal = torch.stack([intrinsics[..., 0, 0], intrinsics[..., 1, 1]], -1)[..., None, :]
+    pixels = view[..., :2] / depth * focal + intrinsics[..., None, :2, 2]
+    return (pixels - observed) * scale, pixel_slopes(view, depth, focal * scale)
+
+
 def by_frame(values: Tensor) -> Tensor:
     """(T,) sums of (P, T, ...)."""
     return values.flatten(2).sum((0, 2)) if values.ndim > 2 else values.sum(0)

@@ -16,7 +16,7 @@ from closeint_core.body.spheres import sole_vertices
 from closeint_core.body.torch_body import TorchBody
 from closeint_core.clip import InteractionClip
 from closeint_core.solver.calibration import SOLVER
-from closeint_core.solver.residuals import observed_points, pixel_slopes, standing_feet
+from closeint_core.solver.residuals import observed_points, reprojected, standing_feet
 from closeint_core.windows import frames_of
 
 _FRAMES = 96  # of the clip, evenly spread, are looked at
@@ -86,13 +86,11 @@ class _Evidence:
         """
         spreads = SOLVER.now.shape
         view = placed[..., :26, :] @ self.R[:, None].mT + self.t[:, None, None]
-        depth = view[..., 2:].clamp(min=spreads.least_depth)
-        focal = self.K[:, None, (0, 1), (0, 1)]
-        pixels = view[..., :2] / depth * focal + self.K[:, None, :2, 2]
-        scale = depth[..., :1, :] / focal / spreads.pixels  # of a pixel, in units of the spread
-        error = (pixels - self.observed) * scale
+        depth = view[..., :1, 2:].clamp(min=spreads.least_depth)  # of the nose
+        scale = depth / self.K[:, None, (0, 1), (0, 1)] / spreads.pixels  # of a pixel, in units of the spread
+        error, project = reprojected(view, self.K, self.observed, scale, spreads.least_depth)
         weight = self.confidence / (1 + error.square().sum(-1) / 9).square()
-        project = pixel_slopes(view, depth, focal * scale) @ self.R[:, None, None]
+        project = project @ self.R[:, None, None]
         rows_place = project.flatten(2, 3)  # (P, T, 52, 3)
         rows_shape = (project @ slopes[..., :26, :, :]).flatten(2, 3)  # (P, T, 52, B)
         error, weight = error.flatten(2), weight.repeat_interleave(2, -1)

@@ -36,7 +36,7 @@ from closeint_core.solver.residuals import (
     of_all_people,
     one_sided,
     overlap_of_two,
-    pixel_slopes,
+    reprojected,
     spread_over,
     standing_feet,
 )
@@ -272,16 +272,11 @@ class PairTerms:
     ) -> None:
         (points, slopes), (K, R, t) = keypoints, self.camera
         view = points @ R.mT + t[:, None]
-        depth = view[..., 2:].clamp(min=self.spreads.least_depth)
-        focal = torch.stack([K[:, 0, 0], K[:, 1, 1]], -1)[:, None]
-        pixels = view[..., :2] / depth * focal + K[:, None, :2, 2]
-        scale = self.metres_per_pixel[..., None]
-        error = (pixels - self.observed) * scale
+        error, project = reprojected(view, K, self.observed, self.metres_per_pixel[..., None], self.spreads.least_depth)
         value, slope = energies.geman_mcclure_slope(error.square().sum(-1), weights.outlier)
         weight = weights.seen * self.confidence / self.spreads.keypoint**2
         terms["reprojection"] = by_frame(weight * value)
-        # d pixel / d view, then to the world.
-        gradient = pixel_slopes(view, depth, focal * scale) @ R[:, None]  # (P, T, K, 2, 3)
+        gradient = project @ R[:, None]  # (P, T, K, 2, 3), by points in the world
         each = gradient.permute(4, 0, 1, 3, 2)[..., None, :, :]  # (3, P, T, 1, 2, K)
         rows = sum((each[i] * slopes[..., i, None, :] for i in (1, 2)), start=each[0] * slopes[..., 0, None, :])
         weight = (weight * slope).repeat(1, 1, 2)
