@@ -197,8 +197,6 @@ def refine(
     from closeint_core.solver.phases import RefineOptions
     from closeint_core.solver.phases import refine as refine_clip
 
-    if device not in ("auto", "cpu", "cuda"):
-        raise CloseintError(f"--device {device!r} is not auto, cpu or cuda.", "Choose one of them.")
     device = torch_device(device)
     with TerminalProgress() as progress:
         clip, model = clip_and_body(InteractionClip.load(path), body, data, progress.warn)

@@ -269,6 +269,8 @@ class RefineSettings:
             numbers = (settings.blend_seconds, settings.position_tolerance, settings.contact_tolerance, settings.apart)
             if any(isinstance(x, bool) or not np.isfinite(x) or x < 0 for x in numbers):
                 raise ValueError("a number is out of range")
+            if not (settings.data is None or isinstance(settings.data, str)):
+                raise ValueError("data is not a path")
             for name, most in (("iterations", _MOST_ITERATIONS), ("rounds", _MOST_ROUNDS)):
                 count = getattr(settings, name)
                 if type(count) is not int or not 1 <= count <= most:

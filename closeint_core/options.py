@@ -7,13 +7,12 @@ what they say of it and what they accept from here. Standard library only: Blend
 
 from __future__ import annotations
 
-import math
+import contextlib
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, fields
 from typing import Any
 
-from closeint_core.errors import CloseintError
-from closeint_core.settings import DEVICES, MODELS, QUALITIES, PeopleAt, Settings, check_settings
+from closeint_core.settings import DEVICES, MODELS, QUALITIES, PeopleAt, Settings, check_settings, refusal
 
 
 @dataclass(frozen=True)
@@ -34,7 +33,7 @@ class Option:
         name: the field of ``Settings``. flag: on the command line; of a switch, the one that turns it off.
         help: one sentence. metavar: what stands for the value; empty for a switch.
         default: its text, None where it has none. read: makes the field's value of a text.
-        choices: what the panel offers; where ``only``, nothing else exists.
+        choices: what the panel offers.
         blender_flag: where Blender's own command has that name for something else.
     """
 
@@ -45,7 +44,6 @@ class Option:
     default: str | None = None
     read: Callable[[str], Any] = str
     choices: tuple[Choice, ...] = ()
-    only: bool = False
     blender_flag: str = ""
 
     def flags(self, in_blender: bool = False) -> tuple[str, ...]:
@@ -60,12 +58,9 @@ def read_people(text: str) -> tuple[int, ...] | None:
     if text == "auto":
         return None
     try:
-        people = tuple(int(part) for part in text.split(","))
-        if len(set(people)) != len(people) or not 1 <= len(people) <= 2 or min(people) < 0:
-            raise ValueError
-        return people
+        return tuple(int(part) for part in text.split(","))
     except ValueError:
-        raise CloseintError(f"--people {text!r} is neither auto nor one or two numbers.", "Give e.g. 0,2.") from None
+        raise refusal("people", text) from None
 
 
 def read_frames(text: str) -> tuple[int | None, int | None]:
@@ -76,18 +71,15 @@ def read_frames(text: str) -> tuple[int | None, int | None]:
             raise ValueError
         return (int(first) if first else None, int(last) if last else None)
     except ValueError:
-        raise CloseintError(f"--frames {text!r} is not A:B.", "Give for instance 100:250, :250 or 100:.") from None
+        raise refusal("frames", text) from None
 
 
-def _number(flag: str, what: str, example: str) -> Callable[[str], float]:
+def _number(name: str) -> Callable[[str], float]:
     def read(text: str) -> float:
         try:
-            value = float(text)
+            return float(text)
         except ValueError:
-            value = math.nan
-        if not (math.isfinite(value) and value > 0):
-            raise CloseintError(f"{flag} {text!r} is not {what} above 0.", f"Give for instance {example}.")
-        return value
+            raise refusal(name, text) from None
 
     return read
 
@@ -102,7 +94,7 @@ OPTIONS = (
     Option("people", "--people", "auto, or the numbers of the two people, by first appearance: 0,1.", "I,J", "auto",
            read_people),
     Option("focal", "--focal", "Focal length in pixels, if known.", "PX",
-           read=_number("--focal", "a focal length", "1200")),
+           read=_number("focal")),
     Option("model", "--model", "default: the learned network; fit: the pair's fit alone; reference: the published "
            "networks.", "NAME", "default", choices=(
                Choice("default", "Default", "The bundled network, trained on pairs of people who touch, corrects both "
@@ -111,23 +103,23 @@ OPTIONS = (
                       "needs no registration", 2),
                Choice("reference", "Published Networks", "The published CloseInt and HMR2.0; needs their licensed "
                       "files", 1),
-           ), only=True),
+           )),
     Option("body", "--body", "default, smpl-neutral, smpl-male, smpl-female, or a file.", "NAME", "default",
            choices=BODIES),
     Option("quality", "--quality", "draft, standard or high: how long the solve runs.", "NAME", "standard", choices=(
         Choice("draft", "Draft", "A quick look: a third of the solve's steps; less exact", 0),
         Choice("standard", "Standard", "The measured default", 1),
         Choice("high", "High", "Twice the solve's steps", 2),
-    ), only=True),
+    )),
     Option("refine", "--no-refine", "Do not take the bodies out of each other at the end."),
     Option("device", "--device", "auto, cpu or cuda: where the networks and the solve run.", "NAME", "auto", choices=(
         Choice("auto", "Automatic", "A GPU where there is one that can be used", 0),
         Choice("cpu", "CPU", "The processor", 1),
         Choice("cuda", "CUDA", "An NVIDIA GPU", 2),
-    ), only=True),
+    )),
     Option("frames", "--frames", "Only frames A to B (without B), counted from 0.", "A:B", read=read_frames),
     Option("fps", "--fps", "True frames per second, of a folder of images (else 30) or of slow motion.", "RATE",
-           read=_number("--fps", "a frame rate", "25"), blender_flag="--source-fps"),
+           read=_number("fps"), blender_flag="--source-fps"),
     Option("data", "--data", "Folder of licensed models, searched first; then $CLOSEINT_DATA and the places that "
            "doctor names.", "DIR"),
 )  # fmt: skip
@@ -167,21 +159,28 @@ def settings_of_request(request: Mapping[str, Any]) -> Settings:
     """Settings from a request's fields; those that are missing or null have their defaults.
 
     Raises:
-        CloseintError: a value does not exist. TypeError, ValueError, KeyError, AttributeError: it is of the wrong kind.
+        CloseintError: a value does not exist, is out of its range, or is of the wrong kind.
     """
-    known = {field.name for field in fields(Settings)}
-    values = {name: request[name] for name in known if request.get(name) is not None}
-    if "frames" in values:
-        first, end = values["frames"]
-        values["frames"] = (None if first is None else int(first), None if end is None else int(end))
-    people = values.get("people")
-    if isinstance(people, dict):
-        boxes = tuple(tuple(float(edge) for edge in box) for box in people["boxes"])
-        values["people"] = PeopleAt(int(people["frame"]), boxes)  # type: ignore[arg-type]
-    elif people is not None:
-        values["people"] = tuple(int(number) for number in people)
-    if "fps" in values:
-        values["fps"] = float(values["fps"])
+    names = (field.name for field in fields(Settings))
+    values = {name: _of_json(name, request[name]) for name in names if request.get(name) is not None}
     settings = Settings(**values)
     check_settings(settings)
     return settings
+
+
+def _of_json(name: str, value: Any) -> Any:
+    """A field's value of a request's; what is of another kind stays as it is, for ``check_settings`` to refuse."""
+    if isinstance(value, str) and name in BY_NAME and BY_NAME[name].metavar:
+        return BY_NAME[name].read(value)
+    if isinstance(value, list):
+        return tuple(value)
+    if isinstance(value, int) and not isinstance(value, bool) and name in ("focal", "fps"):
+        with contextlib.suppress(OverflowError):
+            return float(value)
+    if isinstance(value, dict) and name == "people":
+        try:
+            boxes = tuple(tuple(float(edge) for edge in box) for box in value["boxes"])
+            return PeopleAt(value["frame"], boxes)  # type: ignore[arg-type]
+        except (KeyError, TypeError, ValueError, OverflowError):
+            raise refusal(name, value) from None
+    return value

@@ -11,6 +11,7 @@ import typer
 from closeint_core.errors import CloseintError
 from closeint_core.files import output_path
 from closeint_core.inputs import input_path
+from closeint_core.settings import check_device
 from closeint_core.streams import say
 from closeint_core.terminal import Json, TerminalProgress, print_json
 
@@ -76,8 +77,7 @@ def evaluate(
     from closeint_core.evaluation.eval_report import write_report
     from closeint_core.files import check_output
 
-    if device not in ("auto", "cpu", "cuda"):
-        raise CloseintError(f"--device {device!r} is not auto, cpu or cuda.", "Choose one of them.")
+    check_device(device)
     for file, kind in (("eval.json", "json"), ("eval.html", "page")):
         check_output(out / file, kind, [data, checkpoint])
     with TerminalProgress() as progress:

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from closeint_core.errors import CloseintError
+from closeint_core.settings import check_device
 
 WEIGHTS = Path(__file__).resolve().parent / "weights"
 
@@ -26,8 +27,7 @@ def providers_for(device: str) -> list[str]:
     Raises:
         CloseintError: CUDA was asked for and is not there, or the device is unknown.
     """
-    if device not in ("auto", "cpu", "cuda"):
-        raise CloseintError(f"There is no device {device!r}.", "Use auto, cpu or cuda.")
+    check_device(device)
     import onnxruntime
 
     has_cuda = "CUDAExecutionProvider" in onnxruntime.get_available_providers()

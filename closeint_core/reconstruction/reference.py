@@ -41,6 +41,7 @@ from closeint_core.progress import Progress
 from closeint_core.reconstruction.calibration import PACKAGES
 from closeint_core.reconstruction.result import body_hash, build_clip
 from closeint_core.reconstruction.world import floor_and_feet
+from closeint_core.settings import check_device
 from closeint_core.solver.solve import Solution
 from closeint_core.solver.state import Floor, Motion
 from closeint_core.windows import blend, blend_rotations, gather, window_starts, window_weights
@@ -116,6 +117,7 @@ def reconstruct_reference(source: str | Path, settings: Settings, progress: Prog
 
 def torch_device(name: str) -> str:
     """``cpu`` or ``cuda`` for ``auto``, ``cpu`` or ``cuda``; raises CloseintError if there is no such device."""
+    check_device(name)
     if name == "cuda" and not torch.cuda.is_available():
         raise CloseintError("torch finds no CUDA device here.", "Use --device cpu or auto.")
     return "cuda" if name != "cpu" and torch.cuda.is_available() else "cpu"

@@ -18,6 +18,7 @@ from closeint_core.denoiser.network import DenoiserConfig, check_sizes
 from closeint_core.denoiser.prior import PriorConfig
 from closeint_core.errors import CloseintError
 from closeint_core.foreign_files import read_text, said
+from closeint_core.settings import DEVICES
 from closeint_core.training.eyes.config import EyesConfig
 from closeint_core.training.logs import Say
 from closeint_core.training.losses import LossWeights
@@ -201,7 +202,7 @@ class TrainingConfig:
         _require(self.log_every > 0, "log_every must be above 0")
         _require(self.checkpoint_every > 0, "checkpoint_every must be above 0")
         _require(self.time_budget >= 0, "time_budget must not be negative")
-        _require(self.device in ("auto", "cpu", "cuda"), f"device is {said(self.device)}, not auto, cpu or cuda")
+        _require(self.device in DEVICES, f"device is {said(self.device)}, not one of {', '.join(DEVICES)}")
 
 
 SAME_ON_RESUMING = frozenset(

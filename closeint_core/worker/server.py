@@ -17,6 +17,7 @@ from closeint_core.files import check_output
 from closeint_core.inputs import input_path
 from closeint_core.options import settings_of_request
 from closeint_core.progress import Progress
+from closeint_core.settings import Settings, check_device, check_settings, refusal
 from closeint_core.worker.service import Handler
 
 Request = dict[str, Any]
@@ -77,7 +78,10 @@ def refine(request: Request, progress: Progress) -> dict[str, Any]:
     check_output(output, "clip", [_path(request, "clip"), _path(request, "corrections")])
     clip = InteractionClip.load(_path(request, "clip"))
     pins = corrections.Corrections.load(_path(request, "corrections"))
-    settings = corrections.RefineSettings.from_json({"data": request.get("data"), **(request.get("settings") or {})})
+    chosen = request.get("settings") or {}
+    if not isinstance(chosen, dict):
+        raise CloseintError("The settings of the refinement are no object.")
+    settings = corrections.RefineSettings.from_json({"data": _data(request), **chosen})
     refined = refine_around(clip, pins, settings, progress)
     refined.save(output)
     return {
@@ -99,8 +103,12 @@ def detect(request: Request, progress: Progress) -> dict[str, Any]:
 
     source, output = _input(request), _path(request, "output")
     check_output(output, "picture", [source])
+    frame, device = request.get("frame"), request.get("device") or "auto"
+    if frame is not None and (isinstance(frame, bool) or not isinstance(frame, int) or frame < 0):
+        raise CloseintError(f"The frame {frame!r} is not a whole number from 0.", "Choose a frame of the video.")
+    check_device(device)
     try:
-        return detect_people(source, output, request.get("frame"), request.get("device") or "auto", progress)
+        return detect_people(source, output, frame, device, progress)
     except (CloseintError, OSError) as error:
         raise _explained(error, source) from error
 
@@ -110,7 +118,8 @@ def doctor(request: Request, progress: Progress) -> dict[str, Any]:
     from closeint_core.doctor import examine
 
     progress.update("examining", 0, 1)
-    return {"report": examine(Path(request["data"]) if request.get("data") else None)}
+    data = _data(request)
+    return {"report": examine(Path(data) if data else None)}
 
 
 HANDLERS: dict[str, Handler] = {"reconstruct": reconstruct, "refine": refine, "detect": detect, "doctor": doctor}
@@ -123,33 +132,43 @@ def _path(request: Request, name: str) -> Path:
     return Path(value)
 
 
+def _data(request: Request) -> str | None:
+    """The folder of licensed models, None for none."""
+    value = request.get("data")
+    if value is not None and not isinstance(value, str):
+        raise refusal("data", value)
+    return value or None
+
+
 def _input(request: Request) -> Path:
     _path(request, "input")
     return input_path(request["input"])
 
 
-def _settings(request: Request, source: Path | None) -> Any:
+def _settings(request: Request, source: Path) -> Settings:
     """``Settings`` of a request.
 
     Raises:
-        CloseintError: a value is of the wrong kind.
+        CloseintError: a value is not possible.
     """
-    try:
-        settings = settings_of_request(request)
-        if source is not None and request.get("focal_mm"):
-            focal = _focal_in_pixels(source, float(request["focal_mm"]), float(request["sensor_mm"]))
-            settings = replace(settings, focal=focal)
-    except (TypeError, ValueError, KeyError, AttributeError) as error:
-        raise CloseintError(f"The request {request['command']} has a value that cannot be used ({error}).") from error
+    settings = settings_of_request(request)
+    if request.get("focal_mm"):
+        settings = replace(settings, focal=_focal_in_pixels(source, request["focal_mm"], request.get("sensor_mm")))
+        check_settings(settings)
     return settings
 
 
-def _focal_in_pixels(source: Path, focal_mm: float, sensor_mm: float) -> float:
+def _focal_in_pixels(source: Path, focal_mm: Any, sensor_mm: Any) -> float:
     from closeint_core.video.source import open_source
 
-    if not (focal_mm > 0 and sensor_mm > 0):
+    try:
+        focal, sensor = float(focal_mm), float(sensor_mm)
+        possible = focal > 0 and sensor > 0
+    except (TypeError, ValueError, OverflowError):
+        possible = False
+    if not possible:
         raise CloseintError(f"A lens of {focal_mm} mm on {sensor_mm} mm is not possible.", "Give positive lengths.")
-    return focal_mm / sensor_mm * max(open_source(source).image_size)
+    return focal / sensor * max(open_source(source).image_size)
 
 
 def _explained(error: CloseintError | OSError, source: Path) -> Exception:

@@ -96,8 +96,12 @@ def test_reconstruct_the_picked_people_in_their_order(
         ({"input": None}, "needs a path 'input'"),
         ({"input": "s3://bucket/video.mp4"}, "not on this computer"),
         ({"fps": -24}, "frame rate"),
-        ({"fps": "fast"}, "cannot be used"),
-        ({"frames": ["x", 3]}, "cannot be used"),
+        ({"fps": "fast"}, "The frame rate 'fast' is not a number"),
+        ({"frames": ["x", 3]}, "The frame range 'x:3' is not A:B"),
+        ({"frames": [9, 2]}, "The frame range '9:2' is not A:B"),
+        ({"people": [0, 0]}, "The choice of people '0,0' is neither"),
+        ({"focal": -3}, "The focal length '-3' is not"),
+        ({"refine": "no"}, "true or false"),
         ({"frames": [500, 600]}, "lie outside"),
         ({"people": [0, 9]}, "There is no person 9"),
         ({"people": {"frame": 3, "boxes": [[0, 0, 9, 9]]}}, "frame 4, which is not among the frames"),
@@ -106,12 +110,31 @@ def test_reconstruct_the_picked_people_in_their_order(
         ({"quality": "perfect"}, "quality 'perfect'"),
         ({"model": "magic"}, "magic"),
         ({"focal_mm": -1.0, "sensor_mm": 36.0}, "not possible"),
+        ({"focal_mm": 36.0}, "A lens of 36.0 mm on None mm is not possible"),
     ],
 )
 def test_bad_requests(client: WorkerClient, tmp_path: Path, changes: dict[str, Any], match: str) -> None:
     request = {"input": str(SAMPLE), "output": str(tmp_path / "a.closeint.npz"), **FEW, **changes}
     with pytest.raises(CloseintError, match=match):
         client.wait(client.submit("reconstruct", **request))
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize(
+    ("command", "changes", "match"),
+    [
+        ("detect", {"frame": "first"}, "'first' is not a whole number"),
+        ("detect", {"frame": -1}, "-1 is not a whole number"),
+        ("detect", {"device": "gpu"}, "There is no device 'gpu'"),
+        ("doctor", {"data": 5}, "folder of licensed models '5'"),
+    ],
+)
+def test_bad_requests_of_other_commands(
+    client: WorkerClient, tmp_path: Path, command: str, changes: dict[str, Any], match: str
+) -> None:
+    request = {"input": str(SAMPLE), "output": str(tmp_path / "people.png"), **changes}
+    with pytest.raises(CloseintError, match=match):
+        client.wait(client.submit(command, **request))
     assert list(tmp_path.iterdir()) == []
 
 
