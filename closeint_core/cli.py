@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import functools
 import itertools
 import os
 import sys
@@ -330,17 +331,11 @@ def sample(
 
 
 @app.command("draw", hidden=True)
-def draw(
-    output: Annotated[
-        Path, typer.Option("--output", "-o", parser=output_path, metavar="CLIP", help="The clip file to write.")
-    ],
-    seed: Annotated[int, typer.Option(help="Another number, another interaction.")] = 0,
-    body: Annotated[str, typer.Option(help="default, smpl-neutral, smpl-male, smpl-female, or a file.")] = "default",
-    data: Data = None,
-) -> None:
+@functools.wraps(sample)
+def draw(**given: Any) -> None:
     """The former name of ``sample``."""
     print("closeint draw is now called closeint sample.", file=sys.stderr)
-    sample(output, seed, body, data)
+    sample(**given)
 
 
 app.command()(bench)

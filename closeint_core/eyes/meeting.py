@@ -21,6 +21,8 @@ from closeint_core.eyes.layers import PLACE_FEATURES, place_features
 _REACHES = (1.2, 3.5)
 """Spreads (cells) within which two parts are beside each other: about 4 and 12 cm."""
 _KINDS = 12  # of features where two parts meet; the first is how likely something touches there
+_RARE = -4.0
+"""Logit of a touch in a cell before anything is learned: about 2 %, since most cells show none."""
 _LEAST = 0.02  # cells of overlap that are nothing
 MEETING_FEATURES = len(_REACHES) + 1 + _KINDS
 PART_FEATURES = PLACE_FEATURES + 2 + 3
@@ -53,7 +55,7 @@ class Meetings(nn.Module):
         super().__init__()
         self.whole = nn.Conv2d(channels, 1 + len(PARTS), 1)
         self.kinds = nn.Conv2d(channels, _KINDS, 1)
-        nn.init.constant_(self.kinds.bias[:1], -4.0)  # type: ignore[index]
+        nn.init.constant_(self.kinds.bias[:1], _RARE)  # type: ignore[index]
         reach = math.ceil(2.5 * max(_REACHES))
         at = torch.arange(-reach, reach + 1)
         lines = torch.stack([torch.exp(-(at**2) / (2 * spread**2)) for spread in _REACHES])

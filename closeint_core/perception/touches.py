@@ -35,7 +35,11 @@ def group_touches(touch: np.ndarray, fps: float) -> np.ndarray:
 def touch_spans(pair: PairSeen, fps: float) -> list[dict[str, Any]]:
     """What touches what from when to when, in order of time: ``parts`` (of the first person, of the second), ``first``
     and ``last`` frame, ``probability`` (the highest)."""
-    steady = group_touches(pair.touch, fps)
+    return _spans(group_touches(pair.touch, fps))
+
+
+def _spans(steady: np.ndarray) -> list[dict[str, Any]]:
+    """The same of what ``group_touches`` says."""
     held = hysteresis(steady, *PERCEPTION.now.touches.named, axis=0)
     names, spans = list(GROUPS), []
     for i, j in zip(*np.nonzero(held.any(axis=0)), strict=True):
@@ -69,7 +73,7 @@ def seen_touches(pair: PairSeen, fps: float) -> list[SeenTouch]:
     probable one."""
     names, groups, steady = list(GROUPS), group_matrix(), group_touches(pair.touch, fps)
     rows = []
-    for span in touch_spans(pair, fps):
+    for span in _spans(steady):
         i, j = (names.index(name) for name in span["parts"])
         first, last = span["first"], span["last"]
         if last - first + 1 >= PERCEPTION.now.touches.shortest * fps:

@@ -4,16 +4,13 @@
 from __future__ import annotations
 
 import hashlib
-from typing import Any
 
 import numpy as np
 
 from closeint_core.body.data import BodyData
-from closeint_core.body.load import load_body
 from closeint_core.body.torch_body import TorchBody
 from closeint_core.clip import InteractionClip
 from closeint_core.mesh.contact_probability import clip_contacts
-from closeint_core.metrics.quality import clip_quality
 from closeint_core.perception.observations import Observations
 from closeint_core.reconstruction.world import on_its_feet, to_world
 from closeint_core.solver.solve import Solution
@@ -52,9 +49,3 @@ def body_hash(data: BodyData) -> str:
     for array in (data.template, data.shapedirs, data.skin_weights):
         digest.update(np.ascontiguousarray(array).tobytes())
     return digest.hexdigest()
-
-
-def describe(clip: InteractionClip) -> dict[str, Any]:
-    """The quality figures stored in a clip, or measured now."""
-    stored = clip.metadata.get("quality")
-    return stored if isinstance(stored, dict) else clip_quality(clip, load_body(clip.body))

@@ -34,7 +34,8 @@ def hold_seen_touches(
         return clip
     try:
         solved = refine_around(clip, Corrections(contacts=marks), RefineSettings(data=folder), _Quiet(progress))
-    except CloseintError:  # what was seen may contradict itself, and nobody asked for it
+    except CloseintError as error:  # what was seen may contradict itself: the rest of the result is worth keeping
+        progress.warn(f"Touches that were seen are not closed: {error.message}")
         return clip
     # Marks count as certain; what was seen is not, so what is said of contact is measured.
     return solved.copy(contacts=clip_contacts(solved, data), metadata=clip.metadata)

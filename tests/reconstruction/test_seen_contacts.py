@@ -70,13 +70,16 @@ def test_a_touch_that_was_seen_is_closed_and_what_is_said_is_measured(clip: Inte
 
 
 def test_what_is_unlikely_or_impossible_changes_nothing(clip: InteractionClip, monkeypatch: pytest.MonkeyPatch) -> None:
-    assert hold_seen_touches(clip, seen(0.3), BODY, Progress()) is clip
+    progress = Progress()
+    assert hold_seen_touches(clip, seen(0.3), BODY, progress) is clip
+    assert progress.warnings == []
 
     def refuses(*_: object) -> InteractionClip:
         raise CloseintError("It cannot be solved.")
 
     monkeypatch.setattr("closeint_core.reconstruction.seen_contacts.refine_around", refuses)
-    assert hold_seen_touches(clip, seen(0.9), BODY, Progress()) is clip
+    assert hold_seen_touches(clip, seen(0.9), BODY, progress) is clip
+    assert progress.warnings == ["Touches that were seen are not closed: It cannot be solved."]
 
 
 def test_it_can_be_cancelled(clip: InteractionClip) -> None:

@@ -5,10 +5,11 @@ install_extension.py EXTENSION.zip CLIP OUT.json
 """
 
 import json
-import os
 import sys
-import traceback
 from pathlib import Path
+
+sys.path.insert(0, str(Path(__file__).parent))
+from ending import own_arguments, run
 
 import bpy  # isort: skip (makes addon_utils importable)
 import addon_utils
@@ -36,11 +37,5 @@ def main(archive, clip, out):
 
 
 if __name__ == "__main__":
-    own = sys.argv[sys.argv.index("--") + 1 :] if "--" in sys.argv else sys.argv[1:]
-    try:
-        main(*own[:3])
-    except BaseException:
-        traceback.print_exc()
-        os._exit(1)
-    sys.stdout.flush()
-    os._exit(0)
+    own = own_arguments()
+    run(main, *own[:3])

@@ -9,16 +9,15 @@ x_p1.fbx, x_p2.fbx, FOLDER/facts.json and FOLDER/KIND.npz with ``heads`` (F, P, 
 """
 
 import json
-import os
 import sys
-import traceback
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[3]
-sys.path.insert(0, str(ROOT))
+sys.path[:0] = [str(Path(__file__).parent), str(ROOT)]
 
 import bpy  # noqa: E402
 import numpy as np  # noqa: E402
+from ending import own_arguments, run  # noqa: E402
 
 import closeint_blender  # noqa: E402
 from closeint_blender.exports import EXPORTERS, export_scene  # noqa: E402
@@ -216,12 +215,5 @@ def main(path, folder, options):
 
 
 if __name__ == "__main__":
-    own = sys.argv[sys.argv.index("--") + 1 :] if "--" in sys.argv else sys.argv[1:]
-    try:
-        main(Path(own[0]), Path(own[1]), json.loads(own[2]))
-    except BaseException:
-        traceback.print_exc()
-        sys.stderr.flush()
-        os._exit(1)
-    sys.stdout.flush()
-    os._exit(0)  # bpy 4.2 crashes at exit after an export of glTF
+    own = own_arguments()
+    run(main, Path(own[0]), Path(own[1]), json.loads(own[2]))

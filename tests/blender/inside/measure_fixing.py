@@ -10,16 +10,15 @@ What is right is decided outside.
 
 import json
 import math
-import os
 import sys
-import traceback
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[3]
-sys.path.insert(0, str(ROOT))
+sys.path[:0] = [str(Path(__file__).parent), str(ROOT)]
 
 import bpy  # noqa: E402
 import numpy as np  # noqa: E402
+from ending import own_arguments, run  # noqa: E402
 
 import closeint_blender  # noqa: E402
 from closeint_blender.graph import bars, columns_of  # noqa: E402
@@ -444,11 +443,5 @@ def main(folder):
 
 
 if __name__ == "__main__":
-    own = sys.argv[sys.argv.index("--") + 1 :] if "--" in sys.argv else sys.argv[1:]
-    try:
-        main(Path(own[0]))
-    except BaseException:
-        traceback.print_exc()
-        os._exit(1)
-    sys.stdout.flush()
-    os._exit(0)  # bpy 4.5 now and then hangs at exit after an undo
+    own = own_arguments()
+    run(main, Path(own[0]))

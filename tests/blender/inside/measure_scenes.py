@@ -8,18 +8,17 @@ FOLDER/facts.json and FOLDER/arrays.npz.
 """
 
 import json
-import os
 import shutil
 import sys
-import traceback
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[3]
-sys.path.insert(0, str(ROOT))
+sys.path[:0] = [str(Path(__file__).parent), str(ROOT)]
 
 import bpy  # noqa: E402
 import numpy as np  # noqa: E402
 from bpy_extras.object_utils import world_to_camera_view  # noqa: E402
+from ending import own_arguments, run  # noqa: E402
 from mathutils import Vector  # noqa: E402
 
 import closeint_blender  # noqa: E402
@@ -315,12 +314,5 @@ def main(folder):
 
 
 if __name__ == "__main__":
-    own = sys.argv[sys.argv.index("--") + 1 :] if "--" in sys.argv else sys.argv[1:]
-    try:
-        main(Path(own[0]))
-    except BaseException:
-        traceback.print_exc()
-        sys.stderr.flush()
-        os._exit(1)
-    sys.stdout.flush()
-    os._exit(0)  # bpy 4.2 crashes at exit after an export of glTF
+    own = own_arguments()
+    run(main, Path(own[0]))

@@ -7,14 +7,14 @@ refine_inside.py CLIP WORKER_PYTHON OUT.json OUT.npz
 import json
 import os
 import sys
-import traceback
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[3]
-sys.path.insert(0, str(ROOT))
+sys.path[:0] = [str(Path(__file__).parent), str(ROOT)]
 
 import bpy  # noqa: E402
 import numpy as np  # noqa: E402
+from ending import own_arguments, run  # noqa: E402
 
 import closeint_blender  # noqa: E402
 from closeint_blender.importer.pair import find_pair, read_pair  # noqa: E402
@@ -82,11 +82,5 @@ def main(clip, python, out, arrays):
 
 
 if __name__ == "__main__":
-    own = sys.argv[sys.argv.index("--") + 1 :] if "--" in sys.argv else sys.argv[1:]
-    try:
-        main(*own[:4])
-    except BaseException:
-        traceback.print_exc()
-        os._exit(1)
-    sys.stdout.flush()
-    os._exit(0)
+    own = own_arguments()
+    run(main, *own[:4])

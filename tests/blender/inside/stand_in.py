@@ -4,15 +4,13 @@
 import os
 import stat
 import sys
-import traceback
 from pathlib import Path
+
+sys.path.insert(0, str(Path(__file__).parent))
+from ending import own_arguments, run  # noqa: F401  their users take both from here
 
 ROOT = Path(__file__).resolve().parents[3]
 sys.path.insert(0, str(ROOT))
-
-
-def own_arguments():
-    return sys.argv[sys.argv.index("--") + 1 :] if "--" in sys.argv else sys.argv[1:]
 
 
 def worker_python(folder):
@@ -30,15 +28,3 @@ def attempt(operator, **options):
         return sorted(operator(**options))
     except RuntimeError as error:
         return str(error).strip()
-
-
-def run(main, *arguments):
-    """Run a script's main and end at once: some Blenders hang or crash at their end."""
-    try:
-        main(*arguments)
-    except BaseException:
-        traceback.print_exc()
-        sys.stderr.flush()
-        os._exit(1)
-    sys.stdout.flush()
-    os._exit(0)

@@ -14,13 +14,13 @@ import signal
 import sys
 import threading
 import time
-import traceback
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[3]
-sys.path.insert(0, str(ROOT))
+sys.path[:0] = [str(Path(__file__).parent), str(ROOT)]
 
 import bpy  # noqa: E402
+from ending import own_arguments, run  # noqa: E402
 
 import closeint_blender  # noqa: E402
 from closeint_blender import session  # noqa: E402
@@ -64,7 +64,7 @@ def fill(folder):
             pass
 
 
-def run(case, video, small):
+def attempt(case, video, small):
     kind, _, stage = case.partition("@")
     before = sorted(ob.name for ob in bpy.data.objects)
     history = len(session.history().entries)
@@ -114,19 +114,11 @@ def main(video, python, small, out, *cases):
     bpy.ops.wm.read_factory_settings(use_empty=True)
     closeint_blender.register()
     preferences().python = python
-    results = [run(case, video, small) for case in cases]
+    results = [attempt(case, video, small) for case in cases]
     pid = session.state.worker.pid
     closeint_blender.unregister()
     Path(out).write_text(json.dumps({"results": results, "worker_ended": not alive(pid)}))
 
 
 if __name__ == "__main__":
-    own = sys.argv[sys.argv.index("--") + 1 :] if "--" in sys.argv else sys.argv[1:]
-    try:
-        main(*own)
-    except BaseException:
-        traceback.print_exc()
-        sys.stderr.flush()
-        os._exit(1)
-    sys.stdout.flush()
-    os._exit(0)
+    run(main, *own_arguments())
