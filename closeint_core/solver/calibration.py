@@ -9,7 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from closeint_core.calibrated import Calibrated
-from closeint_core.solver.fit_calibration import FitCalibration
+from closeint_core.solver.fit_calibration import Damping, FitCalibration
 
 
 @dataclass(frozen=True)
@@ -249,10 +249,8 @@ class SkinCalibration:
 class DescentCalibration:
     """Damped Gauss-Newton steps."""
 
-    first_damping: float = 0.2
-    """1: damping of the first step, in units of each unknown's reach. Origin: chosen by hand."""
-    least_damping: float = 0.02
-    """1: damping that is not fallen below. Origin: chosen by hand."""
+    damping: Damping = Damping()  # noqa: RUF009 - it is frozen
+    """Of steps."""
     longest_turn: float = 0.3
     """rad: of a joint in a step. Origin: chosen by hand."""
     longest_move: float = 0.15
@@ -261,11 +259,6 @@ class DescentCalibration:
     """m: how far a place is moved as readily as a joint by its reach. Origin: chosen by hand."""
     fixed: float = 1e6
     """1: damping of unknowns that stay. Origin: a guard, no tuning."""
-    rose: float = 1e-3
-    """1: energy of a frame by which it has to rise for its damping to. Origin: a guard, no tuning."""
-    harder: tuple[float, float] = (3.0, 6.0)
-    """1: times more damping of a frame that rose, where all together fell and where they did not. Origin: chosen by
-    hand."""
     tolerance: float = 1e-3
     """1: share of the first error at which conjugate gradients are content. Origin: chosen by hand."""
     enough: float = 0.03

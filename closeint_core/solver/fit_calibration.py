@@ -57,6 +57,23 @@ class Stage:
 
 
 @dataclass(frozen=True)
+class Damping:
+    """How Gauss-Newton steps are damped, in units of how far each unknown reaches."""
+
+    first: float = 0.2
+    """1: damping of the first step. Origin: chosen by hand."""
+    least: float = 0.02
+    """1: damping that is not fallen below. Origin: chosen by hand."""
+    easier: float = 3.0
+    """1: times less damping of a frame that did not rise. Origin: chosen by hand."""
+    harder: tuple[float, float] = (3.0, 6.0)
+    """1: times more damping of a frame that rose, where all together fell and where they did not. Origin: chosen by
+    hand."""
+    rose: float = 1e-3
+    """1: energy of a frame by which it has to rise for its damping to. Origin: a guard, no tuning."""
+
+
+@dataclass(frozen=True)
 class FitCalibration:
     """The first solve: from keypoints to people on a floor."""
 
@@ -137,11 +154,8 @@ class FitCalibration:
     """rad: that elbows are bent at ease. Origin: chosen by hand."""
     knees: float = 0.1
     """rad: that knees are bent at ease. Origin: chosen by hand."""
-    damping: tuple[float, float] = (0.1, 0.003)
-    """1: of the first step and at least, of each unknown's reach. Origin: chosen by hand."""
-    damping_changes: tuple[float, float, float] = (4.0, 3.0, 10.0)
-    """1: by which damping falls after a step that helped, grows where a frame got worse, and where all did. Origin:
-    chosen by hand."""
+    damping: Damping = Damping(first=0.1, least=0.003, easier=4.0, harder=(3.0, 10.0))
+    """Of steps."""
     reach: tuple[float, float] = (0.3, 0.3)
     """1: radians and metres that damping of one holds unknowns to. Origin: chosen by hand."""
     shared_hold: tuple[float, float] = (1.0, 4.0)
@@ -149,7 +163,5 @@ class FitCalibration:
     hand."""
     longest: float = 0.6
     """rad: the longest step of a joint. Origin: chosen by hand."""
-    worse: float = 1e-3
-    """1: by which a frame's energy must rise to count as worse. Origin: a guard, no tuning."""
     tolerance: float = 1e-2
     """1: of the linear solve, relative. Origin: 8 iterations reach it; more changed no figure of the sample."""

@@ -9,6 +9,7 @@ the camera's frame; ``world.py`` takes the result to the clip's Z-up world.
 
 from __future__ import annotations
 
+import itertools
 from dataclasses import replace
 
 import roma
@@ -23,8 +24,10 @@ from closeint_core.camera import project, solve_translation
 from closeint_core.physics import energies
 from closeint_core.physics.calibration import PHYSICS
 from closeint_core.progress import Progress
-from closeint_core.sequences import continuous, dilated, fill_gaps, least_around, running_median
+from closeint_core.sequences import continuous, fill_gaps, running_median
+from closeint_core.solver.bordered import BorderedSystem
 from closeint_core.solver.calibration import SOLVER
+from closeint_core.solver.descent import descend, shortened, turns_and_moves
 from closeint_core.solver.evidence import Evidence, planted_feet
 from closeint_core.solver.fit_calibration import Stage
 from closeint_core.solver.fit_terms import FitTerms, Known, shape_cost
@@ -300,47 +303,53 @@ class PairFit:
         )
 
     @torch.no_grad()
-    def run(self, stage: Stage, progress: Progress, done: int = 0, total: int = 0) -> dict[str, float]:
+    def run(self, stage: Stage, progress: Progress) -> dict[str, float]:
         """Damped Gauss-Newton steps of one stage; returns the final value of every term, a mean over person-frames."""
-        c = SOLVER.now.fit
         device = self.worker.template.device
         self.terms.evidence = on_device(self.evidence, device)
         free = stage.shape_is_free and not self.shape_is_fixed
-        known, state = on_device(self._known(), device), on_device(self.state(), device)
-        scales = (stage.outlier, stage.floor, free)
-        values, system = self.terms.evaluate(state, known, stage.weights, *scales)
-        energy = torch.stack(list(values.values())).sum(0)
-        damping = torch.full_like(energy, c.damping[0])
-        hold = torch.cat((torch.full((3 * JOINTS,), 1 / c.reach[0] ** 2), torch.full((3,), 1 / c.reach[1] ** 2)))
-        hold = hold.repeat(len(self.betas)).to(device)
-        shared_hold = torch.full((system.shared,), c.shared_hold[0], device=device)
-        for number in range(stage.steps):
-            step = system.solve_all(damping[:, None] * hold, shared_hold, _CG_STEPS, c.tolerance)
-            turn = step.frames[..., : 3 * JOINTS].unflatten(-1, (JOINTS, 3)).transpose(0, 1)
-            move = step.frames[..., 3 * JOINTS :].transpose(0, 1)
-            # Too long a step is shortened for the whole frame and, less and less, for those around it.
-            longest = turn.norm(dim=-1).amax((0, 2)) / c.longest
-            share = least_around(1 / longest.clamp(min=1.0))
-            tried = state.moved(turn * share[:, None, None], move, step.shared)
-            values_there, system_there = self.terms.evaluate(tried, known, stage.weights, *scales)
-            there = torch.stack(list(values_there.values())).sum(0)
-            fell = bool(there.sum() < energy.sum())
-            rose = dilated(there > energy + c.worse, 1)
-            damping = torch.where(
-                rose,
-                damping * (c.damping_changes[1] if fell else c.damping_changes[2]),
-                (damping / c.damping_changes[0]).clamp(min=c.damping[1]),
-            )
-            if fell:
-                state, values, system, energy = tried, values_there, system_there, there
-            else:
-                shared_hold = c.shared_hold[1] * shared_hold
-            progress.update(stage.name, done + number + 1, total or stage.steps)
-        state = on_device(state, self.turned.device)
+        problem = _StageProblem(self.terms, on_device(self._known(), device), stage, free)
+        rules = SOLVER.now.fit.damping
+        damping = torch.full((self.terms.frames,), rules.first, device=device)
+        count = itertools.count(1)
+
+        def tick() -> None:
+            progress.update(stage.name, next(count), stage.steps)
+
+        done = descend(problem, on_device(self.state(), device), damping, rules, stage.steps, tick)
+        state = on_device(done.state, self.turned.device)
         self.turned, self.transl, self.betas = state.rotations, state.transl, state.betas
         self.tilt, self.offset = state.tilt, state.offset
-        count = state.transl.shape[0] * state.transl.shape[1]
-        return {name: float(value.sum()) / count for name, value in values.items()}
+        person_frames = state.transl.shape[0] * state.transl.shape[1]
+        return {name: float(value.sum()) / person_frames for name, value in done.values.items()}
+
+
+class _StageProblem:
+    """What a stage makes least.
+
+    Args:
+        free: shapes and the floor are unknown too.
+    """
+
+    def __init__(self, terms: FitTerms, known: Known, stage: Stage, free: bool) -> None:
+        self._terms, self._known, self._stage, self._free = terms, known, stage, free
+        turn, move = SOLVER.now.fit.reach
+        hold = torch.cat((torch.full((3 * JOINTS,), 1 / turn**2), torch.full((3,), 1 / move**2)))
+        self._hold = hold.repeat(terms.people).to(terms.device)  # how stiffly damping of one holds each unknown
+
+    def linearise(self, state: FitState) -> tuple[dict[str, Tensor], BorderedSystem]:
+        """See ``FitTerms.evaluate``."""
+        stage = self._stage
+        return self._terms.evaluate(state, self._known, stage.weights, stage.outlier, stage.floor, self._free)
+
+    def step(self, state: FitState, equations: BorderedSystem, damping: Tensor, failed: int) -> FitState:
+        """The state after a step; what all frames share is held the harder the more steps have failed."""
+        c = SOLVER.now.fit
+        shared_hold = torch.full_like(equations.shared_slope, c.shared_hold[0] * c.shared_hold[1] ** failed)
+        step = equations.solve_all(damping[:, None] * self._hold, shared_hold, _CG_STEPS, c.tolerance)
+        turn, move = turns_and_moves(step.frames)
+        share = shortened(turn.norm(dim=-1).amax((0, 2)) / c.longest)
+        return state.moved(turn * share[:, None, None], move, step.shared)
 
 
 _CG_STEPS = 8  # of the linear solve at most

@@ -35,7 +35,7 @@ from closeint_core.sequences import dilated, frames_for, hysteresis, neighbours,
 from closeint_core.solver.calibration import SOLVER
 from closeint_core.solver.collision_state import Skins
 from closeint_core.solver.depth_watch import Depths, own_depth
-from closeint_core.solver.descent import Descent
+from closeint_core.solver.descent import Descent, Task
 from closeint_core.solver.pairs import Pairs, Weights
 from closeint_core.solver.shared_shape import with_shared_shape
 from closeint_core.solver.terms import PairTerms
@@ -451,10 +451,9 @@ class Refinement:
         Args:
             frames: (t,) to solve for. moving: (T,) bool, which frames may change; None is all. pairs: for ``frames``.
         """
-        self.rotations, self.transl = self._descent.run(
-            self.rotations, self.transl, self.weights, iterations, frames=frames, moving=moving, pairs=pairs or [],
-            enough=0.0 if pairs else SOLVER.now.descent.enough,
-        )  # fmt: skip
+        enough = 0.0 if pairs else SOLVER.now.descent.enough
+        task = Task(self.weights, iterations, frames, moving, pairs or (), enough=enough)
+        self.rotations, self.transl = self._descent.run(self.rotations, self.transl, task)
 
     def _tick(self) -> None:
         self._done += 1

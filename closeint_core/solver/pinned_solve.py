@@ -29,7 +29,7 @@ from closeint_core.solver.calibration import SOLVER
 from closeint_core.solver.collision_state import Skins
 from closeint_core.solver.contact_pairs import VertexPairs, close_pairs, nearest_pairs, touching_pairs
 from closeint_core.solver.contacts import apart_vertices, tied_vertices
-from closeint_core.solver.descent import Descent
+from closeint_core.solver.descent import Descent, Task
 from closeint_core.solver.pairs import Pairs, Weights
 from closeint_core.solver.pinned_report import join_reports, marked_vertices, measure_span
 from closeint_core.solver.skinned_points import JOINTS
@@ -262,10 +262,8 @@ class Span:
                         pairs += self._springs(push)
                     ties += self._marked(min(pull, spreads.pull_marks))
                     pairs += self._kept_apart(pull, apart)
-                self.rotations, self.transl = descent.run(
-                    self.rotations, self.transl, weights, steps,
-                    moving=moving, pairs=pairs, ties=ties, enough=spreads.settled,
-                )  # fmt: skip
+                task = Task(weights, steps, None, moving, pairs, ties, spreads.settled)
+                self.rotations, self.transl = descent.run(self.rotations, self.transl, task)
 
     def _pinned(self, pull: float) -> list[tuple[str, Ties]]:
         """Pinned places as ties to the world."""

@@ -9,7 +9,7 @@ import torch
 from support.people import BODY, FRAMES, near_pair
 
 from closeint_core.body.spheres import spheres_of
-from closeint_core.solver.descent import Descent
+from closeint_core.solver.descent import Descent, Task
 from closeint_core.solver.pairs import Weights
 from closeint_core.solver.skinned_points import STATE, inverse_right_jacobian
 from closeint_core.solver.terms import PairTerms
@@ -91,7 +91,7 @@ def test_steps_that_are_solved_for_roughly_get_as_far(terms, enough):
     def least(accuracy: tuple[int, float], enough: float) -> tuple[float, int]:
         ticks: list[int] = []
         rotations, transl = Descent(terms, lambda: ticks.append(1), accuracy).run(
-            start, terms.old_transl, weights, 8, enough=enough
+            start, terms.old_transl, Task(weights, 8, enough=enough)
         )
         values, _ = terms.evaluate(rotations, transl, weights)
         return float(torch.stack(list(values.values())).sum()), len(ticks)

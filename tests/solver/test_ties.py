@@ -12,7 +12,7 @@ from support.people import BODY, FRAMES, near_pair
 from closeint_core.body.spheres import spheres_of
 from closeint_core.solver.contact_pairs import VertexPairs
 from closeint_core.solver.contacts import tied_vertices
-from closeint_core.solver.descent import Descent
+from closeint_core.solver.descent import Descent, Task
 from closeint_core.solver.pairs import Weights
 from closeint_core.solver.skinned_points import STATE
 from closeint_core.solver.terms import PairTerms
@@ -80,7 +80,7 @@ def test_a_joint_is_drawn_to_a_place_of_the_world_and_what_is_held_stays(terms: 
     descent.free[0, 2, 18] = 0  # the elbow
     descent.free[:, :, 24] = 0  # all places
     with torch.no_grad():
-        rotations, transl = descent.run(terms.old_rotations, terms.old_transl, Weights(), 20, ties=ties)
+        rotations, transl = descent.run(terms.old_rotations, terms.old_transl, Task(Weights(), 20, ties=ties))
     reached = terms.skeleton(rotations, transl).joints[0, 2, 20]
     assert float((reached - target).norm()) < 0.003
     assert torch.equal(rotations[0, 2, 18], terms.old_rotations[0, 2, 18])
