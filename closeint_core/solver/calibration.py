@@ -10,6 +10,7 @@ from dataclasses import dataclass
 
 from closeint_core.calibrated import Calibrated
 from closeint_core.solver.fit_calibration import Damping, FitCalibration
+from closeint_core.solver.refinement_calibration import RefinementCalibration
 
 
 @dataclass(frozen=True)
@@ -267,75 +268,6 @@ class DescentCalibration:
 
 
 @dataclass(frozen=True)
-class RefinementCalibration:
-    """The rounds of a refinement: what happens in which, weights, and metres that count as deep, stuck or touching."""
-
-    everybody: int = 3
-    """rounds: in which all frames move in which the two are near each other. Origin: chosen by hand."""
-    late: int = 8
-    """rounds: from which on contacts give way where somebody is still inside. Origin: chosen by hand, half of them."""
-    last: int = 12
-    """rounds: from which on contacts there do not pull at all. Origin: chosen by hand, three quarters of them."""
-    bridged: tuple[int, ...] = (4, 6, 8, 9, 10, 11)
-    """rounds: after which frames that are stuck are led out. Origin: chosen by hand."""
-    tolerance: float = 0.003
-    """m: of penetration left alone. Origin: chosen by hand."""
-    keep: float = 6.0
-    """1: weight of the motion as it came. Origin: chosen by hand."""
-    seen: float = 0.7
-    """1: weight of the observed keypoints. Origin: chosen by hand."""
-    settled_seen: float = 0.2
-    """1: the same for a clip that has just been fitted to them. Origin: measured on 9 films, MPJPE 71.1 mm instead of
-    72.3 mm (``phases.settled_options``)."""
-    reach: float = 0.15
-    """m: from which on a contact that the evidence speaks of is not closed. Origin: chosen by hand."""
-    acceptable: float = 0.010
-    """m: of penetration up to which a result is taken even if the clip had less. Origin: chosen by hand."""
-    itself: float = 0.5
-    """1: weight of what keeps a body out of itself. Origin: chosen by hand."""
-    firm: float = 8.0
-    """1: times as firmly a body is kept out of itself where a first result had it deeper in itself. Origin: chosen by
-    hand."""
-    deep: float = 0.015
-    """m: from which on an overlap is deep. Origin: chosen by hand."""
-    tangled: float = 0.035
-    """m: from which on the nearest way out may be the wrong one. Origin: chosen by hand."""
-    stuck: float = 0.010
-    """m: of depth from which on a frame is stuck in early rounds. Origin: chosen by hand."""
-    enough: float = 0.004
-    """m: of depth with which late rounds are content, and from which on a frame is stuck in them. Origin: chosen by
-    hand."""
-    again: float = 0.005
-    """m: of depth from which on a window is refined once more, from where it came to. Origin: chosen by hand."""
-    sunk: float = 0.0035
-    """m: from which on a foot is looked after once more. Origin: chosen by hand."""
-    sunk_late: float = 0.0045
-    """m: the same in late rounds. Origin: chosen by hand."""
-    steady: float = 0.05
-    """s: over which the evidence of contacts is averaged. Origin: chosen by hand."""
-    touches: tuple[float, float] = (0.65, 0.45)
-    """probability: from which on a part is taken to touch, and until below which it does. Origin: chosen by hand."""
-    unsure: float = 0.25
-    """probability: below the latter over which it becomes sure that a part does not touch. Origin: chosen by hand."""
-    near: float = 0.05
-    """m: between boxes around people who are near each other. Origin: chosen by hand."""
-    push_deep: float = 0.4
-    """1: first weight of springs where the overlap is deep. Origin: chosen by hand."""
-    push_tangled: float = 0.12
-    """1: first weight of springs where the way out may be the wrong one. Origin: chosen by hand."""
-    push_growth: float = 2.5
-    """1: times as hard in the next round where somebody is still inside. Origin: chosen by hand."""
-    push_most: float = 8.0
-    """1: greatest weight of springs. Origin: chosen by hand."""
-    contact: float = 4.0
-    """1: weight of contacts between the first and the late rounds. Origin: chosen by hand."""
-    late_tangled_range: float = 0.003
-    """m: ``skins.tangled_range`` in late rounds. Origin: chosen by hand."""
-    closing: float = 1.5
-    """1: times the tolerance that contacts drawn together at the end may cost. Origin: chosen by hand."""
-
-
-@dataclass(frozen=True)
 class CorrectionCalibration:
     """Solving again around corrections."""
 
@@ -395,7 +327,7 @@ class SolverSpreads:
     """Skins in and on each other."""
     descent: DescentCalibration = DescentCalibration()
     """Steps."""
-    refinement: RefinementCalibration = RefinementCalibration()
+    refinement: RefinementCalibration = RefinementCalibration()  # noqa: RUF009 - it is frozen
     """Rounds."""
     correction: CorrectionCalibration = CorrectionCalibration()
     """Corrections."""

@@ -37,6 +37,7 @@ from closeint_core.solver.collision_state import Skins
 from closeint_core.solver.depth_watch import Depths, own_depth
 from closeint_core.solver.descent import Descent, Task
 from closeint_core.solver.pairs import Pairs, Weights
+from closeint_core.solver.refinement_calibration import Phase
 from closeint_core.solver.shared_shape import with_shared_shape
 from closeint_core.solver.terms import PairTerms
 from closeint_core.windows import blend_in, frames_of, window_spans
@@ -259,13 +260,13 @@ class Refinement:
         self.rotations, self.transl = self.terms.old_rotations, self.terms.old_transl
         self.every = torch.arange(clip.frames, device=device)
         self.distances = torch.full(clip.contacts.shape, torch.inf, device=device)
-        self.spreads = spreads = SOLVER.now.refinement
-        likely = steadied(clip.contacts, spreads.steady * clip.fps)
-        held = hysteresis(likely, *spreads.touches) if clip.people == 2 else np.zeros(clip.contacts.shape, bool)
+        self.tuned = tuned = SOLVER.now.refinement
+        likely = steadied(clip.contacts, tuned.steady * clip.fps)
+        held = hysteresis(likely, *tuned.touches) if clip.people == 2 else np.zeros(clip.contacts.shape, bool)
         self.belief = torch.as_tensor(held * likely, dtype=torch.float32, device=device)
         self.unlikely: Tensor | None = None
         if clip.people == 2 and held.any():  # a clip that speaks of no contact does not say that there is none
-            unlikely = np.clip((spreads.touches[1] - likely) / spreads.unsure, 0, 1) * ~held
+            unlikely = np.clip((tuned.touches[1] - likely) / tuned.unsure, 0, 1) * ~held
             self.unlikely = torch.as_tensor(unlikely, dtype=torch.float32, device=device)
         if clip.people == 2:
             self.terms.leaning = (self.belief > 0).any(2).any(0)
@@ -318,7 +319,7 @@ class Refinement:
 
     def _take_apart(self, troubled_only: bool = False) -> tuple[int, tuple[float, float]]:
         """Rounds of looking and solving until nothing is deeper than the tolerance."""
-        options, skins, spreads = self.options, self.skins, self.spreads
+        options, skins, tuned = self.options, self.skins, self.tuned
         first = float(skins.depths(self.rotations, self.transl).max())
         # What touches and which way is out is only known once the evidence has said where the bodies are: what is
         # nearest before is often the wrong limb, or the wrong side of it.
@@ -330,43 +331,28 @@ class Refinement:
         led, loosened = (torch.zeros_like(skins.depth, dtype=torch.bool) for _ in range(2))
         least, best = np.inf, (self.rotations, self.transl)
         rounds = 0
-        # What comes from rounds before needs no more of those in which the evidence is felt for.
-        first_round = min(spreads.bridged[0], options.rounds) if troubled_only else 0
+        first_round = min(tuned.first_to_lead_out(), options.rounds) if troubled_only else 0
         for number in range(first_round, options.rounds):
-            restless = led | (skins.sunk > (spreads.sunk if number < spreads.late else spreads.sunk_late))
-            left_alone = options.tolerance if number < spreads.late else max(options.tolerance, spreads.enough)
-            if number > first_round + 1 and float(skins.depth.max()) <= left_alone and not bool(restless.any()):
+            phase = tuned.phase(number)
+            restless = led | (skins.sunk > phase.sunk)
+            depth = float(skins.depth.max())
+            if number > first_round + 1 and depth <= max(options.tolerance, phase.content) and not bool(restless.any()):
                 break
-            # The deeper, the more the evidence has to say about which way is out; what stays inside is pushed harder,
-            # and its neighbours in time with it.
-            near = max_pool1d(skins.depth[None], 9, 1, 4)[0]
-            deep = torch.where(near < spreads.tangled, spreads.push_deep, spreads.push_tangled)
-            start = torch.where(near < spreads.deep, 1.0, deep)
-            more = torch.where(near > options.tolerance, spreads.push_growth, 1.0)
-            push = torch.maximum(push * more, start).clamp(max=spreads.push_most)
-            # At first it is not known well what touches; at last getting out is what matters, by one side at all costs.
-            self.weights.contact = spreads.contact if 1 <= number < spreads.late else 1.0
-            if number >= spreads.late:
+            push = self._pushing(push)
+            if phase.gives_way:
                 stuck = dilated(skins.depth > options.tolerance, 2)
-                pull = torch.where(stuck, 1.0 if number < spreads.last else 0.0, 1.0)
+                pull = torch.where(stuck, phase.stuck_pull, 1.0)
                 loosened |= stuck
-            skins.unsure = SOLVER.now.skins.tangled_range if number < spreads.late - 1 else spreads.late_tangled_range
-            if number == 0 and not troubled_only:
-                moving = torch.ones_like(led)  # the feet of people far from each other are to be looked after as well
-            else:
-                few = troubled_only or number >= spreads.everybody
-                trouble = skins.depth > options.tolerance if few else skins.near(spreads.near)
-                moving = dilated(restless | trouble, self.around)
+            moving = self._moving(phase, restless, troubled_only)
             if not bool(moving.any()):
                 break  # nobody is near anybody
-            self._round(moving, push, pull, self.unlikely if number else None)
+            self._round(phase, moving, push, pull)
             rounds += 1
             if self._left() <= least:
                 least, best = self._left(), (self.rotations, self.transl)
             led = torch.zeros_like(led)
-            stuck_from = spreads.stuck if number < spreads.late else spreads.enough
-            if number in spreads.bridged and float(skins.depth.max()) > stuck_from:
-                led = self._bridge(stuck_from)
+            if phase.leads_out and float(skins.depth.max()) > phase.stuck:
+                led = self._bridge(phase.stuck)
                 self._look(led.nonzero()[:, 0])
         if self._left() > least:
             self.rotations, self.transl = best
@@ -375,28 +361,52 @@ class Refinement:
             self._close(loosened, push)
         return rounds, (first, float(skins.depth.max()))
 
+    def _pushing(self, push: Tensor) -> Tensor:
+        """(T,) weights of springs in the next round, of those in the last.
+
+        The deeper, the more the evidence has to say about which way is out; what stays inside is pushed harder, and its
+        neighbours in time with it.
+        """
+        tuned = self.tuned
+        near = max_pool1d(self.skins.depth[None], 9, 1, 4)[0]
+        deep = torch.where(near < tuned.tangled, tuned.push_deep, tuned.push_tangled)
+        start = torch.where(near < tuned.deep, 1.0, deep)
+        more = torch.where(near > self.options.tolerance, tuned.push_growth, 1.0)
+        return torch.maximum(push * more, start).clamp(max=tuned.push_most)
+
+    def _moving(self, phase: Phase, restless: Tensor, troubled_only: bool) -> Tensor:
+        """(T,) bool, frames that move in a round."""
+        if phase.moves == "all" and not troubled_only:
+            return torch.ones_like(restless)  # the feet of people far from each other are to be looked after as well
+        few = troubled_only or phase.moves == "trouble"
+        trouble = self.skins.depth > self.options.tolerance if few else self.skins.near(self.tuned.near)
+        return dilated(restless | trouble, self.around)
+
     def _left(self) -> float:
         """How much is still wrong: squared metres of vertices inside the partner and of feet under the floor."""
-        excess = torch.stack((self.skins.depth - self.options.tolerance, self.skins.sunk - self.spreads.sunk))
+        excess = torch.stack((self.skins.depth - self.options.tolerance, self.skins.sunk - self.tuned.sunk))
         return float(excess.clamp(min=0).square().sum())
 
-    def _round(self, moving: Tensor, push: Tensor, pull: Tensor, doubt: Tensor | None) -> None:
+    def _round(self, phase: Phase, moving: Tensor, push: Tensor, pull: Tensor) -> None:
         """Solve for the frames that are to move (T,) and look at them again."""
+        self.weights.contact = phase.contact
+        self.skins.unsure = self.tuned.late_tangled_range if phase.one_side else SOLVER.now.skins.tangled_range
         frames = dilated(moving, _STILL).nonzero()[:, 0]
         skeleton = self.terms.skeleton(self.rotations[:, frames], self.transl[:, frames])
-        pairs = self.skins.pairs(frames, skeleton, push, pull, self.belief, doubt, self.options.reach)
+        unlikely = self.unlikely if phase.unlikely else None
+        pairs = self.skins.pairs(frames, skeleton, push, pull, self.belief, unlikely, self.options.reach)
         self._descend(frames, moving, self.options.iterations, pairs)
         self._look(frames)
 
     def _close(self, loosened: Tensor, push: Tensor) -> None:
         """Where contacts had to give way they are drawn together once more, unless that puts somebody into the other or
         a foot into the floor."""
-        allowed = max(float(self.skins.depth.max()), self.spreads.closing * self.options.tolerance)
-        sunk = max(float(self.skins.sunk.max()), self.spreads.sunk_late)
+        phase = self.tuned.closing
+        allowed = max(float(self.skins.depth.max()), self.tuned.closing_cost * self.options.tolerance)
+        sunk = max(float(self.skins.sunk.max()), phase.sunk)
         state = self.rotations, self.transl
-        self.skins.unsure, self.weights.contact = SOLVER.now.skins.tangled_range, self.spreads.contact
-        for _ in range(2):
-            self._round(dilated(loosened, self.around // 2), push, torch.ones_like(push), self.unlikely)
+        for _ in range(phase.rounds):
+            self._round(phase, dilated(loosened, self.around // 2), push, torch.ones_like(push))
             if float(self.skins.depth.max()) <= allowed and float(self.skins.sunk.max()) <= sunk:
                 return
         self.rotations, self.transl = state
