@@ -94,54 +94,51 @@ def scan(source: FrameSource, network: MoveNet, progress: Progress) -> Scan:
     return Scan(np.stack(keypoints), np.stack(scores), np.stack(appearance), np.stack(peaks), watch.result())
 
 
+@dataclass(frozen=True)
+class Expected:
+    """Where to look closer.
+
+    Attributes:
+        keypoints: (P, T, 17, 2) where the people's joints are expected, pixels.
+        scale: (P, T) body sizes, pixels.
+        present: (P, T) whether to look for the person at all.
+    """
+
+    keypoints: np.ndarray
+    scale: np.ndarray
+    present: np.ndarray
+
+
 def look_closer(
     source: FrameSource,
     movenet: MoveNet,
     blazepose: BlazePose,
-    expected: np.ndarray,
-    scale: np.ndarray,
-    present: np.ndarray,
+    expected: Expected,
     progress: Progress,
     *,
-    mirrored: bool = True,
     eyes: PairLook | None = None,
 ) -> Closeup:
-    """Look at the region of the people, and at each person, in every frame.
+    """Look at the region of the people, and at each person's crop and its mirror image, in every frame.
 
     Args:
-        expected: (P, T, 17, 2) where their joints are expected, pixels.
-        scale: (P, T) body sizes, pixels.
-        present: (P, T) whether to look for the person at all.
-        mirrored: look at each crop's mirror image too, and take the mean.
         eyes: is shown every frame as well.
     """
-    people, frames = present.shape
-    result = Closeup(
-        peaks=np.full((frames, JOINTS, movenet.max_peaks, 3), np.nan, np.float32),
-        image=np.full((people, frames, LANDMARKS, 2), np.nan, np.float32),
-        spread=np.zeros((people, frames, LANDMARKS), np.float32),
-        visibility=np.zeros((people, frames, LANDMARKS), np.float32),
-        presence=np.zeros((people, frames, LANDMARKS), np.float32),
-        world=np.full((people, frames, LANDMARKS, 3), np.nan, np.float32),
-        score=np.zeros((people, frames), np.float32),
-        mask=np.zeros((people, frames, MASK_SIDE, MASK_SIDE), np.uint8),
-        crop=np.full((people, frames, 4), np.nan, np.float32),
-    )
+    people, frames = expected.present.shape
+    result = _nothing_seen(people, frames, movenet.max_peaks)
     for t, (_, rgb) in enumerate(source):
         if t >= frames:
             break
         if eyes is not None:
             eyes.add(t, rgb)
-        here = np.flatnonzero(present[:, t])
+        here = np.flatnonzero(expected.present[:, t])
         if here.size:
-            result.peaks[t] = movenet.look_closer(rgb, region(expected[here, t], scale[here, t]))
+            box = region(expected.keypoints[here, t], expected.scale[here, t])
+            result.peaks[t] = movenet.look_closer(rgb, box)
         for person in here:
-            crop = crop_of(expected[person, t], float(scale[person, t]))
-            seen = blazepose(rgb, crop)
-            if mirrored:
-                other = blazepose(rgb, crop, mirrored=True)
-                result.spread[person, t] = np.linalg.norm(seen.image - other.image, axis=-1)
-                seen = _mean(seen, other)
+            crop = crop_of(expected.keypoints[person, t], float(expected.scale[person, t]))
+            seen, other = blazepose(rgb, crop), blazepose(rgb, crop, mirrored=True)
+            result.spread[person, t] = np.linalg.norm(seen.image - other.image, axis=-1)
+            seen = _mean(seen, other)
             result.image[person, t] = seen.image
             result.visibility[person, t] = seen.visibility
             result.presence[person, t] = seen.presence
@@ -151,6 +148,20 @@ def look_closer(
             result.crop[person, t] = (*crop.centre, crop.size, crop.angle)
         progress.update("following the pair" if people == 2 else "following the person", t + 1, frames)
     return result
+
+
+def _nothing_seen(people: int, frames: int, max_peaks: int) -> Closeup:
+    return Closeup(
+        peaks=np.full((frames, JOINTS, max_peaks, 3), np.nan, np.float32),
+        image=np.full((people, frames, LANDMARKS, 2), np.nan, np.float32),
+        spread=np.zeros((people, frames, LANDMARKS), np.float32),
+        visibility=np.zeros((people, frames, LANDMARKS), np.float32),
+        presence=np.zeros((people, frames, LANDMARKS), np.float32),
+        world=np.full((people, frames, LANDMARKS, 3), np.nan, np.float32),
+        score=np.zeros((people, frames), np.float32),
+        mask=np.zeros((people, frames, MASK_SIDE, MASK_SIDE), np.uint8),
+        crop=np.full((people, frames, 4), np.nan, np.float32),
+    )
 
 
 def region(keypoints: np.ndarray, scale: np.ndarray) -> np.ndarray:

@@ -240,75 +240,110 @@ def _with_doubts(closeup: Closeup, keypoints: np.ndarray, scale: np.ndarray) -> 
     return result
 
 
+@dataclass(frozen=True)
+class _Halpe:
+    """Halpe-26 in the making: (P, T, 26, 3) in the image and in metres, and (P, T, 26) trust in the latter."""
+
+    keypoints: np.ndarray
+    landmarks: np.ndarray
+    trust: np.ndarray
+
+    def finished(self) -> Fused:
+        """Unknown ones NaN, without trust; trust within 0..1."""
+        unknown = ~np.isfinite(self.keypoints).all(axis=-1)
+        self.keypoints[unknown] = np.nan
+        self.keypoints[..., 2] = np.clip(self.keypoints[..., 2], 0.0, 1.0)
+        absent = ~np.isfinite(self.landmarks).all(axis=-1)
+        self.landmarks[absent] = np.nan
+        self.trust[absent] = 0.0
+        trust = np.clip(self.trust, 0, 1).astype(np.float32)
+        return Fused(self.keypoints.astype(np.float32), self.landmarks.astype(np.float32), trust)
+
+
 def _to_halpe(
     closeup: Closeup, coco: np.ndarray, landmark: np.ndarray, reliable: np.ndarray, scale: np.ndarray
 ) -> Fused:
+    """COCO joints as they are; feet, top of the head, neck and pelvis from BlazePose's landmarks."""
     tuned = PERCEPTION.now.fusion
     people, frames = coco.shape[:2]
-    size = scale[..., None]
-    keypoints = np.full((people, frames, 26, 3), np.nan)
-    keypoints[..., :17, :] = coco
-
     world = closeup.world.astype(np.float64)
     world = world - world[:, :, _HIPS].mean(axis=2, keepdims=True)
-    landmarks = np.full((people, frames, 26, 3), np.nan)
-    landmarks[:, :, :17] = world[:, :, TO_COCO]
-    trust = np.zeros((people, frames, 26))
-    gap = np.linalg.norm(coco[..., :2] - landmark, axis=-1) / size
+    made = _Halpe(
+        np.full((people, frames, 26, 3), np.nan),
+        np.full((people, frames, 26, 3), np.nan),
+        np.zeros((people, frames, 26)),
+    )
+    made.keypoints[..., :17, :] = coco
+    made.landmarks[:, :, :17] = world[:, :, TO_COCO]
+    gap = np.linalg.norm(coco[..., :2] - landmark, axis=-1) / scale[..., None]
     near = 1.0 / (1.0 + (np.nan_to_num(gap, nan=1.0) / (tuned.near * tuned.agreement)) ** 2)
-    trust[..., :17] = reliable * near
-
+    made.trust[..., :17] = reliable * near
     # weak perspective: pixels a metre from the spread of the landmarks in both
-    scale_px = _pixels_per_metre(closeup)
-    for ankle, index in _ANKLES.items():
-        side = "left" if ankle == 15 else "right"
-        shift = coco[:, :, ankle, :2] - closeup.image[:, :, index]
-        moved = np.linalg.norm(shift, axis=-1) / scale
-        agree = 1.0 / (1.0 + (np.nan_to_num(moved, nan=1.0) / tuned.agreement) ** 2)
-        standing = np.nan_to_num(coco[..., ankle, 2], nan=tuned.ankle_unknown)
-        for name in (f"{side}_big_toe", f"{side}_heel"):
-            k, source = K[name], _DIRECT[K[name]]
-            shown = tuned.hidden + tuned.shown * closeup.visibility[..., source]
-            sure = closeup.presence[..., source] * shown * agree
-            sure = sure / (1.0 + (closeup.spread[..., source] / scale / tuned.agreement) ** 2)
-            keypoints[..., k, :2] = closeup.image[:, :, source] + np.nan_to_num(shift) * agree[..., None]
-            keypoints[..., k, 2] = np.minimum(tuned.foot * sure, standing + tuned.foot_over_ankle)
-            landmarks[:, :, k] = world[:, :, source]
-            trust[..., k] = sure * np.minimum(1.0, trust[..., ankle] + tuned.foot_over_ankle)
-        outward = _small_toe_offset(world, ankle)
-        toe, small = K[f"{side}_big_toe"], K[f"{side}_small_toe"]
-        landmarks[:, :, small] = landmarks[:, :, toe] + outward
-        keypoints[..., small, :2] = keypoints[..., toe, :2] + scale_px[..., None] * outward[..., :2]
-        keypoints[..., small, 2] = tuned.small_toe * keypoints[..., toe, 2]
-        trust[..., small] = tuned.small_toe * trust[..., toe]
+    pixels = _pixels_per_metre(closeup)[..., None]
+    for ankle in _ANKLES:
+        _add_foot(made, ankle, closeup, world, scale)
+        _add_small_toe(made, ankle, world, pixels)
+    _add_head_top(made, closeup, world, pixels, near)
+    _add_middles(made, world)
+    return made.finished()
 
+
+def _add_foot(made: _Halpe, ankle: int, closeup: Closeup, world: np.ndarray, scale: np.ndarray) -> None:
+    """Big toe and heel: moved with the ankle, where it is not BlazePose's, and trusted where both agree."""
+    tuned = PERCEPTION.now.fusion
+    coco = made.keypoints
+    side = "left" if ankle == 15 else "right"
+    shift = coco[:, :, ankle, :2] - closeup.image[:, :, _ANKLES[ankle]]
+    moved = np.linalg.norm(shift, axis=-1) / scale
+    agree = 1.0 / (1.0 + (np.nan_to_num(moved, nan=1.0) / tuned.agreement) ** 2)
+    standing = np.nan_to_num(coco[..., ankle, 2], nan=tuned.ankle_unknown)
+    for name in (f"{side}_big_toe", f"{side}_heel"):
+        k, source = K[name], _DIRECT[K[name]]
+        shown = tuned.hidden + tuned.shown * closeup.visibility[..., source]
+        sure = closeup.presence[..., source] * shown * agree
+        sure = sure / (1.0 + (closeup.spread[..., source] / scale / tuned.agreement) ** 2)
+        made.keypoints[..., k, :2] = closeup.image[:, :, source] + np.nan_to_num(shift) * agree[..., None]
+        made.keypoints[..., k, 2] = np.minimum(tuned.foot * sure, standing + tuned.foot_over_ankle)
+        made.landmarks[:, :, k] = world[:, :, source]
+        made.trust[..., k] = sure * np.minimum(1.0, made.trust[..., ankle] + tuned.foot_over_ankle)
+
+
+def _add_small_toe(made: _Halpe, ankle: int, world: np.ndarray, pixels: np.ndarray) -> None:
+    """Small toe: beside the big one. ``pixels``: (P, T, 1) a metre."""
+    side, rate = "left" if ankle == 15 else "right", PERCEPTION.now.fusion.small_toe
+    toe, small = K[f"{side}_big_toe"], K[f"{side}_small_toe"]
+    outward = _small_toe_offset(world, ankle)
+    made.landmarks[:, :, small] = made.landmarks[:, :, toe] + outward
+    made.keypoints[..., small, :2] = made.keypoints[..., toe, :2] + pixels * outward[..., :2]
+    made.keypoints[..., small, 2] = rate * made.keypoints[..., toe, 2]
+    made.trust[..., small] = rate * made.trust[..., toe]
+
+
+def _add_head_top(made: _Halpe, closeup: Closeup, world: np.ndarray, pixels: np.ndarray, near: np.ndarray) -> None:
+    """Top of the head: above the ears, away from the mouth. ``near``: (P, T, 17) how well both networks agree."""
+    tuned, top = PERCEPTION.now.fusion, K["head_top"]
     ears = world[:, :, _EARS].mean(axis=2)
     up = world[:, :, _EYES].mean(axis=2) - world[:, :, _MOUTH].mean(axis=2)
     rise = tuned.skull * up / np.maximum(np.linalg.norm(up, axis=-1, keepdims=True), 1e-6)
-    landmarks[:, :, K["head_top"]] = ears + rise
+    made.landmarks[:, :, top] = ears + rise
     image_ears = closeup.image[:, :, _EARS].mean(axis=2)
-    keypoints[..., K["head_top"], :2] = image_ears + scale_px[..., None] * rise[..., :2]
-    head = np.nanmax(np.nan_to_num(coco[..., :5, 2]), axis=-1)
-    keypoints[..., K["head_top"], 2] = tuned.head_top * head * near[..., :5].max(axis=-1)
-    trust[..., K["head_top"]] = tuned.head_top * trust[..., :5].max(axis=-1)
+    made.keypoints[..., top, :2] = image_ears + pixels * rise[..., :2]
+    head = np.nanmax(np.nan_to_num(made.keypoints[..., :5, 2]), axis=-1)
+    made.keypoints[..., top, 2] = tuned.head_top * head * near[..., :5].max(axis=-1)
+    made.trust[..., top] = tuned.head_top * made.trust[..., :5].max(axis=-1)
 
+
+def _add_middles(made: _Halpe, world: np.ndarray) -> None:
+    """Neck and pelvis: between the shoulders and between the hips, as sure as the less sure of the two."""
     for name, (left, right), middle in (
         ("neck", (K["left_shoulder"], K["right_shoulder"]), _SHOULDERS),
         ("pelvis", (K["left_hip"], K["right_hip"]), _HIPS),
     ):
-        k = K[name]
-        keypoints[..., k, :2] = 0.5 * (coco[:, :, left, :2] + coco[:, :, right, :2])
-        keypoints[..., k, 2] = np.minimum(coco[:, :, left, 2], coco[:, :, right, 2])
-        landmarks[:, :, k] = world[:, :, middle].mean(axis=2)
+        k, keypoints, trust = K[name], made.keypoints, made.trust
+        keypoints[..., k, :2] = 0.5 * (keypoints[:, :, left, :2] + keypoints[:, :, right, :2])
+        keypoints[..., k, 2] = np.minimum(keypoints[:, :, left, 2], keypoints[:, :, right, 2])
+        made.landmarks[:, :, k] = world[:, :, middle].mean(axis=2)
         trust[..., k] = np.minimum(trust[..., left], trust[..., right])
-
-    unknown = ~np.isfinite(keypoints).all(axis=-1)
-    keypoints[unknown] = np.nan
-    keypoints[..., 2] = np.clip(keypoints[..., 2], 0.0, 1.0)
-    absent = ~np.isfinite(landmarks).all(axis=-1)
-    landmarks[absent] = np.nan
-    trust[absent] = 0.0
-    return Fused(keypoints.astype(np.float32), landmarks.astype(np.float32), np.clip(trust, 0, 1).astype(np.float32))
 
 
 def _pixels_per_metre(closeup: Closeup) -> np.ndarray:

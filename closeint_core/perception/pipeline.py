@@ -13,7 +13,7 @@ from closeint_core.errors import CloseintError
 from closeint_core.halpe import HALPE_INDEX as K
 from closeint_core.perception.blazepose import BlazePose
 from closeint_core.perception.calibration import PERCEPTION, PerceptionCalibration
-from closeint_core.perception.evidence import Closeup, Scan, look_closer, merge_peaks, scan
+from closeint_core.perception.evidence import Closeup, Expected, Scan, look_closer, merge_peaks, scan
 from closeint_core.perception.fusion import fuse, untangle
 from closeint_core.perception.motion import body_scale
 from closeint_core.perception.movenet import MoveNet
@@ -87,7 +87,8 @@ def _perceive(
         from closeint_core.perception.pair_look import PairLook, prompts_of_tracks
 
         pair_look = PairLook(pair_eyes, prompts_of_tracks(expected, sigma, present), source.fps)
-    closeup = look_closer(source, movenet, BlazePose(device), expected, scale, present, progress, eyes=pair_look)
+    where = Expected(expected, scale, present)
+    closeup = look_closer(source, movenet, BlazePose(device), where, progress, eyes=pair_look)
     closeup.peaks = merge_peaks(closeup.peaks, seen.peaks, scale)
     pair = pair_look.result(keypoints) if pair_look is not None else None
     return only_seen(observe(closeup, keypoints, grouped, scale, source, tuple(chosen), pair), progress)
