@@ -16,7 +16,7 @@ from closeint_core.errors import CloseintError
 from closeint_core.evaluation.bench_cases import one_person
 from closeint_core.perception.observations import Observations
 from closeint_core.progress import Progress
-from closeint_core.reconstruction.learned import WEIGHTS, default_denoiser, solve_learned
+from closeint_core.reconstruction.learned import WEIGHTS, LearnedOptions, default_denoiser, solve_learned
 from closeint_core.reconstruction.result import build_clip
 from closeint_core.solver.phases import refine, settled_options
 from closeint_core.solver.solve import Solution, solve
@@ -77,8 +77,8 @@ class Answers:
         if method == "b":
             return self._build(solve(q.body, q.observations, q.camera, self.progress))
         if method in ("c", "d"):
-            model = default_denoiser(q.checkpoint or WEIGHTS)
-            solved = solve_learned(q.body, q.observations, q.camera, self.progress, alone=method == "c", model=model)
+            options = LearnedOptions(alone=method == "c", model=default_denoiser(q.checkpoint or WEIGHTS))
+            solved = solve_learned(q.body, q.observations, q.camera, self.progress, options)
             return self._build(solved)
         if before is not None:
             return refine(before, settled_options(), progress=self.progress, body=q.body)

@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
 
 import cv2
@@ -43,80 +44,110 @@ def plot_measures(clip: InteractionClip, measures: ClipMeasures, path: Path, tit
     """
     require_picture(path)
     touching = touching_parts(measures.touching) if measures.touching is not None else []
-    rows = touching[:_MOST_ROWS]
-    heights = [_PANEL, max(len(rows), 1) * _ROW, _PANEL, _PANEL]
-    canvas = np.full((_TOP + sum(heights) + 4 * _GAP, _WIDTH, 3), 255, np.uint8)
+    lines = max(min(len(touching), _MOST_ROWS), 1) * _ROW
+    canvas = np.full((_TOP + 3 * _PANEL + lines + 4 * _GAP, _WIDTH, 3), 255, np.uint8)
     canvas[:] = _PAPER
-    frames = clip.frames
-    seconds = (clip.frame_start + np.arange(frames)) / clip.fps
-    span = max(float(seconds[-1] - seconds[0]), 1.0 / clip.fps)
-
-    def across(time: float | np.ndarray) -> np.ndarray:
-        result: np.ndarray = _LEFT + (np.asarray(time) - seconds[0]) / span * (_WIDTH - _LEFT - _RIGHT)
-        return result
-
+    page = _Page(canvas, (clip.frame_start + np.arange(clip.frames)) / clip.fps, 1.0 / clip.fps)
     _write(canvas, title, (24, 34), 0.75, bold=True)
     top = _TOP
-    depths = [(1000 * measures.penetration.max_depth, _PAIR, "in each other")] if clip.people == 2 else []
+    _penetration(page, top, measures, clip.people)
+    top += _PANEL + _GAP
+    _contacts(page, top, measures, touching)
+    top += lines + _GAP
+    _skating(page, top, measures)
+    top += _PANEL + _GAP
+    _height(page, top, measures)
+    with atomic_path(path) as temporary:
+        temporary.write_bytes(cv2.imencode(path.suffix.lower(), canvas)[1].tobytes())
+        put_mark(temporary, "picture")
+
+
+@dataclass(frozen=True)
+class _Page:
+    """The picture, and where moments are in it.
+
+    Attributes:
+        canvas: uint8 (H, W, 3) BGR. seconds: (T,) of the frames in the footage. frame: seconds of one.
+    """
+
+    canvas: np.ndarray
+    seconds: np.ndarray
+    frame: float
+
+    def across(self, time: float | np.ndarray) -> np.ndarray:
+        """Pixels from the left of moments (seconds)."""
+        span = max(float(self.seconds[-1] - self.seconds[0]), self.frame)
+        result: np.ndarray = _LEFT + (np.asarray(time) - self.seconds[0]) / span * (_WIDTH - _LEFT - _RIGHT)
+        return result
+
+
+def _penetration(page: _Page, top: int, measures: ClipMeasures, people: int) -> None:
+    depths = [(1000 * measures.penetration.max_depth, _PAIR, "in each other")] if people == 2 else []
     if measures.self_depth is not None:
         depths += [
             (1000 * depth, _PEOPLE[person % 2], f"person {person} in itself")
             for person, depth in enumerate(measures.self_depth)
         ]
-    up = _axis(canvas, top, "penetration", "mm", _ceiling([depth for depth, _, _ in depths], 25.0), (5.0, 10.0, 20.0))
+    highest = _ceiling([depth for depth, _, _ in depths], 25.0)
+    up = _axis(page.canvas, top, "penetration", "mm", highest, (5.0, 10.0, 20.0))
     for values, colour, _ in depths[::-1]:
-        _line(canvas, across(seconds), up(values), colour)
-    _legend(canvas, top, [(name, colour) for _, colour, name in depths])
-    _ticks(canvas, top + _PANEL, seconds, across)
+        _line(page.canvas, page.across(page.seconds), up(values), colour)
+    _legend(page.canvas, top, [(name, colour) for _, colour, name in depths])
+    _ticks(page, top + _PANEL)
 
-    top += _PANEL + _GAP
+
+def _contacts(page: _Page, top: int, measures: ClipMeasures, touching: list[tuple[str, tuple[int, int], int]]) -> None:
+    """A bar for each time that two parts touch, a line for each two parts."""
+    canvas, rows = page.canvas, touching[:_MOST_ROWS]
+    bottom = top + max(len(rows), 1) * _ROW
     _write(canvas, "contacts", (24, top - 14), 0.6, bold=True)
     _write(canvas, "part of person 0 - part of person 1", (_LEFT, top - 12), 0.47)
     if not rows:
         _write(canvas, "nothing touches", (_LEFT, top + 17), 0.5)
-    half = (_WIDTH - _LEFT - _RIGHT) / max(frames - 1, 1) / 2
+    half = (_WIDTH - _LEFT - _RIGHT) / max(len(page.seconds) - 1, 1) / 2
     for i, (name, (a, b), _) in enumerate(rows):
         y = top + i * _ROW
         _write(canvas, name.replace("_", " "), (24, y + 17), 0.47)
         cv2.line(canvas, (_LEFT, y + _ROW // 2), (_WIDTH - _RIGHT, y + _ROW // 2), _FAINT, 1)
         assert measures.touching is not None
         for start, stop in _runs(measures.touching[:, a, b]):
-            left, right = float(across(seconds[start])) - half, float(across(seconds[stop - 1])) + half
+            left = float(page.across(page.seconds[start])) - half
+            right = float(page.across(page.seconds[stop - 1])) + half
             left, right = max(left, _LEFT), min(right, _WIDTH - _RIGHT)
             cv2.rectangle(canvas, (round(left), y + 5), (max(round(right), round(left) + 2), y + 19), _PAIR, -1)
     if len(touching) > len(rows):
-        _write(canvas, f"and {len(touching) - len(rows)} more, shorter", (_LEFT, top + heights[1] + 44), 0.47)
-    _ticks(canvas, top + heights[1], seconds, across)
+        _write(canvas, f"and {len(touching) - len(rows)} more, shorter", (_LEFT, bottom + 44), 0.47)
+    _ticks(page, bottom)
 
-    top += heights[1] + _GAP
-    skate = 1000 * np.concatenate([measures.feet.skate, np.full((clip.people, 1, 2), np.nan)], 1)
-    up = _axis(canvas, top, "foot skate while standing", "mm a frame", _ceiling([skate], 8.0), (3.0,))
-    names = [(f"person {p}, {side}", _PEOPLE[p % 2]) for p in range(clip.people) for side in ("left", "right (thin)")]
-    _legend(canvas, top, names)
-    _feet(canvas, across(seconds), up, skate)
-    _ticks(canvas, top + _PANEL, seconds, across)
 
-    top += _PANEL + _GAP
+def _skating(page: _Page, top: int, measures: ClipMeasures) -> None:
+    people = len(measures.feet.skate)
+    skate = 1000 * np.concatenate([measures.feet.skate, np.full((people, 1, 2), np.nan)], 1)
+    up = _axis(page.canvas, top, "foot skate while standing", "mm a frame", _ceiling([skate], 8.0), (3.0,))
+    names = [(f"person {p}, {side}", _PEOPLE[p % 2]) for p in range(people) for side in ("left", "right (thin)")]
+    _legend(page.canvas, top, names)
+    _feet(page, up, skate)
+    _ticks(page, top + _PANEL)
+
+
+def _height(page: _Page, top: int, measures: ClipMeasures) -> None:
+    """Feet over the floor while they stand, and under it at any time."""
     sunk = measures.feet.sinking > 0
     height = 1000 * np.where(sunk, -measures.feet.sinking, measures.feet.floating)
-    deepest = _ceiling([-height], 8.0)
-    up = _axis(
-        canvas, top, "feet over the floor", "mm; while standing,", _ceiling([height], 25.0), (-5.0, 5.0, 10.0), -deepest
-    )
-    _write(canvas, "or below 0 under it", (24, top + 36), 0.47)
-    _feet(canvas, across(seconds), up, height)
-    _ticks(canvas, top + _PANEL, seconds, across, label=True)
-
-    with atomic_path(path) as temporary:
-        temporary.write_bytes(cv2.imencode(path.suffix.lower(), canvas)[1].tobytes())
-        put_mark(temporary, "picture")
+    low, high = -_ceiling([-height], 8.0), _ceiling([height], 25.0)
+    up = _axis(page.canvas, top, "feet over the floor", "mm; while standing,", high, (-5.0, 5.0, 10.0), low)
+    _write(page.canvas, "or below 0 under it", (24, top + 36), 0.47)
+    _feet(page, up, height)
+    _ticks(page, top + _PANEL, label=True)
 
 
-def _feet(canvas: np.ndarray, x: np.ndarray, up: Callable[[np.ndarray], np.ndarray], values: np.ndarray) -> None:
+def _feet(page: _Page, up: Callable[[np.ndarray], np.ndarray], values: np.ndarray) -> None:
     """A line for each foot of each person, of values (P, T, 2)."""
     for person in range(len(values)):
         for foot in (0, 1):
-            _line(canvas, x, up(values[person, :, foot]), _PEOPLE[person % 2], thick=2 - foot)
+            _line(
+                page.canvas, page.across(page.seconds), up(values[person, :, foot]), _PEOPLE[person % 2], thick=2 - foot
+            )
 
 
 def _ceiling(series: list[np.ndarray], least: float) -> float:
@@ -146,15 +177,14 @@ def _axis(
     return up
 
 
-def _ticks(
-    canvas: np.ndarray, y: int, seconds: np.ndarray, across: Callable[..., np.ndarray], label: bool = False
-) -> None:
+def _ticks(page: _Page, y: int, label: bool = False) -> None:
     """The axis of time under a panel."""
+    canvas, seconds = page.canvas, page.seconds
     span = max(float(seconds[-1] - seconds[0]), 1e-3)
     step = next((s for s in (0.1, 0.2, 0.5, 1, 2, 5, 10, 20, 30, 60, 120, 300, 600) if span / s <= 14), 1200)
     cv2.line(canvas, (_LEFT, y), (_WIDTH - _RIGHT, y), _INK, 1)
     for time in np.arange(np.ceil(seconds[0] / step - 1e-6), np.floor(seconds[-1] / step + 1e-6) + 1) * step:
-        x = round(float(across(time)))
+        x = round(float(page.across(time)))
         cv2.line(canvas, (x, y), (x, y + 5), _INK, 1)
         _write(canvas, f"{time + 0:g}", (x, y + 22), 0.47, centre=True)
     if label:

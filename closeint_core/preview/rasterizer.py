@@ -53,30 +53,21 @@ def render(
     """
     width, height = size
     view = camera.to_view(vertices)
-    image = view @ camera.K.T
-    pixels = image[:, :2] / np.maximum(image[:, 2:], _NEAR)
+    seen = _on_screen(view, faces, camera, size)
     normals = vertex_normals(vertices, faces) @ camera.R.T
-    tri, depth = pixels[faces], view[faces, 2]
-    edge = tri[:, 1:] - tri[:, :1]
-    area = edge[:, 0, 0] * edge[:, 1, 1] - edge[:, 0, 1] * edge[:, 1, 0]
-    low = np.floor(tri.min(1) - 0.5).astype(np.int64).clip(0)
-    high = np.ceil(tri.max(1) - 0.5).astype(np.int64)
-    high = np.minimum(high, [width - 1, height - 1])
-    # Seen from the camera (y down), faces with outward normals towards it run clockwise: negative area.
-    keep = (np.abs(area) > 1e-9) & (depth.min(1) > _NEAR) & (high >= low).all(1) & (area < 0)
     buffer = np.full(height * width, np.iinfo(np.int64).max, np.int64)
-    extent = (high - low).max(1) + 1
+    extent = (seen.high - seen.low).max(1) + 1
     previous = 0
     for limit in (2, 4, 8, 16, 64, max(width, height)):
-        group = np.flatnonzero(keep & (extent > previous) & (extent <= limit))
+        group = np.flatnonzero(seen.visible & (extent > previous) & (extent <= limit))
         previous = limit
         step = max(1, 2_000_000 // (limit * limit))
         for start in range(0, len(group), step):
-            _draw(buffer, group[start : start + step], tri, depth, area, low, high, limit, width)
+            _draw(buffer, width, seen, group[start : start + step], limit)
     hit = np.flatnonzero(buffer != np.iinfo(np.int64).max)
     face = (buffer[hit] & 0xFFFFFFFF).astype(np.int64)
     centre = np.stack([hit % width + 0.5, hit // width + 0.5], 1)
-    weights = _barycentric(centre, tri[face], area[face])
+    weights = _barycentric(centre, seen.corners[face], seen.area[face])
     normal = (normals[faces[face]] * weights[..., None]).sum(1)
     normal /= np.maximum(np.linalg.norm(normal, axis=1, keepdims=True), 1e-9)
     colour = (colours[faces[face]] * weights[..., None]).sum(1)
@@ -86,8 +77,40 @@ def render(
     out = np.zeros((height * width, 3), np.float32)
     out[hit] = np.clip(colour * shade[:, None], 0, 1)
     out_depth = np.full(height * width, np.inf, np.float32)
-    out_depth[hit] = (depth[face] * weights).sum(1)
+    out_depth[hit] = (seen.depth[face] * weights).sum(1)
     return out.reshape(height, width, 3), out_depth.reshape(height, width)
+
+
+@dataclass(frozen=True)
+class _Triangles:
+    """Triangles as the camera sees them.
+
+    Attributes:
+        corners: (F, 3, 2) pixels. depth: (F, 3) metres. area: (F,) twice the signed area, pixels².
+        low, high: (F, 2) first and last pixel that may be hit. visible: (F,) bool.
+    """
+
+    corners: np.ndarray
+    depth: np.ndarray
+    area: np.ndarray
+    low: np.ndarray
+    high: np.ndarray
+    visible: np.ndarray
+
+
+def _on_screen(view: np.ndarray, faces: np.ndarray, camera: Camera, size: tuple[int, int]) -> _Triangles:
+    """The faces of vertices (V, 3) in the camera's frame."""
+    image = view @ camera.K.T
+    pixels = image[:, :2] / np.maximum(image[:, 2:], _NEAR)
+    tri, depth = pixels[faces], view[faces, 2]
+    edge = tri[:, 1:] - tri[:, :1]
+    area = edge[:, 0, 0] * edge[:, 1, 1] - edge[:, 0, 1] * edge[:, 1, 0]
+    low = np.floor(tri.min(1) - 0.5).astype(np.int64).clip(0)
+    high = np.ceil(tri.max(1) - 0.5).astype(np.int64)
+    high = np.minimum(high, [size[0] - 1, size[1] - 1])
+    # Seen from the camera (y down), faces with outward normals towards it run clockwise: negative area.
+    visible = (np.abs(area) > 1e-9) & (depth.min(1) > _NEAR) & (high >= low).all(1) & (area < 0)
+    return _Triangles(tri, depth, area, low, high, visible)
 
 
 def _barycentric(points: np.ndarray, triangles: np.ndarray, area: np.ndarray) -> np.ndarray:
@@ -99,21 +122,18 @@ def _barycentric(points: np.ndarray, triangles: np.ndarray, area: np.ndarray) ->
     return np.stack([1 - v - w, v, w], -1)
 
 
-def _draw(
-    buffer: np.ndarray, group: np.ndarray, tri: np.ndarray, depth: np.ndarray, area: np.ndarray,
-    low: np.ndarray, high: np.ndarray, limit: int, width: int,
-) -> None:  # fmt: skip
+def _draw(buffer: np.ndarray, width: int, seen: _Triangles, group: np.ndarray, limit: int) -> None:
     """Write the triangles of ``group``, each at most ``limit`` pixels wide and high, into the z-buffer.
 
     The buffer holds depth (micrometres) and face in one integer, so the nearest face is a plain minimum.
     """
     offset = np.stack(np.meshgrid(np.arange(limit), np.arange(limit), indexing="xy"), -1).reshape(-1, 2)
-    pixel = low[group, None] + offset  # (N, limit^2, 2)
-    weights = _barycentric(pixel + 0.5, tri[group][:, None], area[group][:, None])
+    pixel = seen.low[group, None] + offset  # (N, limit^2, 2)
+    weights = _barycentric(pixel + 0.5, seen.corners[group][:, None], seen.area[group][:, None])
     # A whisker of tolerance closes the cracks between neighbours.
-    inside = (weights >= -1e-6).all(-1) & (pixel <= high[group, None]).all(-1)
+    inside = (weights >= -1e-6).all(-1) & (pixel <= seen.high[group, None]).all(-1)
     row, column = np.nonzero(inside)
-    z = (depth[group][row] * weights[row, column]).sum(-1)
+    z = (seen.depth[group][row] * weights[row, column]).sum(-1)
     key = ((z * 1e6).astype(np.int64) << 32) | group[row]
     where = pixel[row, column]
     np.minimum.at(buffer, where[:, 1] * width + where[:, 0], key)

@@ -9,7 +9,7 @@ and a common floor; ``refine`` takes them out of each other. Windows overlap and
 from __future__ import annotations
 
 import functools
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -82,35 +82,47 @@ def default_denoiser(path: Path = WEIGHTS) -> Denoiser:
     return model
 
 
+@dataclass(frozen=True)
+class LearnedOptions:
+    """How to solve with the denoiser.
+
+    Attributes:
+        alone: nobody sees the other, neither the network nor the fit (for comparison).
+        effort: factor on the steps of the fit that follows; with 0 the denoiser's poses stay as they are.
+        device: where the denoiser and the fit run.
+        model: in place of the bundled one.
+    """
+
+    alone: bool = False
+    effort: float = 1.0
+    device: str = "cpu"
+    model: Denoiser | None = None
+
+
 def solve_learned(
     body: TorchBody,
     observations: Observations,
     camera: Tensor,
     progress: Progress,
-    *,
-    alone: bool = False,
-    effort: float = 1.0,
-    device: str = "cpu",
-    model: Denoiser | None = None,
+    options: LearnedOptions | None = None,
 ) -> Solution:
     """Solve two people (or one) with the denoiser.
 
     Args:
-        camera: (3, 3) intrinsics. alone: nobody sees the other, neither the network nor the fit (for comparison).
-        effort: factor on the steps of the fit that follows; with 0 the denoiser's poses stay as they are.
-        device: where the denoiser and the fit run. model: in place of the bundled one.
+        camera: (3, 3) intrinsics.
 
     Raises:
         CloseintError: the bundled denoiser is missing.
         Cancelled: the progress object asked to stop.
     """
-    model = (model or default_denoiser()).to(device)
-    motion = denoised_motion(model, body, observations, camera, progress, alone=alone)
+    chosen = options or LearnedOptions()
+    model = (chosen.model or default_denoiser()).to(chosen.device)
+    motion = denoised_motion(model, body, observations, camera, progress, alone=chosen.alone)
     evidence = evidence_of(observations, camera)
     people, frames = evidence.visible.shape
-    plan = Plan(effort, worker_body(body, device))
+    plan = Plan(chosen.effort, worker_body(body, chosen.device))
     with small_on_one_thread(people * min(frames, LONGEST)):
-        if alone and people == 2:
+        if chosen.alone and people == 2:
             return _joined(
                 [_settle(body, _only(evidence, person), _person(motion, person), plan, progress) for person in (0, 1)]
             )
@@ -194,12 +206,11 @@ def denoised_motion(
     """
     native = body if body.data.name == NATIVE_BODY else _native_body()
     people, frames = observations.visible.shape
-    pair = [0, people - 1]  # a single person stands in for the missing partner, whom the mask keeps from being seen
     # Windows stay as long as they were in training, as far as there are frames: at a wrong rate, as of footage that was
     # made slow or fast, single frames would be all that is left of them.
     apart = max(1, min(round(observations.fps / RECONSTRUCTION.now.learned.rate), frames // WINDOW))
     parts = [
-        _denoise(model, native, observations, camera, pair, list(range(phase, frames, apart)), alone, progress)
+        _denoise(model, native, observations, camera, list(range(phase, frames, apart)), alone, progress)
         for phase in range(min(apart, frames))
     ]
     rotations = torch.zeros(frames, 2, 24, 3, 3)
@@ -230,13 +241,14 @@ def _denoise(
     body: TorchBody,
     observations: Observations,
     camera: Tensor,
-    pair: list[int],
     index: list[int],
     alone: bool,
     progress: Progress,
 ) -> tuple[Tensor, Tensor, Tensor]:
     """Rotations (F, 2, 24, 3, 3), pelvis (F, 2, 3) and shapes (F, 2, B) of the frames ``index``."""
     frames = len(index)
+    # a single person stands in for the missing partner, whom the mask keeps from being seen
+    pair = [0, len(observations.visible) - 1]
     starts = window_starts(frames, WINDOW, STRIDE)
     length = min(WINDOW, frames)
     weights = window_weights(starts, length, frames)

@@ -26,7 +26,7 @@ from closeint_core.perception.observations import Observations
 from closeint_core.perception.touches import touch_spans
 from closeint_core.progress import Progress
 from closeint_core.reconstruction.calibration import PACKAGES
-from closeint_core.reconstruction.learned import default_denoiser, solve_learned
+from closeint_core.reconstruction.learned import LearnedOptions, default_denoiser, solve_learned
 from closeint_core.reconstruction.plan import plan_of
 from closeint_core.reconstruction.reference import torch_device
 from closeint_core.reconstruction.result import body_hash, build_clip
@@ -133,7 +133,8 @@ def _solved(
     if denoiser is None:
         solution = solve(body, observations, camera, progress, effort=effort, device=device)
     else:
-        solution = solve_learned(body, observations, camera, progress, effort=effort, device=device, model=denoiser)
+        chosen = LearnedOptions(effort=effort, device=device, model=denoiser)
+        solution = solve_learned(body, observations, camera, progress, chosen)
     clip = build_clip(solution, observations, data, video)
     refinement = {}
     if settings.refine and clip.people == 2:

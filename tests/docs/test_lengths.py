@@ -20,7 +20,6 @@ COMMANDS = ("closeint_core/cli.py", "closeint_core/evaluation/command.py")
 LONG = {
     "benchmarks/generator.py:measure": 61,
     "closeint_blender/importer/build.py:import_clip": 70,
-    "closeint_core/evaluation/plot.py:plot_measures": 78,
     "closeint_core/mesh/part_contact.py:part_gaps": 73,
     "closeint_core/training/observation.py:observe": 94,
     "closeint_core/training/published.py:translate": 82,
@@ -44,9 +43,6 @@ WIDE = {
     "closeint_blender/importer/reapply.py:_reapply_person": 11,
     "closeint_core/mesh/inside.py:depth_below": 8,
     "closeint_core/mesh/patches.py:met_faces": 8,
-    "closeint_core/preview/rasterizer.py:_draw": 9,
-    "closeint_core/reconstruction/learned.py:_denoise": 8,
-    "closeint_core/reconstruction/learned.py:solve_learned": 8,
     "closeint_core/solver/contacts.py:apart_vertices": 8,
     "closeint_core/solver/contacts.py:side_by_side": 8,
     "closeint_core/solver/contacts.py:springs": 8,

@@ -20,6 +20,7 @@ from closeint_core.perception.observations import Observations
 from closeint_core.progress import Progress
 from closeint_core.reconstruction.learned import (
     WEIGHTS,
+    LearnedOptions,
     believable,
     default_denoiser,
     denoised_motion,
@@ -116,7 +117,7 @@ def test_nobody_sees_the_other_when_alone(body, truth, camera):
 
 def test_one_person_is_solved(body, truth, camera):
     one = Motion(truth.rotations[:1], truth.transl[:1], truth.betas[:1], truth.floor)
-    solution = solve_learned(body, seen(body, one, camera), camera, Progress(), effort=0.1)
+    solution = solve_learned(body, seen(body, one, camera), camera, Progress(), LearnedOptions(effort=0.1))
     assert solution.motion.rotations.shape == (1, FRAMES, 24, 3, 3)
     assert solution.keypoints2d.shape == (1, FRAMES, 26, 3)
 
@@ -125,7 +126,7 @@ def test_the_fit_after_it_brings_the_bodies_onto_the_footage(body, truth, camera
     observations = seen(body, truth, camera)
 
     def off(effort: float) -> float:
-        motion = solve_learned(body, observations, camera, Progress(), effort=effort).motion
+        motion = solve_learned(body, observations, camera, Progress(), LearnedOptions(effort=effort)).motion
         points = body.points("halpe")(
             body.skeleton(motion.rotations, motion.betas[:, None], motion.transl), motion.betas[:, None]
         )

@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -26,9 +27,10 @@ def test_network_and_refinement_compute_where_settings_say(monkeypatch: pytest.M
         asked["refine"] = device
         return refine(*args, device="cpu", **options)
 
-    def learned_here(*args: Any, device: str = "cpu", **options: Any) -> Any:
-        asked["network"] = device
-        return learned(*args, device="cpu", **options)
+    def learned_here(*args: Any) -> Any:
+        *rest, options = args
+        asked["network"] = options.device
+        return learned(*rest, replace(options, device="cpu"))
 
     def fit_here(*args: Any, device: str = "cpu", **options: Any) -> Any:
         asked["fit"] = device
