@@ -11,6 +11,7 @@ from torch import Tensor
 
 from closeint_core.denoiser.canonical import PairMotion
 from closeint_core.denoiser.conditions import Conditions
+from closeint_core.training.synthetic.spec import Split
 
 
 @dataclass(frozen=True)
@@ -47,6 +48,24 @@ class TrainingBatch:
         """Some of the windows."""
         chosen: dict[str, Any] = {f.name: getattr(self, f.name)[rows] for f in fields(self)}
         return TrainingBatch(**chosen)
+
+
+@dataclass(frozen=True)
+class Share:
+    """What one process makes of a run's batches, on one side of the wall between training and test.
+
+    Attributes:
+        count: windows, or pictures, of a step in this process.
+        seed: of the run.
+        rank, world: this process among those that train together.
+        split: ``train`` or ``test``.
+    """
+
+    count: int
+    seed: int
+    rank: int = 0
+    world: int = 1
+    split: Split = "train"
 
 
 @dataclass(frozen=True)

@@ -20,6 +20,7 @@ from torch import Tensor
 from closeint_core.body.torch_body import TorchBody
 from closeint_core.halpe import HALPE_FLIP, HALPE_INDEX
 from closeint_core.training.cameras import Cameras, draw_cameras
+from closeint_core.training.occlusion import box_overlap, occluded
 from closeint_core.training.synthetic.generate import Interactions, default_tools
 from closeint_core.training.synthetic.plan import Draw
 from closeint_core.training.synthetic.solve import Tools
@@ -212,82 +213,146 @@ def observe(
         cameras: None draws one for each pair. tools: of ``body``, if it is not the default body on the CPU.
     """
     errors = errors or DetectorErrors()
-    device = made.poses.device
-    draw, table = Draw(seed, device), _tables(device)
-    tools = tools or default_tools()
+    draw = Draw(seed, made.poses.device)
+    scene = _scene(made, body, errors, draw, cameras, tools or default_tools())
+    chance = _Chance(errors, draw, _Bursts(draw, scene.true.shape[2], errors.memory, draw.device))
+    seen, mistaken = _misplaced(scene, chance)
+    seen = seen + _noise(scene, made.fps, chance)
+    people = _exchanged(scene, chance)
+    for both in (people.doubled, people.swapped):
+        seen = torch.where(both[..., None, None], seen.flip(1), seen)
+        mistaken = mistaken | both[..., None]
+    visible = people.visible
+    confidence = _confidence(seen, scene, chance)
+    missing = chance.spells.active(mistaken.shape, errors.dropped) | scene.outside
+    missing = missing | ~visible[..., None]
+    keypoints = torch.cat((seen, confidence[..., None]), -1)
+    keypoints = torch.where(missing[..., None], torch.full_like(keypoints, math.nan), keypoints)
+
+    hidden = scene.covered | scene.outside
+    landmarks, landmark_confidence = _landmarks(scene.view, hidden, people.doubled, scene.astray, chance)
+    landmarks = torch.where(visible[..., None, None], landmarks, torch.full_like(landmarks, math.nan))
+    landmark_confidence = landmark_confidence * visible[..., None]
+    return SimulatedObservations(
+        keypoints, landmarks, landmark_confidence, visible, scene.cameras, scene.true, hidden, mistaken
+    )
+
+
+@dataclass(frozen=True)
+class _Scene:
+    """N pairs over T frames as their cameras would see them.
+
+    Attributes:
+        view: (N, 2, T, 26, 3) keypoints in camera axes. true: (N, 2, T, 26, 2) pixels. pixels: (N, 2, T, 26) a metre.
+        covered: (N, 2, T, 26) bool, something is before the point. outside: the same, of the picture.
+        behind: (N, 2, T) bool, the person who is further away. overlap: (N, T) of both people in the picture, 0..1.
+        astray: (N, 2, T) bool, whose landmarks are of no use.
+    """
+
+    cameras: Cameras
+    view: Tensor
+    true: Tensor
+    pixels: Tensor
+    covered: Tensor
+    outside: Tensor
+    behind: Tensor
+    overlap: Tensor
+    astray: Tensor
+
+
+@dataclass(frozen=True)
+class _Chance:
+    """How often what goes wrong, random numbers that are new in each frame, and those that last for a spell."""
+
+    errors: DetectorErrors
+    draw: Draw
+    spells: _Bursts
+
+
+def _scene(
+    made: Interactions, body: TorchBody, errors: DetectorErrors, draw: Draw, cameras: Cameras | None, tools: Tools
+) -> _Scene:
     betas = made.betas[:, :, None]
     skeleton = body.skeleton(roma.rotvec_to_rotmat(made.poses), betas, made.transl)
     world = tools.halpe(skeleton, betas)
     cameras = cameras or draw_cameras(world, draw)
     view = cameras.view(world)
     true = cameras.project(view)
-    pixels = cameras.K[:, 0, 0, None, None, None] / view[..., 2].clamp(min=0.3)  # of one metre
+    pixels = cameras.K[:, 0, 0, None, None, None] / view[..., 2].clamp(min=0.3)
     spheres = cameras.view(tools.sphere_centres(skeleton, betas))
     covered = occluded(view, spheres, tools.sphere_radii(made.betas))
     outside = ((true < 0) | (true >= cameras.size[:, None, None, None])).any(-1)
     behind = spheres[..., 2].mean(-1)
-    behind = behind > behind.flip(1)  # (N, 2, T)
     overlap = box_overlap(true)
+    astray = _astray(overlap, errors, draw, draw.device)
+    return _Scene(cameras, view, true, pixels, covered, outside, behind > behind.flip(1), overlap, astray)
 
-    pairs, _, frames, count = covered.shape
-    noise = _Bursts(draw, frames, errors.memory, device)
-    astray = _astray(overlap, errors, draw, device)
-    lost_sight = astray[..., None]
-    shape = (pairs, 2, frames, count)
-    partner_near = ((true - true.flip(1)).norm(dim=-1) / pixels) < errors.touch
-    confusing = table.limbs & (partner_near | covered)
-    led_on = torch.where(lost_sight, _threshold(0.9), _threshold(errors.partner))
-    mistaken = (noise.normal(shape) > led_on) & confusing & (overlap > 0.02)[:, None, :, None]
-    crossed = noise.active((pairs, 2, frames, 1), 0.3)  # on which of the partner's joints
+
+def _misplaced(scene: _Scene, chance: _Chance) -> tuple[Tensor, Tensor]:
+    """Keypoints (N, 2, T, 26, 2) on the partner or on the other side of the body at times, and which (N, 2, T, 26)."""
+    true, errors, spells, table = scene.true, chance.errors, chance.spells, _tables(scene.true.device)
+    shape, single = true.shape[:-1], (*true.shape[:3], 1)
+    partner_near = ((true - true.flip(1)).norm(dim=-1) / scene.pixels) < errors.touch
+    confusing = table.limbs & (partner_near | scene.covered)
+    led_on = torch.where(scene.astray[..., None], _threshold(0.9), _threshold(errors.partner))
+    mistaken = (spells.normal(shape) > led_on) & confusing & (scene.overlap > 0.02)[:, None, :, None]
+    crossed = spells.active(single, 0.3)  # on which of the partner's joints
     theirs = torch.where(crossed[..., None], true.flip(1)[..., table.flip, :], true.flip(1))
     seen = torch.where(mistaken[..., None], theirs, true)
-    other_side = noise.active(shape, errors.other_side) & covered & ~mistaken
+    other_side = spells.active(shape, errors.other_side) & scene.covered & ~mistaken
     seen = torch.where(other_side[..., None], seen[..., table.flip, :], seen)
     mistaken = mistaken | (other_side & table.limbs)
     for chosen in (table.arms, table.legs):
-        exchanged = noise.active((pairs, 2, frames, 1), errors.sides) & chosen
+        exchanged = spells.active(single, errors.sides) & chosen
         seen = torch.where(exchanged[..., None], seen[..., table.flip, :], seen)
         mistaken = mistaken | exchanged
+    return seen, mistaken
 
-    scale = torch.exp(errors.heavy * noise.normal(shape) - 0.1 * errors.heavy)
+
+def _noise(scene: _Scene, fps: Tensor, chance: _Chance) -> Tensor:
+    """(N, 2, T, 26, 2) pixels by which keypoints are off: noise, and blur of what moves."""
+    true, errors, spells, table = scene.true, chance.errors, chance.spells, _tables(scene.true.device)
+    shape = true.shape[:-1]
+    scale = torch.exp(errors.heavy * spells.normal(shape) - 0.1 * errors.heavy)
     sigma = (
-        errors.noise.to(device, non_blocking=True)
-        * torch.where(covered, errors.hidden * table.hidden, 1.0)
-        * torch.where(lost_sight, _ASTRAY_NOISE, 1.0)
+        errors.noise.to(true.device, non_blocking=True)
+        * torch.where(scene.covered, errors.hidden * table.hidden, 1.0)
+        * torch.where(scene.astray[..., None], _ASTRAY_NOISE, 1.0)
         * scale
-        * pixels
+        * scene.pixels
     )
-    offset = noise.normal((*shape, 2)) * sigma[..., None]
-    velocity = torch.diff(true, dim=2, prepend=true[:, :, :1]) * made.fps[:, None, None, None, None]
-    offset = offset + velocity * errors.blur * draw.normal(*shape, 1)
-    seen = seen + offset
+    offset = spells.normal((*shape, 2)) * sigma[..., None]
+    velocity = torch.diff(true, dim=2, prepend=true[:, :, :1]) * fps[:, None, None, None, None]
+    return offset + velocity * errors.blur * chance.draw.normal(*shape, 1)
 
-    close = (overlap > 0.3)[:, None]
-    doubled = noise.active((pairs, 1, frames), errors.double) & close & behind
-    seen = torch.where(doubled[..., None, None], seen.flip(1), seen)
-    exchanged = noise.active((pairs, 1, frames), errors.swap) & close
-    seen = torch.where(exchanged[..., None, None], seen.flip(1), seen)
-    mistaken = mistaken | doubled[..., None] | exchanged[..., None]
-    lost = noise.active((pairs, 1, frames), errors.lost) & (overlap > 0.5)[:, None] & behind
-    visible = ~lost & ((~outside).sum(-1) >= 6)
 
-    # Confidence falls with the logarithm of the error; of a confident mistake it says little.
-    wrong = ((seen - true).norm(dim=-1) / pixels).clamp(0.004, 0.15)
-    doubt = 0.12 * noise.normal(shape) + 0.06 * draw.normal(*shape)
-    confidence = 0.79 + table.surer - 0.2 * (wrong / 0.02).log() - 0.18 * covered.float() + doubt
-    confidence = confidence - _ASTRAY_DOUBT * lost_sight.float()
-    confidence = confidence.clamp(0.02, 0.97)
-    missing = noise.active(shape, errors.dropped) | outside
-    missing = missing | ~visible[..., None]
-    keypoints = torch.cat((seen, confidence[..., None]), -1)
-    keypoints = torch.where(missing[..., None], torch.full_like(keypoints, math.nan), keypoints)
+class _Exchanged(NamedTuple):
+    """(N, 2, T) bool: who gets the keypoints of the one in front; who are exchanged (N, 1, T); who is found at all."""
 
-    landmarks, landmark_confidence = _landmarks(view, covered | outside, doubled, astray, errors, draw, noise)
-    landmarks = torch.where(visible[..., None, None], landmarks, torch.full_like(landmarks, math.nan))
-    landmark_confidence = landmark_confidence * visible[..., None]
-    return SimulatedObservations(
-        keypoints, landmarks, landmark_confidence, visible, cameras, true, covered | outside, mistaken
-    )
+    doubled: Tensor
+    swapped: Tensor
+    visible: Tensor
+
+
+def _exchanged(scene: _Scene, chance: _Chance) -> _Exchanged:
+    errors, spells = chance.errors, chance.spells
+    pairs, frames = scene.overlap.shape
+    close = (scene.overlap > 0.3)[:, None]
+    doubled = spells.active((pairs, 1, frames), errors.double) & close & scene.behind
+    swapped = spells.active((pairs, 1, frames), errors.swap) & close
+    lost = spells.active((pairs, 1, frames), errors.lost) & (scene.overlap > 0.5)[:, None] & scene.behind
+    return _Exchanged(doubled, swapped, ~lost & ((~scene.outside).sum(-1) >= 6))
+
+
+def _confidence(seen: Tensor, scene: _Scene, chance: _Chance) -> Tensor:
+    """(N, 2, T, 26). It falls with the logarithm of the error; of a confident mistake it says little."""
+    shape, table = seen.shape[:-1], _tables(seen.device)
+    wrong = ((seen - scene.true).norm(dim=-1) / scene.pixels).clamp(0.004, 0.15)
+    doubt = 0.12 * chance.spells.normal(shape) + 0.06 * chance.draw.normal(*shape)
+    confidence = 0.79 + table.surer - 0.2 * (wrong / 0.02).log() - 0.18 * scene.covered.float() + doubt
+    confidence = confidence - _ASTRAY_DOUBT * scene.astray[..., None].float()
+    clamped: Tensor = confidence.clamp(0.02, 0.97)
+    return clamped
 
 
 def _astray(overlap: Tensor, errors: DetectorErrors, draw: Draw, device: torch.device) -> Tensor:
@@ -303,10 +368,9 @@ def _astray(overlap: Tensor, errors: DetectorErrors, draw: Draw, device: torch.d
     return (between > limit[0]) | (own > limit[1])
 
 
-def _landmarks(
-    view: Tensor, hidden: Tensor, doubled: Tensor, astray: Tensor, errors: DetectorErrors, draw: Draw, noise: _Bursts
-) -> tuple[Tensor, Tensor]:
+def _landmarks(view: Tensor, hidden: Tensor, doubled: Tensor, astray: Tensor, chance: _Chance) -> tuple[Tensor, Tensor]:
     """Landmarks (N, 2, T, 26, 3) and confidence of a single-image network: depth is guessed, and flattened."""
+    errors, draw, noise = chance.errors, chance.draw, chance.spells
     hips = view[..., _tables(view.device).hips, :].mean(-2, keepdim=True)
     local = view - hips
     local = torch.where(doubled[..., None, None], local.flip(1), local)
@@ -367,57 +431,6 @@ class _Bursts:
     def active(self, shape: tuple[int, ...], chance: float) -> Tensor:
         """Bool (N, P, T, ...), true in spells that make up a share ``chance`` of the time."""
         return self.normal(shape) > _threshold(chance)
-
-
-def occluded(view: Tensor, centres: Tensor, radii: Tensor, margin: float = 0.1) -> Tensor:
-    """Which points have a body between them and the camera.
-
-    Args:
-        view: (N, 2, T, K, 3) points in camera axes. centres: (N, 2, T, S, 3) of the spheres inside both people.
-        radii: (N, 2, S). margin: metres by which a sphere has to be nearer: a joint lies inside its own limb.
-
-    Returns:
-        (N, 2, T, K) bool.
-    """
-    everyone = torch.cat((centres[:, 0], centres[:, 1]), 2).transpose(2, 3)  # (N, T, 3, 2S)
-    radius = torch.cat((radii[:, 0], radii[:, 1]), 1)
-    pairs, _, frames, count, _ = view.shape
-    # What lies in the caches is quick to go over again and again; on a GPU only memory counts.
-    most = 1 << (19 if view.device.type == "cpu" else 26)
-    chunk = max(1, most // (2 * frames * count * radius.shape[1]))
-    parts = [
-        _occluded(view[some], everyone[some], radius[some], margin)
-        for some in (slice(start, start + chunk) for start in range(0, pairs, chunk))
-    ]
-    return torch.cat(parts)
-
-
-def _occluded(view: Tensor, everyone: Tensor, radius: Tensor, margin: float) -> Tensor:
-    """See ``occluded``; spheres (N, T, 3, S) of radius (N, S).
-
-    A ray enters a sphere at t - sqrt(r^2 - c^2 + t^2), with t the distance along the ray to where it is nearest to the
-    centre and c that of the centre; comparisons with it are made without the root.
-    """
-    points = view.transpose(1, 2)  # (N, T, 2, K, 3)
-    distance = points.norm(dim=-1, keepdim=True)
-    t = ((points / distance).flatten(2, 3) @ everyone).unflatten(2, points.shape[2:4])  # (N, T, 2, K, S)
-    centre = everyone.square().sum(2)[:, :, None, None]
-    radius = radius[:, None, None, None]
-    square = radius.square() - centre
-    # A joint within a sphere is not hidden by it.
-    hidden = 2 * distance * t <= distance.square() + (centre - (radius + 0.04).square())
-    hidden &= (t > 0) & (t.square() > -square)
-    limit = distance - (margin + 0.5 * radius)
-    hidden &= (t < limit) | (limit * (limit - 2 * t) < square)
-    result: Tensor = hidden.any(-1).transpose(1, 2)
-    return result
-
-
-def box_overlap(points: Tensor) -> Tensor:
-    """(N, T) share of the smaller box of points (N, 2, T, K, 2) that the other's covers."""
-    low, high = points.amin(-2), points.amax(-2)
-    both = (torch.minimum(high[:, 0], high[:, 1]) - torch.maximum(low[:, 0], low[:, 1])).clamp(min=0).prod(-1)
-    return both / (high - low).prod(-1).amin(1).clamp(min=1e-6)
 
 
 @dataclass

@@ -53,32 +53,18 @@ def translate(values: dict[str, Any], path: Path) -> Translated:
     Raises:
         CloseintError: an unknown key, a wrong type, something that cannot be trained here, or missing weights.
     """
-    for key, value in values.items():
-        if key not in _KINDS:
-            raise CloseintError(
-                f"the key {said(key)} is unknown.", f"Published configurations have {', '.join(_KINDS)}."
-            )
-        kinds = _KINDS[key]
-        if not isinstance(value, kinds) or (isinstance(value, bool) and kinds is not bool):
-            raise CloseintError(
-                f"{key} is {said(value)}, which published configurations do not have there.", "Correct it."
-            )
-    for key in ("epoch", "batchsize", "frame_length"):
-        if values.get(key, 1) < 1:
-            raise CloseintError(f"{key} is {said(values[key])}, which trains nothing.", f"Give {key}: 1 or more.")
-    if "trainset" not in values:
-        raise CloseintError("the key 'trainset' is missing.", "Add it, for instance trainset: Hi4D.")
+    _check_keys(values)
+    _refuse_what_is_not_trained(values)
+    sets = {key: values.get(key, values["trainset"]).split() for key in ("trainset", "testset")}
+    for key, names in sets.items():
+        if len(names) != 1:
+            raise CloseintError(f"{key} is {said(values[key])}.", "Name one data set.")
 
     def folder(name: str) -> str:
         here, there = Path(name), path.resolve().parent.parent / name
         return str(there if not here.exists() and there.exists() else here)
 
     answers: list[str] = []
-    _refuse_what_is_not_trained(values)
-    sets = {key: values.get(key, values["trainset"]).split() for key in ("trainset", "testset")}
-    for key, names in sets.items():
-        if len(names) != 1:
-            raise CloseintError(f"{key} is {said(values[key])}.", "Name one data set.")
     ours: dict[str, Any] = {
         "what": "denoiser",
         "output": values.get("output", "output"),
@@ -101,30 +87,53 @@ def translate(values: dict[str, Any], path: Path) -> Translated:
         },
         "denoiser": {"condition": "hmr2"},
     }
-    if values.get("use_sch"):
-        answers.append("use_sch: the rate falls as one cosine over the whole run, without restarts.")
-    if values.get("model") == "interhuman_diffusion_phys":
-        answers.append("model: interhuman_diffusion_phys is trained as published, its physics inputs switched off.")
     if values.get("pretrain"):
         weights = folder(values.get("pretrain_dir", "data/checkpoint.pkl"))
         sizes = load_denoiser(weights).config
         ours["initial"] = weights
-        if sizes.penetration:
-            answers.append("pretrain_dir: the penetration input of these weights stays switched off in training.")
         ours["denoiser"] = {name: getattr(sizes, name) for name in sizes.__dataclass_fields__}
-    elif "pretrain_dir" in values:
-        answers.append("pretrain_dir: not used, as pretrain is False.")
-    if "gpu_index" in values:
-        answers.append("gpu_index: not used; choose a GPU with CUDA_VISIBLE_DEVICES, several with torchrun.")
-    if "worker" in values:
-        answers.append("worker: not used; all windows are kept in memory.")
-    if "test_loss" in values:
-        answers.append("test_loss: not used; validation always measures MPJPE, PA-MPJPE, interaction and others.")
-    if values.get("note"):
-        answers.append("note: not used; the output folder is the name of the run.")
+        penetration = sizes.penetration
+    else:
+        penetration = False
     if "viz" in values:
         ours["validation"] = {"pictures": 4 if values["viz"] else 0}
-    return Translated(ours, answers)
+    return Translated(ours, answers + _answers(values, penetration))
+
+
+def _check_keys(values: dict[str, Any]) -> None:
+    """Raises CloseintError for a key that published configurations do not have, or a value that is none there."""
+    for key, value in values.items():
+        if key not in _KINDS:
+            raise CloseintError(
+                f"the key {said(key)} is unknown.", f"Published configurations have {', '.join(_KINDS)}."
+            )
+        kinds = _KINDS[key]
+        if not isinstance(value, kinds) or (isinstance(value, bool) and kinds is not bool):
+            raise CloseintError(
+                f"{key} is {said(value)}, which published configurations do not have there.", "Correct it."
+            )
+    for key in ("epoch", "batchsize", "frame_length"):
+        if values.get(key, 1) < 1:
+            raise CloseintError(f"{key} is {said(values[key])}, which trains nothing.", f"Give {key}: 1 or more.")
+    if "trainset" not in values:
+        raise CloseintError("the key 'trainset' is missing.", "Add it, for instance trainset: Hi4D.")
+
+
+def _answers(values: dict[str, Any], penetration: bool) -> list[str]:
+    """Sentences on the keys that are not used as they are; ``penetration``: an input that the weights given have."""
+    tested = "test_loss" in values
+    physics = values.get("model") == "interhuman_diffusion_phys"
+    sentences = {
+        "use_sch: the rate falls as one cosine over the whole run, without restarts.": values.get("use_sch"),
+        "model: interhuman_diffusion_phys is trained as published, its physics inputs switched off.": physics,
+        "pretrain_dir: the penetration input of these weights stays switched off in training.": penetration,
+        "pretrain_dir: not used, as pretrain is False.": not values.get("pretrain") and "pretrain_dir" in values,
+        "gpu_index: not used; choose a GPU with CUDA_VISIBLE_DEVICES, several with torchrun.": "gpu_index" in values,
+        "worker: not used; all windows are kept in memory.": "worker" in values,
+        "test_loss: not used; validation always measures MPJPE, PA-MPJPE, interaction and others.": tested,
+        "note: not used; the output folder is the name of the run.": values.get("note"),
+    }
+    return [sentence for sentence, holds in sentences.items() if holds]
 
 
 def _refuse_what_is_not_trained(values: dict[str, Any]) -> None:

@@ -10,7 +10,6 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass, fields
 from pathlib import Path
-from typing import Literal
 
 import numpy as np
 import roma
@@ -25,7 +24,7 @@ from closeint_core.denoiser.crops import Crops
 from closeint_core.denoiser.rotation6d import matrix_to_rows6d
 from closeint_core.denoiser.state import PairState
 from closeint_core.errors import CloseintError
-from closeint_core.training.batches import TrainingBatch
+from closeint_core.training.batches import Share, TrainingBatch
 from closeint_core.training.logs import Say
 from closeint_core.training.readers.hi4d import AnnotatedSequence, read_annotations
 
@@ -109,7 +108,7 @@ class RecordedSource:
     testing they follow one another as published, and come in their order, or as many as wanted spread evenly over it.
 
     Args:
-        body: the neutral body on the device of the batches. batch: windows a step on this device.
+        body: the neutral body on the device of the batches. share: which batches.
         length: T, frames of a window. most: windows at most; None for all.
         features: whether the network needs HMR2.0's.
 
@@ -121,18 +120,15 @@ class RecordedSource:
         self,
         config: RecordedConfig,
         body: TorchBody,
-        batch: int,
-        seed: int,
-        rank: int = 0,
-        world: int = 1,
-        split: Literal["train", "test"] = "train",
+        share: Share,
         length: int = 16,
         most: int | None = None,
         features: bool = True,
         say: Say = lambda line: None,
     ) -> None:
-        self.body, self.count, self.seed, self.rank, self.world = body, batch, seed, rank, world
-        self.split, self.length = split, length
+        self.body, self.count, self.length = body, share.count, length
+        self.seed, self.rank, self.world, self.split = share.seed, share.rank, share.world, share.split
+        split = share.split
         name = config.train if split == "train" else config.test
         root, data = published_layout(Path(config.folder), name)
         sequences = read_annotations(root, split, name)
@@ -160,7 +156,7 @@ class RecordedSource:
         if most is not None and len(self.starts) > most:
             self.starts = self.starts[torch.linspace(0, len(self.starts) - 1, most).round().long()]
         if split == "test":
-            self.count = min(batch, len(self))
+            self.count = min(share.count, len(self))
         self._frames = _Frames(**{f.name: torch.cat([getattr(p, f.name) for p in parts]) for f in fields(_Frames)})
         self._orders: dict[int, Tensor] = {}
 

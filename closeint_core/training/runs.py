@@ -18,6 +18,7 @@ from closeint_core.denoiser.prior import InteractionPrior
 from closeint_core.errors import Cancelled, CloseintError
 from closeint_core.files import check_folder, mark_folder
 from closeint_core.models import store
+from closeint_core.training.batches import Share
 from closeint_core.training.config import TrainingConfig, to_dict
 from closeint_core.training.logs import Say
 from closeint_core.training.processes import Processes, processes
@@ -123,7 +124,6 @@ def first_stage(config: TrainingConfig, body: TorchBody, group: Processes, say: 
     """The denoiser, or the prior, on synthetic interactions; the denoiser on recorded ones."""
     if config.recorded.folder:
         return recorded_stage(config, body, group, say)
-    batch = config.batch // group.world
     if config.what == "eyes":
         return eyes_stage(config, body, group, say)
 
@@ -131,11 +131,15 @@ def first_stage(config: TrainingConfig, body: TorchBody, group: Processes, say: 
         if done == total:
             say(f"Interactions in memory: {config.data.pool}")
 
-    source = SyntheticSource(config.data, body, batch, config.seed, group.rank, group.world, notice=notice)
+    source = SyntheticSource(config.data, body, _share(config, group), notice)
     held_out = held_out_source(config, body)
     if config.what == "prior":
         return PriorStage(config, body, source, held_out)
     return DenoiserStage(config, body, source, held_out, source.generator.tools)
+
+
+def _share(config: TrainingConfig, group: Processes) -> Share:
+    return Share(config.batch // group.world, config.seed, group.rank, group.world)
 
 
 def eyes_stage(config: TrainingConfig, body: TorchBody, group: Processes, say: Say) -> Stage:
@@ -152,14 +156,10 @@ def recorded_stage(config: TrainingConfig, body: TorchBody, group: Processes, sa
     """The denoiser on recorded interactions."""
     recorded, frames = config.recorded, config.data.frames
     features = config.denoiser.condition == "hmr2"
-    source = RecordedSource(
-        recorded, body, config.batch // group.world, config.seed, group.rank, group.world,
-        length=frames, features=features, say=say,
-    )  # fmt: skip
+    source = RecordedSource(recorded, body, _share(config, group), frames, features=features, say=say)
     windows = config.validation.windows
-    held_out = RecordedSource(
-        recorded, body, windows, config.seed, split="test", length=frames, most=windows, features=features
-    )
+    judged = Share(windows, config.seed, split="test")
+    held_out = RecordedSource(recorded, body, judged, frames, most=windows, features=features)
     counts = f"Windows to learn from: {len(source)} of {recorded.train}"
     say(f"{counts}; to be judged on: {len(held_out)} of {recorded.test}")
     validation = replace(
@@ -173,7 +173,7 @@ def held_out_source(config: TrainingConfig, body: TorchBody) -> SyntheticSource:
     """Windows of held-out kinds, both people to be seen by the network, made once and kept."""
     windows = config.validation.windows
     data = replace(config.data, kinds=(), alone=0.0, pool=windows, chunk=windows, renew=0, ahead=1)
-    return SyntheticSource(data, body, windows, config.seed, split="test")
+    return SyntheticSource(data, body, Share(windows, config.seed, split="test"))
 
 
 def clear(folder: Path) -> None:

@@ -24,12 +24,12 @@ from closeint_core.denoiser.state import PairState
 from closeint_core.errors import CloseintError
 from closeint_core.reconstruction.window_conditions import window_conditions
 from closeint_core.training.augmentation import loosened, repaired
-from closeint_core.training.batches import MotionBatch, TrainingBatch
+from closeint_core.training.batches import MotionBatch, Share, TrainingBatch
 from closeint_core.training.observation import DetectorErrors, SimulatedObservations, observe
 from closeint_core.training.plan_workers import Planned, planners_of
 from closeint_core.training.synthetic.generate import Generator, Interactions
 from closeint_core.training.synthetic.solve import halpe_points
-from closeint_core.training.synthetic.spec import Collection, Split
+from closeint_core.training.synthetic.spec import Collection
 
 _UP = (0.0, 0.0, 1.0)
 _FARTHEST_FOCAL = 1.4  # a wrong focal length is wrong by this factor at most
@@ -104,26 +104,22 @@ class SyntheticSource:
     """Batches of one side of the wall between training and test (see ``batches.BatchSource``).
 
     Args:
-        body: on the device on which everything is made. batch: windows a step on this device.
-        seed: of the run. rank, world: this process among those that train together.
+        body: on the device on which everything is made. share: which batches.
+        notice: told how many parts of the pool are made, of how many.
     """
 
     def __init__(
         self,
         config: DataConfig,
         body: TorchBody,
-        batch: int,
-        seed: int,
-        rank: int = 0,
-        world: int = 1,
-        split: Split = "train",
+        share: Share,
         notice: Callable[[int, int], None] | None = None,
     ) -> None:
-        self.config, self.body, self.count, self.split = config, body, batch, split
+        self.config, self.body, self.count, self.split = config, body, share.count, share.split
         self.device = body.template.device
-        self.seed, self.rank, self.world = seed, rank, world
+        self.seed, self.rank, self.world = share.seed, share.rank, share.world
         self.generator = Generator(
-            config.kinds or None, split, body, config.solver_steps,
+            config.kinds or None, share.split, body, config.solver_steps,
             oversample=config.oversample, motions=config.motions or None,
             collection=config.collection,
         )  # fmt: skip

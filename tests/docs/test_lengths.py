@@ -21,8 +21,6 @@ LONG = {
     "benchmarks/generator.py:measure": 61,
     "closeint_blender/importer/build.py:import_clip": 70,
     "closeint_core/mesh/part_contact.py:part_gaps": 73,
-    "closeint_core/training/observation.py:observe": 94,
-    "closeint_core/training/published.py:translate": 82,
     "closeint_core/worker/environment.py:plan": 62,
     "closeint_core/worker/install.py:install": 62,
     "scripts/build_default_body.py:build": 71,
@@ -48,10 +46,6 @@ WIDE = {
     "closeint_core/solver/contacts.py:springs": 8,
     "closeint_core/solver/contacts.py:tied_vertices": 8,
     "closeint_core/solver/pinned_report.py:measure_span": 8,
-    "closeint_core/training/eyes/pictures.py:PairPictures.__init__": 9,
-    "closeint_core/training/recorded_source.py:RecordedSource.__init__": 11,
-    "closeint_core/training/synthetic/plan.py:_recorded": 8,
-    "closeint_core/training/synthetic_source.py:SyntheticSource.__init__": 8,
     "scripts/default_body/keypoints.py:fit": 10,
 }
 """Functions that still have more parameters, by their number. It may only become shorter."""

@@ -21,11 +21,10 @@ from closeint_core.training.cameras import Cameras
 from closeint_core.training.observation import (
     DetectorErrors,
     SimulatedObservations,
-    box_overlap,
     measure_errors,
     observe,
-    occluded,
 )
+from closeint_core.training.occlusion import box_overlap
 from closeint_core.training.synthetic import Interactions
 
 _CLIPS = 16
@@ -191,13 +190,3 @@ def test_losing_and_doubling_only_where_people_overlap(sample: tuple[Interaction
     assert not lost[:, overlap <= 0.5].any()
     assert lost.sum(0).max() == 1  # the one in front stays
     assert torch.isnan(seen.keypoints2d[0][lost]).all()
-
-
-def test_a_ball_hides_what_is_behind_it() -> None:
-    ball = torch.zeros(1, 2, 1, 1, 3)
-    ball[0, 0, 0, 0] = torch.tensor([0.0, 0.0, 3.0])
-    ball[0, 1, 0, 0] = torch.tensor([5.0, 0.0, 3.0])
-    points = torch.tensor([[0.0, 0.0, 4.0], [0.0, 0.0, 2.0], [0.5, 0.0, 4.0], [0.0, 0.1, 3.0]])
-    view = points.expand(1, 2, 1, 4, 3)
-    hidden = occluded(view, ball, torch.full((1, 2, 1), 0.2))
-    assert hidden[0, 0, 0].tolist() == [True, False, False, False]

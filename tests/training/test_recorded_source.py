@@ -19,7 +19,7 @@ from closeint_core.body.torch_body import TorchBody
 from closeint_core.denoiser.crops import Crops
 from closeint_core.denoiser.state import PairState
 from closeint_core.errors import CloseintError
-from closeint_core.training.batches import TrainingBatch
+from closeint_core.training.batches import Share, TrainingBatch
 from closeint_core.training.recorded_source import RecordedConfig, RecordedSource, place_people, published_layout
 
 
@@ -42,7 +42,8 @@ def neutral(bodies) -> TorchBody:
 
 
 def source(data: Path, body: TorchBody, batch: int = 2, **options) -> RecordedSource:
-    return RecordedSource(RecordedConfig(str(data)), body, batch, 3, **options)
+    shared = {name: options.pop(name) for name in ("rank", "world", "split") if name in options}
+    return RecordedSource(RecordedConfig(str(data)), body, Share(batch, 3, **shared), **options)
 
 
 def tensors(batch: TrainingBatch) -> list[torch.Tensor]:

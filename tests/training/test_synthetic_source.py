@@ -10,7 +10,7 @@ import torch
 
 from closeint_core.denoiser.conditions import Conditions
 from closeint_core.denoiser.state import PairState
-from closeint_core.training.batches import TrainingBatch
+from closeint_core.training.batches import Share, TrainingBatch
 from closeint_core.training.losses import DenoiserLosses, LossWeights
 from closeint_core.training.synthetic.generate import default_body, default_tools
 from closeint_core.training.synthetic_source import DataConfig, SyntheticSource
@@ -20,7 +20,7 @@ CONFIG = DataConfig(kinds=("passing by",), pool=4, chunk=2, clip=34, renew=3, so
 
 @pytest.fixture(scope="module")
 def source() -> SyntheticSource:
-    return SyntheticSource(CONFIG, default_body(), 24, seed=5, split="train")
+    return SyntheticSource(CONFIG, default_body(), Share(24, seed=5, split="train"))
 
 
 @pytest.fixture(scope="module")
@@ -36,14 +36,14 @@ def tensors(batch: TrainingBatch) -> list[torch.Tensor]:
 
 
 def test_a_step_gives_the_same_batch_wherever_training_starts(source):
-    fresh = SyntheticSource(CONFIG, default_body(), 24, seed=5, split="train")
+    fresh = SyntheticSource(CONFIG, default_body(), Share(24, seed=5, split="train"))
     source.batch(2)
     for a, b in zip(tensors(source.batch(7)), tensors(fresh.batch(7)), strict=True):
         assert torch.equal(a.nan_to_num(-1.0), b.nan_to_num(-1.0))
 
 
 def test_chunks_are_renewed_in_turn():
-    fresh = SyntheticSource(CONFIG, default_body(), 4, seed=6)
+    fresh = SyntheticSource(CONFIG, default_body(), Share(4, seed=6))
     fresh.prepare(0)
     before = fresh.prepare(0).poses.clone()
     changed = [~torch.equal(a, b) for a, b in zip(before, fresh.prepare(3).poses, strict=True)]
@@ -53,8 +53,8 @@ def test_chunks_are_renewed_in_turn():
 
 
 def test_ranks_and_splits_see_different_people():
-    one = SyntheticSource(CONFIG, default_body(), 4, seed=5, rank=0, world=2)
-    two = SyntheticSource(CONFIG, default_body(), 4, seed=5, rank=1, world=2)
+    one = SyntheticSource(CONFIG, default_body(), Share(4, seed=5, rank=0, world=2))
+    two = SyntheticSource(CONFIG, default_body(), Share(4, seed=5, rank=1, world=2))
     assert not torch.equal(one.prepare(0).betas, two.prepare(0).betas)
 
 

@@ -20,6 +20,7 @@ from closeint_core.errors import CloseintError
 from closeint_core.evaluation.bench_cases import draw_pair
 from closeint_core.evaluation.physics_suite import suite_pairs
 from closeint_core.mesh.penetration import measure_penetration
+from closeint_core.training.batches import Share
 from closeint_core.training.config import read_config
 from closeint_core.training.synthetic import KINDS, Generator, Interactions
 from closeint_core.training.synthetic.generate import acceptable, default_tools
@@ -91,9 +92,9 @@ def test_training_never_draws_what_is_held_out(collection: str) -> None:
     drawn = {KINDS.all_names()[number] for number in plan.kind.tolist()}
     assert drawn == set(KINDS.names("train", collection))  # type: ignore[arg-type]
     assert not drawn & held_out
-    source = SyntheticSource(config, generator.body, 2, seed=0)
+    source = SyntheticSource(config, generator.body, Share(2, seed=0))
     assert {kind.name for kind in source.generator.kinds} == drawn
-    judged = SyntheticSource(config, generator.body, 2, seed=0, split="test")
+    judged = SyntheticSource(config, generator.body, Share(2, seed=0, split="test"))
     assert {kind.name for kind in judged.generator.kinds} == set(KINDS.names("test", collection))  # type: ignore[arg-type]
 
 

@@ -19,11 +19,11 @@ from closeint_core.rendering.draws import Draws
 from closeint_core.rendering.renderer import PairRenderer, RenderedPairs
 from closeint_core.rendering.surroundings import read_panoramas
 from closeint_core.training.augmentation import loosened, repaired
+from closeint_core.training.batches import Share
 from closeint_core.training.eyes.config import EyesConfig
 from closeint_core.training.eyes.interactions import load_interactions, save_interactions
 from closeint_core.training.schedule import seed_everything
 from closeint_core.training.synthetic.generate import Interactions
-from closeint_core.training.synthetic.spec import Split
 from closeint_core.training.synthetic_source import DataConfig, SyntheticSource
 
 _HANDS = (20, 21, 22, 23)
@@ -64,7 +64,8 @@ class PairPictures:
     """Pictures of one side of the wall between training and test: functions of the step.
 
     Args:
-        data: how interactions are made. body: on the device that renders. count: pictures a step in this process.
+        data: how interactions are made. body: on the device that renders. share: which pictures.
+        notice: told how many parts of the interactions are made, of how many.
     """
 
     def __init__(
@@ -72,15 +73,11 @@ class PairPictures:
         config: EyesConfig,
         data: DataConfig,
         body: TorchBody,
-        count: int,
-        seed: int,
-        rank: int = 0,
-        world: int = 1,
-        split: Split = "train",
+        share: Share,
         notice: Callable[[int, int], None] | None = None,
     ) -> None:
-        self.config, self.body, self.count, self.seed, self.rank = config, body, count, seed, rank
-        self.split = split
+        self.config, self.body, self.count = config, body, share.count
+        self.seed, self.rank, self.split = share.seed, share.rank, share.split
         self.draws = Draws(body.template.device)
         panoramas = read_panoramas(Path(config.panoramas)) if config.panoramas else None
         self.renderer = PairRenderer(body, config.size, config.hand_size, config.finer, panoramas)
@@ -93,11 +90,11 @@ class PairPictures:
             self._pool = load_interactions(stored, self.draws.device)
             return
         data = replace(data, renew=0) if stored is not None else data
-        self._source = SyntheticSource(data, body, count, seed, rank, world, split, notice)
+        self._source = SyntheticSource(data, body, share, notice)
         if stored is not None:
             self._pool = self._source.prepare(0)
             self._source = None
-            if rank == 0:
+            if share.rank == 0:
                 save_interactions(self._pool, stored)
 
     def _stored_at(self, path: Path) -> Path:

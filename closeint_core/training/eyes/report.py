@@ -27,6 +27,7 @@ from closeint_core.eyes.prompts import PromptErrors
 from closeint_core.eyes.weights import load_eyes, save_eyes
 from closeint_core.files import atomic_path
 from closeint_core.rendering.renderer import RenderedPairs
+from closeint_core.training.batches import Share
 from closeint_core.training.eyes.answers import Answers, answers_of
 from closeint_core.training.eyes.config import EyesConfig
 from closeint_core.training.eyes.labelled import Prompting, evidence_of, measure_labelled, read_labelled
@@ -94,7 +95,8 @@ def _steps(pictures: int, batch: int) -> int:
 
 
 def _held_out(config: EyesConfig, body: TorchBody, batch: int, seed: int, half: int) -> PairPictures:
-    source = PairPictures(config, DataConfig(pool=256, chunk=128, renew=0), body, batch, seed, split="test")
+    data, share = DataConfig(pool=256, chunk=128, renew=0), Share(batch, seed, split="test")
+    source = PairPictures(config, data, body, share)
     source.keep_every_second(half)
     return source
 

@@ -15,6 +15,7 @@ from closeint_core.errors import CloseintError
 from closeint_core.eyes.backbone import load_imagenet
 from closeint_core.eyes.network import PairNetwork
 from closeint_core.eyes.weights import load_eyes, save_eyes
+from closeint_core.training.batches import Share
 from closeint_core.training.eyes.answers import Answers, answers_of
 from closeint_core.training.eyes.measures import calibrate, measure
 from closeint_core.training.eyes.objective import EyesObjective
@@ -46,10 +47,8 @@ class EyesStage(Stage):
         self.network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
         self.objective = EyesObjective(self.network, config.eyes.losses, config.precision).to(body.template.device)
         self.steps, self.optimizer = config.steps, config.optimizer
-        self.source = PairPictures(
-            config.eyes, config.data, body, config.batch // group.world, config.seed, group.rank, group.world,
-            notice=notice,
-        )  # fmt: skip
+        share = Share(config.batch // group.world, config.seed, group.rank, group.world)
+        self.source = PairPictures(config.eyes, config.data, body, share, notice)
         self._judged_on: list[tuple[RenderedPairs, EyesBatch]] | None = None
 
     def rate(self, name: str) -> float:
@@ -78,7 +77,7 @@ class EyesStage(Stage):
             data = replace(config.data, kinds=(), pool=count, chunk=count, renew=0)
             batch = min(count, max(1, config.batch // self.group.world))
             eyes = replace(config.eyes, clips=0, reuse=1)
-            source = PairPictures(eyes, data, self.body, batch, config.seed, split="test")
+            source = PairPictures(eyes, data, self.body, Share(batch, config.seed, split="test"))
             shown = []
             for step in range((count + batch - 1) // batch):
                 rendered = source.rendered(step)

@@ -159,10 +159,11 @@ def make_plan(
     people = []
     standing = 0.99 * (rest[..., JOINT["pelvis"], 1] - soles)
     for p, role in enumerate(kind.roles):
-        person = _person(role, times, rest[:, p], soles[:, p], leg[:, p], scale, draw)
+        size = _Size(rest[:, p], soles[:, p], leg[:, p], scale)
+        person = _person(role, times, size, draw)
         clips = [] if motions is None else [motions.names.index(n) for n in role.motion if n in motions.names]
         if motions is not None and clips:
-            recorded = _recorded(role, motions, clips, steps / fps[:, None], rest[:, p], soles[:, p], scale, draw)
+            recorded = _recorded(role, motions, clips, steps / fps[:, None], size, draw)
             chosen = draw.uniform(0, 1, count) < _RECORDED
             person = {
                 n: torch.where(chosen.reshape(-1, *[1] * (x.ndim - 1)), recorded[n], x) for n, x in person.items()
@@ -210,12 +211,25 @@ def _touches(kind: Kind, times: Tensor, draw: Draw) -> dict[str, Tensor]:
     return {**whole, **parts, "weight": weight}
 
 
-def _person(
-    role: Role, times: Tensor, rest: Tensor, sole: Tensor, leg: Tensor, scale: Tensor, draw: Draw
-) -> dict[str, Tensor]:
+@dataclass(frozen=True)
+class _Size:
+    """How large one person of N pairs is.
+
+    Attributes:
+        rest: (N, 24, 3) joints of the rest pose. sole: (N,) its lowest height, metres.
+        leg: (N,) length of the legs, 1 on average. scale: (N,) the mean of both people's.
+    """
+
+    rest: Tensor
+    sole: Tensor
+    leg: Tensor
+    scale: Tensor
+
+
+def _person(role: Role, times: Tensor, size: _Size, draw: Draw) -> dict[str, Tensor]:
     """Curves (N, T, ...) of one person; see ``Plan``."""
-    count = len(times)
-    feet = _footsteps(role, times, rest, scale, draw)
+    count, rest, sole, leg = len(times), size.rest, size.sole, size.leg
+    feet = _footsteps(role, times, rest, size.scale, draw)
     ankle_height = torch.stack([rest[:, JOINT[f"{s}_ankle"], 1] for s in ("left", "right")], 1) - sole[:, None]
     middle = feet["place"].mean(2)
     carry = 0.15 + feet["planted"]
@@ -284,17 +298,10 @@ def _within_reach(path: Tensor, heading: Tensor, height: Tensor, place: Tensor, 
 
 
 def _recorded(
-    role: Role,
-    motions: Motions,
-    clips: list[int],
-    seconds: Tensor,
-    rest: Tensor,
-    sole: Tensor,
-    scale: Tensor,
-    draw: Draw,
+    role: Role, motions: Motions, clips: list[int], seconds: Tensor, size: _Size, draw: Draw
 ) -> dict[str, Tensor]:
     """Curves of one person who moves as a clip does, see ``Plan``; ``seconds`` (N, T) from the first frame."""
-    count, frames = seconds.shape
+    (count, frames), rest = seconds.shape, size.rest
     clip = torch.tensor(clips)[draw.integers(len(clips), count)]
     rate = draw.uniform(0.85, 1.15, count)[:, None]
     length = (motions.frames[clip] - 1)[:, None] / 30.0
@@ -315,11 +322,11 @@ def _recorded(
     turn = torch.deg2rad(yaw) + 0.25 * draw.normal(count) - curves["heading"][:, middle]
     c, s = torch.cos(turn), torch.sin(turn)
     spin = torch.stack((torch.stack((c, -s), -1), torch.stack((s, c), -1)), -2)  # (N, 2, 2)
-    there = torch.stack((x * scale, y * scale), -1) + 0.12 * draw.normal(count, 2)
+    there = torch.stack((x * size.scale, y * size.scale), -1) + 0.12 * draw.normal(count, 2)
     centre = pelvis[:, middle, :2].clone()
     path = (pelvis[..., :2] - centre[:, None]) @ spin.mT + there[:, None]
     flat = (ankles[..., :2] - centre[:, None, None]) @ spin.mT[:, None] + there[:, None, None]
-    height = (ankle - sole[:, None])[:, None]
+    height = (ankle - size.sole[:, None])[:, None]
     place = torch.cat((flat, (ankles[..., 2] + height)[..., None]), -1)
     heading = curves["heading"] + turn[:, None]
     prior = curves["prior"].clone()

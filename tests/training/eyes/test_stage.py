@@ -17,6 +17,7 @@ from closeint_core.errors import CloseintError
 from closeint_core.eyes.calibration import Calibration
 from closeint_core.eyes.network import PairNetwork
 from closeint_core.eyes.weights import load_eyes, save_eyes
+from closeint_core.training.batches import Share
 from closeint_core.training.eyes.config import EyesConfig
 from closeint_core.training.eyes.interactions import load_interactions, save_interactions
 from closeint_core.training.eyes.pictures import PairPictures, make_batch, touch_map
@@ -139,7 +140,7 @@ def test_two_processes_train_the_same_network(folder, tmp_path):
 @pytest.fixture(scope="module")
 def source(folder) -> PairPictures:
     config = EyesConfig(size=64, finer=1, clips=2, reuse=1, interactions=str(folder / "pool.npz"))
-    return PairPictures(config, DataConfig(), TorchBody(load_body("default")), 3, seed=1)
+    return PairPictures(config, DataConfig(), TorchBody(load_body("default")), Share(3, seed=1))
 
 
 def test_pictures_are_functions_of_the_step(source):
