@@ -131,11 +131,13 @@ class FitCalibration:
     """1: share of the people's slant that the first floor takes, and least part of its normal that points up. Origin:
     chosen by hand; cameras are held level far more often than not."""
     foot_seen: float = 0.2
-    """1: weight from which on a foot's point was seen, and metres that the camera is over the soles at least. Origin:
-    chosen by hand."""
+    """1: weight from which on a foot's point was seen. Origin: chosen by hand."""
+    least_clearance: float = 0.2
+    """m: that the camera is over the soles at least. Origin: a guard, no tuning."""
     seldom: float = 0.05
-    """1: least share of frames in which feet count as seen, and least weight of a standing person. Origin: chosen by
-    hand."""
+    """1: least share of frames in which feet count as seen. Origin: chosen by hand."""
+    least_standing: float = 0.05
+    """1: least weight of the belief that a person stands on the floor. Origin: chosen by hand."""
     sizes: tuple[float, float] = (0.6, 1.4)
     """1: common scales of people that are tried. Origin: chosen by hand."""
     enough: float = 0.05

@@ -101,7 +101,7 @@ class PairFit:
         if self.guide is not None:  # frames in which only the guide says where the feet are tell nothing new
             seen = self._feet_seen()
             lowest = torch.where(seen | ~seen.any(1, keepdim=True), lowest, torch.nan)
-        return -lowest.nanmedian(1).values.clamp(max=-c.foot_seen)
+        return -lowest.nanmedian(1).values.clamp(max=-c.least_clearance)
 
     def _feet_seen(self) -> Tensor:
         """(P, T) bool, whether anything was seen of either foot."""
@@ -133,7 +133,7 @@ class PairFit:
         scales = torch.linspace(*c.sizes, 161)[:, None]
         statures = (scales * size - 1) * mean / (tall - mean)  # (scales, P) first shape coefficients
         costs = self._shape_cost(statures[..., None]).sum(-1)
-        self.betas[:, 0] = statures[costs.argmin()].clamp(-3, 3)
+        self.betas[:, 0] = statures[costs.argmin()].clamp(-c.made_for, c.made_for)
         self._place()
 
     def follow_guide(self) -> None:
@@ -277,9 +277,8 @@ class PairFit:
         """What changes too little within a stage to be found anew every step."""
         c = SOLVER.now.fit
         e = self.evidence
-        scale = (running_median(self.transl, int(e.fps) | 1)[..., 2:] / e.camera[0, 0]).clamp(
-            min=SOLVER.now.fit.least_metres_per_pixel
-        )
+        depth = running_median(self.transl, int(e.fps) | 1)[..., 2:]
+        scale = (depth / e.camera[0, 0]).clamp(min=c.least_metres_per_pixel)
         keypoints, _ = self._keypoints(self.betas)
         floor = self.floor()
         heights = energies.heights(keypoints[:, :, energies.FOOT_POINTS], floor.normal, floor.offset) - self.sole
@@ -291,7 +290,7 @@ class PairFit:
         return Known(
             scale,
             planted_feet(e, scale, heights),
-            torch.where(e.visible, feet.clamp(min=c.seldom), torch.full_like(feet, c.seldom)),
+            torch.where(e.visible, feet.clamp(min=c.least_standing), c.least_standing),
             self.usual,
             self.usual_weight,
             self.usual_spread,
