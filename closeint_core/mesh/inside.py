@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, fields
+from typing import NamedTuple
 
 import torch
 from torch import Tensor
@@ -64,8 +65,8 @@ def find_inside(vertices: Tensor, faces: Tensor) -> Inside:
         base = ((1 - person) * vertices.shape[1] + frame) * vertices.shape[2]
         corners = face_corners(at.reshape(-1, 3).T, base, faces, face).double()
         weights = triangle_weights(at[person, frame, vertex].T.double(), corners).T.to(at.dtype)
-    depth = depth_below(vertices, faces, frame, person, vertex, face, weights)
-    return Inside(frame, person, vertex, face, weights, depth)
+    below = Below(frame, person, vertex, face, weights)
+    return Inside(*below, depth_below(vertices, faces, below))
 
 
 def _search(vertices: Tensor, frames: Tensor, patches: Patches) -> Tensor:
@@ -89,22 +90,24 @@ def _search(vertices: Tensor, frames: Tensor, patches: Patches) -> Tensor:
     return torch.stack([frames[frame], person, vertex, face], 1)[order]
 
 
-def depth_below(
-    vertices: Tensor,
-    faces: Tensor,
-    frame: Tensor,
-    person: Tensor,
-    vertex: Tensor,
-    face: Tensor,
-    weights: Tensor,
-    other: Tensor | None = None,
-) -> Tensor:
+class Below(NamedTuple):
+    """N vertices below the other's surface, as in ``Inside``, all but how deep."""
+
+    frame: Tensor
+    person: Tensor
+    vertex: Tensor
+    face: Tensor
+    barycentric: Tensor
+
+
+def depth_below(vertices: Tensor, faces: Tensor, below: Below, other: Tensor | None = None) -> Tensor:
     """(N,) depth of vertices below given points of the other's surface, differentiable in the vertices of both.
 
-    The weights (N, 3) of the nearest point are held: to first order the distance does not change with them there, so
-    the gradient is that of the true depth. Arguments as in ``Inside`` and ``find_inside``; ``other`` (N,) is whose
-    surface it is, if not that of the other of two.
+    The weights of the nearest point are held: to first order the distance does not change with them there, so
+    the gradient is that of the true depth. Vertices and faces as in ``find_inside``; ``other`` (N,) is whose surface it
+    is, if not that of the other of two.
     """
+    frame, person, vertex, face, weights = below
     whose = 1 - person if other is None else other
     corners = vertices[whose[:, None], frame[:, None], faces[face]]
     way = (corners * weights[..., None]).sum(1) - vertices[person, frame, vertex]

@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import torch
@@ -37,60 +38,86 @@ def part_gaps(
     """
     reach = MESH.now.touch.release if reach is None else reach
     inside = find_inside(vertices, faces) if inside is None else inside
-    joints = int(parts.max()) + 1
-    face_part = parts[faces].sort(1).values[:, 1]  # what two of the corners agree on, or the middle one
-    out = torch.full((vertices.shape[1] * joints * joints,), reach, dtype=vertices.dtype, device=vertices.device)
-
-    def key(frame: Tensor, person: Tensor, vertex: Tensor, face: Tensor) -> Tensor:
-        own, other = parts[vertex], face_part[face]
-        first, second = torch.where(person == 0, own, other), torch.where(person == 0, other, own)
-        return (frame * joints + first) * joints + second
-
-    out[key(inside.frame, inside.person, inside.vertex, inside.face)] = 0
+    gaps = _Gaps(vertices, faces, parts, reach)
+    gaps.least[gaps.place(inside.frame, inside.person, inside.vertex, inside.face)] = 0
     low, high = vertices.amin(2) - reach, vertices.amax(2)
     near = ((low[0] <= high[1]) & (low[1] <= high[0])).all(1).nonzero()[:, 0]
-    patches = patches_of(faces, vertices[0, 0])
-    bits = 1 << torch.arange(joints, device=parts.device)
-    group_parts = _mask(parts[patches.points], joints)  # (P, J) which parts a group of vertices, a patch is of
-    patch_bits = (_mask(face_part[patches.members], joints) * bits).sum(1)
-    for part in near.split(_FRAMES[vertices.device.type]):
-        frames = len(part)
-        lattice = Lattice.around(vertices[:, part])
-        at = lattice.put(vertices[:, part]).flatten(1, 2)
+    for frames in near.split(_FRAMES[vertices.device.type]):
+        gaps.measure(vertices[:, frames], frames)
+    return gaps.table()
+
+
+class _Gaps:
+    """The least distances between parts that were found so far; arguments as for ``part_gaps``.
+
+    Attributes:
+        least: (T * J * J,) metres, see ``place``.
+    """
+
+    def __init__(self, vertices: Tensor, faces: Tensor, parts: Tensor, reach: float) -> None:
+        self._faces, self._parts, self._reach = faces, parts, reach
+        self._joints = joints = int(parts.max()) + 1
+        self._face_part = parts[faces].sort(1).values[:, 1]  # what two of the corners agree on, or the middle one
+        size = vertices.shape[1] * joints * joints
+        self.least = torch.full((size,), reach, dtype=vertices.dtype, device=vertices.device)
+        self._patches = patches = patches_of(faces, vertices[0, 0])
+        self._bits = 1 << torch.arange(joints, device=parts.device)
+        self._group_parts = _mask(parts[patches.points], joints)  # (P, J) which parts a group of vertices is of
+        self._patch_bits = (_mask(self._face_part[patches.members], joints) * self._bits).sum(1)
+
+    def table(self) -> Tensor:
+        """(T, J, J)."""
+        return self.least.view(-1, self._joints, self._joints)
+
+    def place(self, frame: Tensor, person: Tensor, vertex: Tensor, face: Tensor) -> Tensor:
+        """(N,) where in ``least`` a person's vertices and the other's faces belong."""
+        own, other = self._parts[vertex], self._face_part[face]
+        first, second = torch.where(person == 0, own, other), torch.where(person == 0, other, own)
+        return (frame * self._joints + first) * self._joints + second
+
+    def measure(self, vertices: Tensor, frames: Tensor) -> None:
+        """Look at some frames (t,), with ``vertices`` (2, t, V, 3)."""
+        patches, number = self._patches, len(frames)
+        lattice = Lattice.around(vertices)
+        at = lattice.put(vertices).flatten(1, 2)
         posed = pose(patches, at)
         flat, scale = at.flatten(1), lattice.scale.repeat(2)
         count, width = patches.points.shape
-        groups = at.index_select(2, patches.points.reshape(-1)).reshape(3, 2 * frames * count, width)
-        body_of = torch.arange(2 * frames, device=at.device).repeat_interleave(count)
-        mesh, own = (body_of + frames) % (2 * frames), patches.own.repeat(2 * frames, 1)
+        groups = at.index_select(2, patches.points.reshape(-1)).reshape(3, 2 * number * count, width)
+        body_of = torch.arange(2 * number, device=at.device).repeat_interleave(count)
+        mesh, own = (body_of + number) % (2 * number), patches.own.repeat(2 * number, 1)
         # What is closer than a little is found first: most of what is near is near because those parts touch.
-        for within in (reach / 6, reach):
+        for within, known in ((self._reach / 6, 0.0), (self._reach, self._reach / 6)):
             far = (within * scale).float()[body_of].expand(3, -1)
-            table = out.view(-1, joints, joints)[part]
-            unsure = torch.cat([table, table.mT]) > (0 if within < reach else reach / 6)  # (2 t, J own, J other)
-            unsure_bits = (unsure * bits).sum(2)  # (2 t, J)
-            asked = torch.where(group_parts, unsure_bits[:, None], 0)  # (2 t, P, J)
-            asked = _any_bit(asked.flatten(0, 1))
-
-            def keep(group: Tensor, patch: Tensor, asked: Tensor = asked) -> Tensor:
-                return (asked[group] & patch_bits[patch]) != 0
-
-            for group, place, face in met_faces(groups, own, mesh, posed, far, far, keep=keep):
+            keep = self._unsure(frames, known)
+            for group, place, face in met_faces(groups, own, mesh, posed, (far, far), keep=keep):
                 body = group // count
-                pair = key(part[body % frames], body // frames, patches.points[group % count, place], face)
-                rows = (out[pair] > 0).nonzero()[:, 0]
+                pair = self.place(frames[body % number], body // number, patches.points[group % count, place], face)
+                rows = (self.least[pair] > 0).nonzero()[:, 0]
                 group, place, face, body, pair = (x[rows] for x in (group, place, face, body, pair))
                 point = groups.flatten(1).index_select(1, group * width + place)
-                corners = face_corners(flat, mesh[group] * at.shape[2], faces, face)
-                # A corner is as near as its face can be far; a face whose box is further than that is out.
-                unit = scale[body]
-                most = (corners[0] - point).square().sum(0).double().sqrt() / unit
-                out.scatter_reduce_(0, pair, most.to(out.dtype), "amin")
-                least = box_gap(point, corners.amin(0), corners.amax(0)).double().sqrt() / unit
-                close = (least <= out[pair] * (1 + 1e-5)).nonzero()[:, 0]
-                gap = triangle_distance(point[:, close].double(), corners[..., close].double()).sqrt() / unit[close]
-                out.scatter_reduce_(0, pair[close], gap.to(out.dtype), "amin")
-    return out.reshape(-1, joints, joints)
+                corners = face_corners(flat, mesh[group] * at.shape[2], self._faces, face)
+                self._lower(pair, point, corners, scale[body])
+
+    def _unsure(self, frames: Tensor, known: float) -> Callable[[Tensor, Tensor], Tensor]:
+        """Says of groups of vertices and patches, (N,) and (N,), whether their parts may be nearer to each other than
+        is known already; nothing nearer than ``known`` metres is asked about again."""
+        table = self.table()[frames]
+        unsure = torch.cat([table, table.mT]) > known  # (2 t, J own, J other)
+        unsure_bits = (unsure * self._bits).sum(2)  # (2 t, J)
+        asked = torch.where(self._group_parts, unsure_bits[:, None], 0)  # (2 t, P, J)
+        asked = _any_bit(asked.flatten(0, 1))
+        return lambda group, patch: (asked[group] & self._patch_bits[patch]) != 0
+
+    def _lower(self, pair: Tensor, point: Tensor, corners: Tensor, unit: Tensor) -> None:
+        """Distances of points (3, N) from triangles, lattice units of which ``unit`` (N,) make a metre."""
+        # A corner is as near as its face can be far; a face whose box is further than that is out.
+        most = (corners[0] - point).square().sum(0).double().sqrt() / unit
+        self.least.scatter_reduce_(0, pair, most.to(self.least.dtype), "amin")
+        low = box_gap(point, corners.amin(0), corners.amax(0)).double().sqrt() / unit
+        close = (low <= self.least[pair] * (1 + 1e-5)).nonzero()[:, 0]
+        gap = triangle_distance(point[:, close].double(), corners[..., close].double()).sqrt() / unit[close]
+        self.least.scatter_reduce_(0, pair[close], gap.to(self.least.dtype), "amin")
 
 
 def _mask(parts: Tensor, joints: int) -> Tensor:

@@ -175,8 +175,7 @@ def met_faces(
     own: Tensor,
     mesh: Tensor,
     posed: Posed,
-    before: Tensor,
-    after: Tensor,
+    drawn_out: tuple[Tensor, Tensor],
     blocks: tuple[Tensor, Tensor] | None = None,
     keep: Callable[[Tensor, Tensor], Tensor] | None = None,
 ) -> Iterator[tuple[Tensor, Tensor, Tensor]]:
@@ -185,13 +184,15 @@ def met_faces(
     Args:
         points: (3, G, L) in G groups of L. own: (G, L) bool, which of them are wanted.
         mesh: (G,) int64, which mesh of ``posed`` each group is asked about.
-        before, after: (3, G) by how much boxes are drawn out to lower and to higher coordinates; may be infinite.
+        drawn_out: (3, G) and (3, G) by how much boxes are drawn out to lower and to higher coordinates; may be
+            infinite.
         blocks: pairs (N,), (N,) of a group and a block, the only ones to look at.
         keep: says which pairs (N,), (N,) of a group and a patch to look at.
 
     Yields:
         group (N,), point (N,) in its group, face (N,).
     """
+    before, after = drawn_out
     box = group_boxes(points, own)
     reach = Boxes(box.low - after, box.high + before)
     if blocks is None:

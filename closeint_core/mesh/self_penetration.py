@@ -21,7 +21,7 @@ from closeint_core.body.data import BodyData
 from closeint_core.errors import CloseintError
 from closeint_core.mesh.calibration import MESH, SelfPenetrationCalibration
 from closeint_core.mesh.closest import face_corners, nearest_faces, triangle_weights
-from closeint_core.mesh.inside import Inside, depth_below
+from closeint_core.mesh.inside import Below, Inside, depth_below
 from closeint_core.mesh.patches import Boxes, Patches, cut, meet, pose
 from closeint_core.mesh.winding import Lattice, winding_numbers
 
@@ -124,8 +124,8 @@ class SolidParts:
             base = (person * frames + frame) * at.shape[2]
             corners = face_corners(at.reshape(-1, 3).T, base, self.faces, face).double()
             weights = triangle_weights(at[person, frame, vertex].T.double(), corners).T.to(at.dtype)
-        depth = depth_below(vertices, self.faces, frame, person, vertex, face, weights, person)
-        return Inside(frame, person, vertex, face, weights, depth)
+        below = Below(frame, person, vertex, face, weights)
+        return Inside(*below, depth_below(vertices, self.faces, below, person))
 
     def depths(self, vertices: Tensor) -> Tensor:
         """(P, T) metres of the deepest vertex that is inside another part of its own body, of vertices (P, T, V, 3)."""

@@ -89,7 +89,7 @@ def crossings(
     is_axis = torch.arange(3, device=own.device)[:, None] == ray // 2
     before = torch.where(is_axis & ~back, torch.inf, 0.0)
     after = torch.where(is_axis & back, torch.inf, 0.0)
-    for g, point, face in met_faces(points, own, mesh, posed, before, after, (group, block)):
+    for g, point, face in met_faces(points, own, mesh, posed, (before, after), (group, block)):
         place = g * own.shape[1] + point
         origin = points.flatten(1).index_select(1, place).double()
         corners = face_corners(posed.at.flatten(1), mesh[g] * posed.at.shape[2], posed.patches.faces, face)

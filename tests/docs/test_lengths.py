@@ -20,7 +20,6 @@ COMMANDS = ("closeint_core/cli.py", "closeint_core/evaluation/command.py")
 LONG = {
     "benchmarks/generator.py:measure": 61,
     "closeint_blender/importer/build.py:import_clip": 70,
-    "closeint_core/mesh/part_contact.py:part_gaps": 73,
     "closeint_core/worker/environment.py:plan": 62,
     "closeint_core/worker/install.py:install": 62,
     "scripts/build_default_body.py:build": 71,
@@ -39,8 +38,6 @@ WIDE = {
     "closeint_blender/importer/build.py:mark": 8,
     "closeint_blender/importer/character.py:make_mesh": 8,
     "closeint_blender/importer/reapply.py:_reapply_person": 11,
-    "closeint_core/mesh/inside.py:depth_below": 8,
-    "closeint_core/mesh/patches.py:met_faces": 8,
     "closeint_core/solver/contacts.py:apart_vertices": 8,
     "closeint_core/solver/contacts.py:side_by_side": 8,
     "closeint_core/solver/contacts.py:springs": 8,

@@ -15,7 +15,7 @@ from torch import Tensor
 
 from closeint_core.errors import CloseintError
 from closeint_core.mesh.closest import triangle_distance, triangle_weights
-from closeint_core.mesh.inside import Inside, depth_below, find_inside
+from closeint_core.mesh.inside import Below, Inside, depth_below, find_inside
 from closeint_core.mesh.patches import cut
 
 
@@ -151,7 +151,7 @@ def test_gradient_on_the_surface_is_finite() -> None:
     zero = torch.zeros(1, dtype=torch.long)
     with torch.no_grad():
         vertices[0, 0, 0] = vertices[1, 0, faces[0]].mean(0)
-    depth = depth_below(vertices, faces, zero, zero, zero, zero, torch.full((1, 3), 1 / 3))
+    depth = depth_below(vertices, faces, Below(zero, zero, zero, zero, torch.full((1, 3), 1 / 3)))
     depth.sum().backward()
     assert vertices.grad is not None
     assert torch.isfinite(vertices.grad).all()
