@@ -20,6 +20,8 @@ from closeint_core.solver.calibration import SOLVER
 from closeint_core.solver.contacts import (
     Found,
     Place,
+    PosedSkins,
+    Spots,
     contacts,
     kept_apart,
     representatives,
@@ -122,8 +124,7 @@ class Skins:
         wanted = held if doubt is None else held | (doubt[:, frames] > 0)
         vertices = self.at[:, frames]
         near = near_parts(vertices, self._samples, 3, wanted, liked=held)
-        places = self.rest_places(skeleton)
-        place = Place(self.terms.map, places, self.parts, skeleton, near, self._normals(vertices, near))
+        place = Place(self.posed_skins(skeleton), near, self._normals(vertices, near))
         touching = contacts(place, belief[:, frames], reach)
         if touching is not None:
             touching = replace(touching, weight=touching.weight * pull[frames][:, None])
@@ -149,8 +150,7 @@ class Skins:
         if doubt is not None:
             margin = margin + SOLVER.now.skins.away * doubt[some.person, some.frame, self.parts[some.vertex]]
         some.frame = row[some.frame]
-        places = self.rest_places(skeleton)
-        return springs(some, push[frames], self.terms.map, places, self.parts, skeleton, margin)
+        return springs(some, push[frames], self.posed_skins(skeleton), margin)
 
     def _lowest(self, vertices: Tensor, frames: Tensor) -> None:
         """The lowest vertices of each foot, now and before, are kept over the floor like the samples of the soles: a
@@ -195,6 +195,10 @@ class Skins:
             each.append(normalize(torch.linalg.cross(b - a, c - a).sum(1), dim=-1))
         return normalize(each[0] - each[1] + SOLVER.now.skins.tie_break * each[0], dim=-1)
 
+    def posed_skins(self, skeleton: Skeleton) -> PosedSkins:
+        """The skins on a posed skeleton."""
+        return PosedSkins(self.terms.map, self.rest_places(skeleton), self.parts, skeleton)
+
     def rest_places(self, skeleton: Skeleton) -> Tensor:
         """Rest vertices (P, V, 3), or (P, t, V, 3) where the pose changes them."""
         posedirs = self.body.posedirs
@@ -211,7 +215,8 @@ class Skins:
         corners = vertices[(1 - person)[:, None], frame[:, None], corner]
         normal = normalize(torch.linalg.cross(corners[:, 1] - corners[:, 0], corners[:, 2] - corners[:, 0]), dim=-1)
         middles = self.terms.sphere_centres(skeleton)
-        aside = side_by_side(person, frame, frames[frame], self.parts[vertex], middles, points, self.terms.frames)
+        spots = Spots(person, self.parts[vertex], frame, frames[frame], points)
+        aside = side_by_side(spots, middles, self.terms.frames)
         # Where a limb sticks right through another, its vertices are nearest to opposite sides and their pushes
         # cancel: leaning every push away from the other limb's middle makes the whole limb leave by one side.
         lean = self._entangled(inside, frames)[person, self.parts[vertex], frames[frame]]

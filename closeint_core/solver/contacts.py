@@ -5,8 +5,8 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import NamedTuple
 
-import numpy as np
 import torch
 from torch import Tensor
 from torch.nn.functional import normalize
@@ -52,6 +52,41 @@ class Found:
     def join(cls, parts: list[Found]) -> Found:
         """All of several."""
         return cls(**{name: torch.cat([getattr(one, name) for one in parts]) for name in cls.__dataclass_fields__})
+
+
+@dataclass
+class PosedSkins:
+    """Two people's skins in T frames, as far as points ride on them.
+
+    Attributes:
+        ride: the body's. rest: (2, V, 3) or (2, T, V, 3) rest vertices. part: (V,) of each vertex. skeleton: posed.
+    """
+
+    ride: RideMap
+    rest: Tensor
+    part: Tensor
+    skeleton: Skeleton
+
+    def riders(self, person: Tensor | int, frame: Tensor, vertex: Tensor) -> Riders:
+        """Riders (N,) of vertices (N,) of people in frames (N,)."""
+        rest = self.rest[person, vertex] if self.rest.ndim == 3 else self.rest[person, frame, vertex]
+        return self.ride.vertices(vertex, rest)
+
+    def in_part(self, person: Tensor | int, frame: Tensor, part: Tensor, axis: Tensor) -> Tensor:
+        """World directions (N, 3) in the axes of parts (N,) of people in frames (N,): they turn with them."""
+        turned = self.skeleton.rotations[person, frame, part].mT
+        return (turned @ axis[..., None])[..., 0]
+
+
+class Spots(NamedTuple):
+    """n points (n, 3) of people's parts: ``person`` and ``part`` (n,), ``row`` (n,) in what is known of some frames,
+    and ``frame`` (n,) in the time."""
+
+    person: Tensor
+    part: Tensor
+    row: Tensor
+    frame: Tensor
+    points: Tensor
 
 
 def watch(found: Found, vertices: Tensor, samples: SkinSamples, ring: Tensor) -> Found:
@@ -121,17 +156,14 @@ def fair_shares(found: Found, part: Tensor) -> Tensor:
     return 1.0 / counts[cluster].float().clamp(min=4)
 
 
-def side_by_side(
-    person: Tensor, row: Tensor, frame: Tensor, part: Tensor, middles: Tensor, points: Tensor, frames: int,
-    span: int = 17,
-) -> Tensor:  # fmt: skip
+def side_by_side(spots: Spots, middles: Tensor, frames: int, span: int = 17) -> Tensor:
     """Unit directions (n, 3) from the middle of the partner's limb to the middle of one's own, steady over time.
 
     Args:
-        person, part: (n,) of points (n, 3). row: (n,) where in ``middles`` and frame: (n,) where in the time, of
-            ``frames``. middles: (2, t, S, 3) centres of both people's spheres.
+        middles: (2, t, S, 3) centres of both people's spheres. frames: in the time.
         span: frames over which a limb is expected to stay on one side.
     """
+    person, part, row, frame, points = spots
     out = []
     for some in torch.arange(len(row), device=row.device).split(4096 if row.device.type == "cpu" else 1 << 16):
         ends = []
@@ -173,15 +205,12 @@ def _spread_riders(ends: Sequence[Riders], frame: Tensor, column: Tensor, frames
     return Riders(moments, masses)
 
 
-def springs(
-    found: Found, push: Tensor, ride: RideMap, places: Tensor, part: Tensor, skeleton: Skeleton,
-    margin: Tensor, most: int = 128,
-) -> Pairs | None:  # fmt: skip
+def springs(found: Found, push: Tensor, skins: PosedSkins, margin: Tensor, most: int = 128) -> Pairs | None:
     """What pushes found vertices out of the partner.
 
     Args:
-        push: (T,) weight in each frame. places: (2, V, 3) or (2, T, V, 3) rest vertices. skeleton: as the vertices
-            were found. margin: (N,) metres by which they are to be outside.
+        push: (T,) weight in each frame. skins: as the vertices were found.
+        margin: (N,) metres by which they are to be outside.
     """
     frames = len(push)
     if not len(found):
@@ -189,13 +218,9 @@ def springs(
     index, column, columns = _packed(found.frame, found.depth, frames, most)
     found, margin = found.take(index), margin[index]
     frame, person = found.frame, found.person
-
-    def place(who: Tensor, vertex: Tensor) -> Tensor:
-        return places[who, vertex] if places.ndim == 3 else places[who, frame, vertex]
-
-    vertex = ride.vertices(found.vertex, place(person, found.vertex))
+    vertex = skins.riders(person, frame, found.vertex)
     corner = found.corner
-    parts = [ride.vertices(corner[:, i], place(1 - person, corner[:, i])) for i in range(3)]
+    parts = [skins.riders(1 - person, frame, corner[:, i]) for i in range(3)]
     share = found.barycentric.unbind(1)
     surface = Riders(
         torch.stack([one.moments * w[:, None, None] for one, w in zip(parts, share, strict=True)]).sum(0),
@@ -206,14 +231,13 @@ def springs(
                    torch.where(swap[:, None], surface.masses, vertex.masses))  # fmt: skip
     second = Riders(torch.where(swap[:, None, None], vertex.moments, surface.moments),
                     torch.where(swap[:, None], vertex.masses, surface.masses))  # fmt: skip
-    axis = torch.where(swap[:, None], -found.direction, found.direction)
     # The way out turns with the partner's part.
-    bone = part[corner[:, 0]]
-    turned = skeleton.rotations[1 - person, frame, bone]
-    axis = (turned.mT @ axis[..., None])[..., 0]
+    bone = skins.part[corner[:, 0]]
+    axis = torch.where(swap[:, None], -found.direction, found.direction)
+    axis = skins.in_part(1 - person, frame, bone, axis)
     at = (frame, column, frames, columns)
-    skins = SOLVER.now.skins
-    weight = fair_shares(found, part) * push[frame] * (30 / skins.spring**2)
+    tuned = SOLVER.now.skins
+    weight = fair_shares(found, skins.part) * push[frame] * (30 / tuned.spring**2)
     return Pairs(
         _spread_riders((first, second), *at),
         _spread(axis, *at),
@@ -222,7 +246,7 @@ def springs(
         _spread(weight, *at),
         torch.ones(frames, columns, dtype=torch.bool, device=frame.device),
         False,
-        skins.spring_knee,
+        tuned.spring_knee,
     )
 
 
@@ -231,14 +255,10 @@ class Place:
     """What ``contacts`` and ``kept_apart`` need of the bodies as they stand.
 
     Attributes:
-        ride: the body's. rest: (2, V, 3) or (2, T, V, 3) rest vertices. part: (V,). skeleton: posed.
         near: the nearest places. normals: (2, T, 24, C, 3) of them, from the partner's skin outwards.
     """
 
-    ride: RideMap
-    rest: Tensor
-    part: Tensor
-    skeleton: Skeleton
+    skins: PosedSkins
     near: NearParts
     normals: Tensor
 
@@ -258,23 +278,19 @@ class Place:
         first, second = torch.where(person == 0, own, other), torch.where(person == 0, other, own)
         at = (frame, column, frames, columns)
         copies = 3 if aside else 1
-        ends = []
-        for who, vertex in ((0, first), (1, second)):
-            rest = self.rest[who, vertex] if self.rest.ndim == 3 else self.rest[who, frame, vertex]
-            ends.append(self.ride.vertices(vertex, rest))
+        ends = [self.skins.riders(who, frame, vertex) for who, vertex in ((0, first), (1, second))]
         moments, masses = _spread_riders(ends, *at)
         riders = Riders(moments.repeat(1, 1, copies, 1, 1), masses.repeat(1, 1, copies, 1))
         away = torch.where((person == 0)[:, None], normal, -normal)
         helper = torch.eye(3, device=away.device)[away.abs().argmin(1)]
         across = normalize(torch.linalg.cross(away, helper), dim=-1)
         axes = (away, across, torch.linalg.cross(away, across))[:copies]
-        bone = self.part[second]
-        turned = self.skeleton.rotations[1, frame, bone].mT
+        bone = self.skins.part[second]
         packed, height = _spread(each, *at), _spread(gap, *at)
         firm = torch.ones_like(height, dtype=torch.bool)
         return Pairs(
             riders,
-            torch.cat([_spread((turned @ axis[..., None])[..., 0], *at) for axis in axes], 1),
+            torch.cat([_spread(self.skins.in_part(1, frame, bone, axis), *at) for axis in axes], 1),
             _spread(bone + JOINTS, *at).repeat(1, copies),
             height.repeat(1, copies),
             torch.cat((packed, *[aside * packed] * (copies - 1)), 1),
@@ -317,52 +333,46 @@ def implied_distance(probability: Tensor) -> Tensor:
 
 
 def tied_vertices(
-    pairs: VertexPairs, goal: Tensor, weight: Tensor, ride: RideMap, places: Tensor, frames: int,
-    scale: float = float("inf"), slack: float = 0.0,
-) -> Ties:  # fmt: skip
+    pairs: VertexPairs,
+    goal: Tensor,
+    weight: Tensor,
+    skins: PosedSkins,
+    frames: int,
+    scale: float = float("inf"),
+    slack: float = 0.0,
+) -> Ties:
     """Ties between vertices of two people.
 
     Args:
-        pairs: N of them. goal: (N, 3) and weight: (N,), scale and slack: see ``Ties``.
-        places: (2, V, 3) or (2, T, V, 3) rest vertices. frames: T.
+        pairs: N of them. goal: (N, 3) and weight: (N,), scale and slack: see ``Ties``. frames: T.
     """
-    frame = torch.as_tensor(pairs.frame)
-    riders = [_riders_of(ride, places, person, frame, vertex) for person, vertex in ((0, pairs.a), (1, pairs.b))]
-    return packed(frame, riders, goal, weight, frames, scale, slack)
+    return packed(torch.as_tensor(pairs.frame), _ends(pairs, skins), goal, weight, frames, scale, slack)
 
 
-def apart_vertices(
-    pairs: VertexPairs, gap: float, weight: Tensor, ride: RideMap, places: Tensor, part: Tensor, skeleton: Skeleton,
-    frames: int,
-) -> Pairs:  # fmt: skip
+def apart_vertices(pairs: VertexPairs, gap: float, weight: Tensor, skins: PosedSkins, frames: int) -> Pairs:
     """Pairs of vertices of two people that are kept ``gap`` metres apart along the pairs' directions.
 
     Args:
-        pairs, weight, places, frames: as for ``tied_vertices``. part: (V,). skeleton: as the pairs were found.
+        pairs, weight, frames: as for ``tied_vertices``. skins: as the pairs were found.
     """
     frame = torch.as_tensor(pairs.frame)
-    riders = [_riders_of(ride, places, person, frame, vertex) for person, vertex in ((0, pairs.a), (1, pairs.b))]
     index, column, columns = _packed(frame, weight, frames, len(frame))
     at = (frame[index], column, frames, columns)
-    bone = part[torch.as_tensor(pairs.b)]
-    turned = skeleton.rotations[1, frame, bone].mT
-    axis = (turned @ torch.as_tensor(pairs.direction)[..., None])[..., 0]
-    goal = torch.full_like(weight, gap)
-    firm = torch.ones(frames, columns, dtype=torch.bool)
-    ends = [Riders(one.moments[index], one.masses[index]) for one in riders]
+    bone = skins.part[torch.as_tensor(pairs.b)]
+    axis = skins.in_part(1, frame, bone, torch.as_tensor(pairs.direction))
     return Pairs(
-        _spread_riders(ends, *at),
+        _spread_riders([one.of(index) for one in _ends(pairs, skins)], *at),
         _spread(axis[index], *at),
         _spread((bone + JOINTS)[index], *at),
-        _spread(goal[index], *at),
+        _spread(torch.full_like(weight, gap)[index], *at),
         _spread(weight[index], *at),
-        firm,
+        torch.ones(frames, columns, dtype=torch.bool),
         False,
         float("inf"),
     )
 
 
-def _riders_of(ride: RideMap, places: Tensor, person: int, frame: Tensor, vertex: np.ndarray) -> Riders:
-    index = torch.as_tensor(vertex)
-    rest = places[person, index] if places.ndim == 3 else places[person, frame, index]
-    return ride.vertices(index, rest)
+def _ends(pairs: VertexPairs, skins: PosedSkins) -> list[Riders]:
+    """Riders (N,) of both people's vertices of pairs."""
+    frame, a, b = (torch.as_tensor(one) for one in (pairs.frame, pairs.a, pairs.b))
+    return [skins.riders(0, frame, a), skins.riders(1, frame, b)]

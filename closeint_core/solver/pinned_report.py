@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -27,22 +28,34 @@ def marked_vertices(mark: ContactMark, parts: np.ndarray) -> tuple[np.ndarray, n
     return (mine, theirs) if mark.person == 0 else (theirs, mine)
 
 
+@dataclass(frozen=True)
+class OfSpan:
+    """What was wanted of a span of frames.
+
+    Attributes:
+        frames: of the clip. marks: of contacts in them. held: pairs that were to stay as far apart as they were, frames
+            counted from the span's first.
+    """
+
+    frames: slice
+    marks: Sequence[ContactMark]
+    held: VertexPairs
+
+
 def measure_span(
     before: InteractionClip,
     after: InteractionClip,
     data: BodyData,
     corrections: Corrections,
-    own: slice,
-    marks: Sequence[ContactMark],
-    held: VertexPairs,
+    span: OfSpan,
     check: Callable[[], None],
 ) -> dict[str, Any]:
     """What came of a span of frames, metres; the clip's contacts are measured anew on the way.
 
     Args:
-        own: the span's frames. marks: of contacts in it. held: pairs that were to stay as far apart as they were,
-            frames counted from the span's first. check: called now and then.
+        check: called now and then.
     """
+    own, held = span.frames, span.held
     vertices, joints = lbs(data, after.poses[:, own], after.betas[:, None], after.transl[:, own])
     misses = [
         float(np.linalg.norm(joints[pin.person, pin.frame - own.start, pin.joint] - pin.position))
@@ -53,7 +66,7 @@ def measure_span(
     if after.people != 2:
         return report
     after.contacts[:, own] = contact_probability(part_distances(vertices, data.parts))
-    for mark in marks:
+    for mark in span.marks:
         a, b = marked_vertices(mark, data.parts)
         for frame in range(max(mark.frame, own.start), min(mark.last + 1, own.stop)):
             gap = signed_gap(vertices, data.faces, frame - own.start, a, b)

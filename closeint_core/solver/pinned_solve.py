@@ -31,7 +31,7 @@ from closeint_core.solver.contact_pairs import VertexPairs, close_pairs, nearest
 from closeint_core.solver.contacts import apart_vertices, tied_vertices
 from closeint_core.solver.descent import Descent, Task
 from closeint_core.solver.pairs import Pairs, Weights
-from closeint_core.solver.pinned_report import join_reports, marked_vertices, measure_span
+from closeint_core.solver.pinned_report import OfSpan, join_reports, marked_vertices, measure_span
 from closeint_core.solver.skinned_points import JOINTS
 from closeint_core.solver.terms import PairTerms
 from closeint_core.solver.ties import Ties, joints_of, nobody, packed
@@ -58,8 +58,8 @@ def solve_around(
         span.solve(settings, progress, number, len(spans))
         span.write(result, corrections)
         measuring = functools.partial(progress.update, "measuring", number, len(spans))
-        own = slice(span.start, span.stop)
-        reports.append(measure_span(clip, result, data, corrections, own, span.marks, span.held_within(), measuring))
+        own = OfSpan(slice(span.start, span.stop), span.marks, span.held_within())
+        reports.append(measure_span(clip, result, data, corrections, own, measuring))
     progress.update("measuring", len(spans), len(spans))
     report = join_reports(reports, corrections, settings, progress)
     # Figures of the whole clip that were measured before no longer hold.
@@ -215,8 +215,8 @@ class Span:
             offset = torch.as_tensor(vertices[0, held.frame, held.a] - vertices[1, held.frame, held.b])
             spreads = SOLVER.now.correction
             weight = spreads.held_weight * torch.as_tensor(held.weight) / spreads.held**2
-            places = self.skins.rest_places(self.terms.skeleton(*self.old))
-            ties = tied_vertices(held, offset, weight, self.terms.map, places, self.count, scale=spreads.lost)
+            skins = self.skins.posed_skins(self.terms.skeleton(*self.old))
+            ties = tied_vertices(held, offset, weight, skins, self.count, scale=spreads.lost)
             self._held_ties = [("held", ties)]
 
     def held_within(self) -> VertexPairs:
@@ -297,10 +297,10 @@ class Span:
         if not len(pairs):
             return []
         weight = pull * torch.as_tensor(pairs.weight) / SOLVER.now.correction.point**2
-        places = self.skins.rest_places(self.terms.skeleton(self.rotations, self.transl))
+        skins = self.skins.posed_skins(self.terms.skeleton(self.rotations, self.transl))
         where = [torch.as_tensor(one) for one in (pairs.frame, pairs.a, pairs.b)]
         goal = SOLVER.now.correction.closed * self.skins.between(*where)
-        return [("marks", tied_vertices(pairs, goal, weight, self.terms.map, places, self.count))]
+        return [("marks", tied_vertices(pairs, goal, weight, skins, self.count))]
 
     def _kept_apart(self, pull: float, apart: float) -> list[tuple[str, Pairs]]:
         """Parts that are marked as not touching."""
@@ -314,11 +314,9 @@ class Span:
         pairs = VertexPairs.join(found)
         if not len(pairs):
             return []
-        skeleton = self.terms.skeleton(self.rotations, self.transl)
+        skins = self.skins.posed_skins(self.terms.skeleton(self.rotations, self.transl))
         weight = 4 * pull * torch.as_tensor(pairs.weight) / SOLVER.now.correction.point**2
-        places = self.skins.rest_places(skeleton)
-        pushed = apart_vertices(pairs, apart, weight, self.terms.map, places, self.skins.parts, skeleton, self.count)
-        return [("no contact", pushed)]
+        return [("no contact", apart_vertices(pairs, apart, weight, skins, self.count))]
 
     def _springs(self, push: Tensor) -> list[tuple[str, Pairs]]:
         """What pushes those inside the partner out."""

@@ -38,11 +38,6 @@ WIDE = {
     "closeint_blender/importer/build.py:mark": 8,
     "closeint_blender/importer/character.py:make_mesh": 8,
     "closeint_blender/importer/reapply.py:_reapply_person": 11,
-    "closeint_core/solver/contacts.py:apart_vertices": 8,
-    "closeint_core/solver/contacts.py:side_by_side": 8,
-    "closeint_core/solver/contacts.py:springs": 8,
-    "closeint_core/solver/contacts.py:tied_vertices": 8,
-    "closeint_core/solver/pinned_report.py:measure_span": 8,
     "scripts/default_body/keypoints.py:fit": 10,
 }
 """Functions that still have more parameters, by their number. It may only become shorter."""

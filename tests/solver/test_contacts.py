@@ -24,6 +24,8 @@ from closeint_core.mesh.nearest_parts import near_parts, skin_samples, vertex_ri
 from closeint_core.solver.contacts import (
     Found,
     Place,
+    PosedSkins,
+    Spots,
     contacts,
     fair_shares,
     implied_distance,
@@ -60,6 +62,9 @@ class Pair:
         self.inside = find_inside(self.vertices, body_faces())
         self.map = RideMap(BODY)
 
+    def skins(self) -> PosedSkins:
+        return PosedSkins(self.map, self.rest, PARTS, self.skeleton)
+
     def found(self) -> Found:
         """What is inside, to leave along the nearest face's normal."""
         at = self.inside
@@ -76,7 +81,7 @@ class Pair:
         for person in (0, 1):
             ends = self.vertices[person, when, near.own[person]], self.vertices[1 - person, when, near.other[person]]
             away.append(normalize(ends[0] - ends[1] + 1e-6, dim=-1))
-        return Place(self.map, self.rest, PARTS, self.skeleton, near, torch.stack(away))
+        return Place(self.skins(), near, torch.stack(away))
 
 
 @pytest.fixture(scope="module")
@@ -126,7 +131,7 @@ def test_springs_join_vertices_to_the_skin_they_are_to_leave(pair: Pair) -> None
     found = pair.found()
     push = torch.tensor([1.0, 2.5])
     margin = torch.linspace(0.001, 0.003, len(found))
-    pairs = springs(found, push, pair.map, pair.rest, PARTS, pair.skeleton, margin, most=10_000)
+    pairs = springs(found, push, pair.skins(), margin, most=10_000)
     assert pairs is not None
     first, second, axis = points_of(pair, pairs)
     height = ((first - second) * axis).sum(-1)
@@ -145,14 +150,14 @@ def test_springs_join_vertices_to_the_skin_they_are_to_leave(pair: Pair) -> None
         torch.testing.assert_close(pairs.weight[frame][there[frame]], expected[order])
         torch.testing.assert_close(pairs.goal[frame][there[frame]], margin[mine][order])
     assert not pairs.pull
-    few = springs(found, push, pair.map, pair.rest, PARTS, pair.skeleton, margin, most=5)
+    few = springs(found, push, pair.skins(), margin, most=5)
     assert few is not None
     assert few.weight.shape == (FRAMES, 5)
     deepest = [float(found.depth[found.frame == frame].sort(descending=True).values[4]) for frame in range(FRAMES)]
     ends = points_of(pair, few)
     assert ((ends[0] - ends[1]).norm(dim=-1).amin(1) >= torch.tensor(deepest) - 2e-5).all()
     empty = found.take(torch.zeros(0, dtype=torch.long))
-    assert springs(empty, push, pair.map, pair.rest, PARTS, pair.skeleton, margin[:0]) is None
+    assert springs(empty, push, pair.skins(), margin[:0]) is None
 
 
 def test_contacts_join_the_nearest_places(pair: Pair) -> None:
@@ -231,9 +236,7 @@ def test_the_watched_place_is_the_nearest_around_the_nearest_sample(pair: Pair) 
 
 def test_frames_without_a_pair_can_be_left_out(pair: Pair) -> None:
     push = torch.tensor([0.0, 1.0])
-    all_frames = springs(
-        pair.found(), push, pair.map, pair.rest, PARTS, pair.skeleton, torch.full((len(pair.found()),), 0.002)
-    )
+    all_frames = springs(pair.found(), push, pair.skins(), torch.full((len(pair.found()),), 0.002))
     assert all_frames is not None
     fewer = all_frames.in_use()
     assert fewer.frames is not None
@@ -265,13 +268,14 @@ def test_limbs_are_told_apart_by_their_middles() -> None:
     person, row = torch.zeros(frames).long(), torch.arange(frames)
     points = torch.zeros(frames, 3)
     part = torch.full((frames,), 20)
-    way = side_by_side(person, row, row, part, middles, points, frames)
+    way = side_by_side(Spots(person, part, row, row, points), middles, frames)
     torch.testing.assert_close(way, torch.tensor([1.0, 0, 0]).expand(frames, 3))
-    other = side_by_side(1 - person, row, row, part, middles, points, frames)
+    other = side_by_side(Spots(1 - person, part, row, row, points), middles, frames)
     torch.testing.assert_close(other, -way)
-    alone = side_by_side(person, row, row, part, middles, points, frames, span=1)
+    alone = side_by_side(Spots(person, part, row, row, points), middles, frames, span=1)
     assert alone[7, 0] == -1
-    assert len(side_by_side(person[:0], row[:0], row[:0], part[:0], middles, points[:0], frames)) == 0
+    none = Spots(person[:0], part[:0], row[:0], row[:0], points[:0])
+    assert len(side_by_side(none, middles, frames)) == 0
 
 
 @given(st.floats(0.0031, 0.0119))

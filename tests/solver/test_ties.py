@@ -11,7 +11,7 @@ from support.people import BODY, FRAMES, near_pair
 
 from closeint_core.body.spheres import spheres_of
 from closeint_core.solver.contact_pairs import VertexPairs
-from closeint_core.solver.contacts import tied_vertices
+from closeint_core.solver.contacts import PosedSkins, tied_vertices
 from closeint_core.solver.descent import Descent, Task
 from closeint_core.solver.pairs import Weights
 from closeint_core.solver.skinned_points import STATE
@@ -36,7 +36,9 @@ def some_pairs() -> VertexPairs:
 
 def some_ties(terms: PairTerms, scale: float = float("inf")) -> Ties:
     goal = 0.1 * torch.arange(12.0).reshape(4, 3)
-    return tied_vertices(some_pairs(), goal, torch.tensor([1.0, 2.0, 3.0, 4.0]), terms.map, terms.rest, FRAMES, scale)
+    parts = torch.as_tensor(BODY.data.parts, dtype=torch.long)
+    skins = PosedSkins(terms.map, terms.rest, parts, terms.before)
+    return tied_vertices(some_pairs(), goal, torch.tensor([1.0, 2.0, 3.0, 4.0]), skins, FRAMES, scale)
 
 
 def test_the_energy_is_that_of_the_posed_vertices(terms: PairTerms) -> None:
