@@ -127,8 +127,7 @@ def scene_of_copies(
             several = options.tell_apart and len(armatures) > 1
             for number, (double, ob) in enumerate(zip(doubles, armatures, strict=True)):
                 suffix = f"_p{number + 1}" if several else ""
-                bones, worlds = played.bones[number], played.worlds[number]
-                _bake_armature(made, double, names[number], suffix, bones, worlds, times, unit)
+                _bake_armature(made, double, names[number], suffix, played.character(number), times, unit)
                 for mesh in _meshes_of(source, ob):
                     _copy_mesh(made, scene, mesh, ob, double, suffix, unit)
             for number, (double, ob) in enumerate(zip(others, extras, strict=True)):
@@ -215,6 +214,9 @@ class _Played:
     extras: list[np.ndarray]
     lenses: list[np.ndarray]
 
+    def character(self, number: int) -> tuple[np.ndarray, np.ndarray]:
+        return self.bones[number], self.worlds[number]
+
     def extra(self, number: int) -> tuple[np.ndarray, np.ndarray]:
         return self.extras[number], self.lenses[number]
 
@@ -249,12 +251,12 @@ def _bake_armature(
     ob: Any,
     name: str,
     suffix: str,
-    bones: np.ndarray,
-    worlds: np.ndarray,
+    played: tuple[np.ndarray, np.ndarray],
     times: np.ndarray,
     unit: float,
 ) -> None:
-    """Make a copy move by one plain action, from what was read of it."""
+    """Make a copy move by one plain action, from what was read of it; ``suffix``: what its bones' names end with."""
+    bones, worlds = played
     _strip(ob)
     _strip(ob.data)
     made._name(ob, name)

@@ -84,38 +84,28 @@ def import_clip(context: Any, path: str | Path, options: ImportOptions | None = 
     body = load_body(clip.body)
     people = [prepare_person(clip, body, i) for i in range(clip.people)]
     camera = blender_camera(clip.camera_K, clip.camera_R, clip.camera_t, clip.image_size)
-    untouched = is_untouched(context.scene)
+    scene = context.scene
+    set_up = options.set_scene == "ALWAYS" or (options.set_scene == "AUTO" and is_untouched(scene))
     if not options.own_collection:
         _require_own(context.collection)
 
-    with nothing_half_made(context.scene), preserve_user_state(context):
-        if options.own_collection:
-            collection = bpy.data.collections.new(clip_name(path))
-            context.scene.collection.children.link(collection)
-            collection["closeint_clip"] = stored_path(path)
-        else:
-            collection = context.collection or context.scene.collection
+    with nothing_half_made(scene), preserve_user_state(context):
+        collection = _collection(context, path, options)
         name = collection.name if options.own_collection else clip_name(path)
         result = ImportResult(collection.name, warnings=body_warnings(clip, body))
-        scene = context.scene
         unit = 1.0 / metres_per_unit(scene)
-        set_up = options.set_scene == "ALWAYS" or (options.set_scene == "AUTO" and untouched)
         if set_up and options.timing == "CLIP":
             scene.render.fps, scene.render.fps_base = frame_rate(clip.fps)
         step = frame_step(scene, clip.fps, options, set_up)
-        frames = options.start_frame + step * np.arange(clip.frames)
-        identity = new_identity()
-        depths = clip_depths(clip)
-        for i, person in enumerate(people):
-            made = _build_person(
-                context, collection, f"{name} Person {i + 1}", clip, body, person, i, frames, options, depths
-            )
+        placed = PlacedClip(path, clip, body, people, clip_depths(clip), new_identity(), options.start_frame, step)
+        for i in range(clip.people):
+            made = _build_person(context, collection, f"{name} Person {i + 1}", placed, i, options)
             result.people.append(made)
-            mark(bpy.data.objects[made.armature], clip, path, identity, i, options.start_frame, step, person)
+            placed.mark(bpy.data.objects[made.armature], i)
         if options.camera:
             result.warnings += camera.warnings
-            ob = make_camera(collection, f"{name} Camera", camera, frames, unit)
-            ob[PAIR] = identity
+            ob = make_camera(collection, f"{name} Camera", camera, placed.times(), unit)
+            ob[PAIR] = placed.identity
             result.camera = ob.name
             if set_up or scene.camera is None:
                 scene.camera = ob
@@ -123,13 +113,62 @@ def import_clip(context: Any, path: str | Path, options: ImportOptions | None = 
                 result.warnings += add_footage(ob, clip, path, options, step)
         if options.floor:
             floor = make_floor(collection, clip.transl, unit)
-            floor[PAIR] = identity
+            floor[PAIR] = placed.identity
             result.floor = floor.name
         if set_up:
-            _set_scene(scene, clip, camera if options.camera else None, frames)
+            _set_scene(scene, clip, camera if options.camera else None, placed.times())
         elif options.set_scene == "AUTO":
-            result.notes.append(_kept_note(scene, clip, result.camera, frames, options))
+            result.notes.append(_kept_note(scene, clip, result.camera, placed.times(), options))
     return result
+
+
+@dataclass(frozen=True)
+class PlacedClip:
+    """A clip, what is computed of it, and where it lies in the scene.
+
+    Attributes:
+        path: its file. body: of its people. people: each one's bones and shape.
+        depths: (T,) metres that two people are in each other; None without a pair.
+        identity: of the characters of one import.
+        start: scene frame of the clip's first. step: scene frames per clip frame.
+    """
+
+    path: Path
+    clip: InteractionClip
+    body: BodyData
+    people: list[PreparedPerson]
+    depths: np.ndarray | None
+    identity: str
+    start: float
+    step: float
+
+    def times(self) -> np.ndarray:
+        """(T,) scene frames of the clip's."""
+        result: np.ndarray = self.start + self.step * np.arange(self.clip.frames)
+        return result
+
+    def mark(self, armature: Any, person: int) -> None:
+        """Note on the armature of one of the clip's people what tools that act on it later need to know."""
+        armature[PAIR] = self.identity
+        armature["closeint_clip"] = stored_path(self.path)
+        armature["closeint_person"] = person
+        armature["closeint_body"] = self.clip.body
+        armature["closeint_betas"] = [float(b) for b in self.clip.betas[person]]
+        armature["closeint_root_joint"] = [float(x) for x in self.people[person].root_joint]
+        armature["closeint_start_frame"] = int(self.start)
+        armature["closeint_frame_step"] = self.step
+        armature["closeint_frames"] = self.clip.frames
+        armature["closeint_fps"] = self.clip.fps
+
+
+def _collection(context: Any, path: Path, options: ImportOptions) -> Any:
+    """Where everything goes: a new collection, or the active one."""
+    if not options.own_collection:
+        return context.collection or context.scene.collection
+    collection = bpy.data.collections.new(clip_name(path))
+    context.scene.collection.children.link(collection)
+    collection["closeint_clip"] = stored_path(path)
+    return collection
 
 
 def _require_possible(path: Path, clip: InteractionClip, options: ImportOptions) -> None:
@@ -236,52 +275,20 @@ def body_warnings(clip: InteractionClip, body: BodyData) -> list[str]:
 
 
 def _build_person(
-    context: Any,
-    collection: Any,
-    name: str,
-    clip: InteractionClip,
-    body: BodyData,
-    person: PreparedPerson,
-    index: int,
-    frames: np.ndarray,
-    options: ImportOptions,
-    depths: np.ndarray | None,
+    context: Any, collection: Any, name: str, placed: PlacedClip, index: int, options: ImportOptions
 ) -> ImportedPerson:
-    armature = make_armature(context, collection, name, person.layout, JOINT_NAMES, body.parents, index)
+    clip, body, person = placed.clip, placed.body, placed.people[index]
+    armature = make_armature(context, collection, name, person.layout, body.parents, index)
     mesh_name = ""
     if options.meshes:
-        lift = person.layout.lift
-        mesh = make_mesh(collection, f"{name} Body", body, JOINT_NAMES, person.betas, armature, lift, index)
+        mesh = make_mesh(collection, f"{name} Body", body, person.betas, armature, person.layout.lift, index)
         set_colours(mesh.data, touch_colours(body.dense_weights, clip.contacts[index].max(0)), make=True)
         armature["closeint_mesh"] = mesh
         mesh_name = mesh.name
     channels = pose_channels(clip.poses[index], clip.transl[index], person.root_joint, rest_matrices(armature))
-    action = write_motion(armature, name, channels, frames, options.nla)
-    write_series(armature, imported_series(clip, index, depths), frames)
+    action = write_motion(armature, name, channels, placed.times(), options.nla)
+    write_series(armature, imported_series(clip, index, placed.depths), placed.times())
     return ImportedPerson(armature.name, mesh_name, action.name)
-
-
-def mark(
-    armature: Any,
-    clip: InteractionClip,
-    path: Path,
-    identity: str,
-    index: int,
-    start: int,
-    step: float,
-    person: PreparedPerson,
-) -> None:
-    """Note on the armature what tools that act on the character later need to know."""
-    armature[PAIR] = identity
-    armature["closeint_clip"] = stored_path(path)
-    armature["closeint_person"] = index
-    armature["closeint_body"] = clip.body
-    armature["closeint_betas"] = [float(b) for b in clip.betas[index]]
-    armature["closeint_root_joint"] = [float(x) for x in person.root_joint]
-    armature["closeint_start_frame"] = start
-    armature["closeint_frame_step"] = step
-    armature["closeint_frames"] = clip.frames
-    armature["closeint_fps"] = clip.fps
 
 
 def add_footage(camera: Any, clip: InteractionClip, path: Path, options: ImportOptions, step: float) -> list[str]:

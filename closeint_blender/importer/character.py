@@ -10,7 +10,7 @@ import bpy
 import numpy as np
 from mathutils import Matrix, Vector
 
-from closeint_core.body.data import BodyData
+from closeint_core.body.data import JOINT_NAMES, BodyData
 
 from ..scene_state import edit_mode
 from .bones import UNIT, bone_names, metres_per_unit, number_bones, units_per_metre
@@ -28,7 +28,6 @@ def make_armature(
     collection: Any,
     name: str,
     layout: BoneLayout,
-    names: tuple[str, ...],
     parents: np.ndarray,
     person: int,
 ) -> Any:
@@ -45,7 +44,7 @@ def make_armature(
     data.display_type = "STICK"
     with edit_mode(context, ob):
         bones: list[Any] = []
-        for i, bone_name in enumerate(names):
+        for i, bone_name in enumerate(JOINT_NAMES):
             bone = data.edit_bones.new(bone_name)
             bone.head = unit * layout.heads[i]
             bone.tail = unit * layout.tails[i]
@@ -73,7 +72,6 @@ def make_mesh(
     collection: Any,
     name: str,
     body: BodyData,
-    names: tuple[str, ...],
     betas: np.ndarray,
     armature: Any,
     lift: float,
@@ -87,8 +85,7 @@ def make_mesh(
     Args:
         collection: where to put the object.
         name: of the object.
-        body: the body.
-        names: joint names, which the vertex groups carry.
+        body: the body; the vertex groups carry its joints' names.
         betas: (B,) shape coefficients.
         armature: the armature object.
         lift: metres the rest pose is raised by, as the bones are.
@@ -103,13 +100,13 @@ def make_mesh(
 
     for material in make_materials(person, armature.name):
         mesh.materials.append(material)
-    regions = face_regions(body.regions, np.asarray(body.parts), body.faces, names)
+    regions = face_regions(body.regions, np.asarray(body.parts), body.faces, JOINT_NAMES)
     mesh.polygons.foreach_set("material_index", regions)
 
     _set_weights(mesh, body.skin_joints, body.skin_weights)
     ob = bpy.data.objects.new(name, mesh)
     collection.objects.link(ob)
-    for bone_name in names:
+    for bone_name in JOINT_NAMES:
         ob.vertex_groups.new(name=bone_name)
     _add_shape_keys(ob, basis, stand_up(np.moveaxis(shapedirs, 2, 0)), keyed)
 

@@ -22,7 +22,7 @@ from closeint_core.errors import CloseintError
 from ..pair_tools import clip_depths
 from ..scene_state import edit_mode, preserve_user_state
 from .bones import bone_names, units_per_metre
-from .build import PreparedPerson, body_warnings, mark, prepare_person
+from .build import PlacedClip, PreparedPerson, body_warnings, prepare_person
 from .camera import animate_camera
 from .camera_model import blender_camera
 from .character import SHAPE_KEY_LIMIT, rest_matrices
@@ -68,25 +68,19 @@ def reapply_clip(context: Any, pair: Pair, path: str | Path, swap: bool = False,
     prepared = [prepare_person(clip, body, i) for i in range(clip.people)]
     relations = pair_relations(people)
     view = blender_camera(clip.camera_K, clip.camera_R, clip.camera_t, clip.image_size)
-    frames = pair.start + pair.step * np.arange(clip.frames)
+    placed = PlacedClip(path, clip, body, prepared, clip_depths(clip), pair.identity, pair.start, pair.step)
     result = ImportResult(people[0].users_collection[0].name, warnings=body_warnings(clip, body))
-    depths = clip_depths(clip)
     order = list(range(clip.people))[:: -1 if swap else 1]
     with preserve_user_state(context):
-        for person, (name, (rotation, offset)) in enumerate(zip(pair.armatures, relations, strict=True)):
-            source = order[person]
+        for person, (name, relation) in enumerate(zip(pair.armatures, relations, strict=True)):
             armature = bpy.data.objects[name]
-            made = _reapply_person(
-                context, armature, clip, body, prepared[source], source, frames, rotation, offset, result, depths
-            )
-            result.people.append(made)
-            start = int(pair.start)
-            mark(armature, clip, path, pair.identity, source, start, pair.step, prepared[source])
+            result.people.append(_reapply_person(context, armature, placed, order[person], relation, result))
+            placed.mark(armature, order[person])
             armature["closeint_person"] = person
         if camera:
             for ob in context.scene.objects:
                 if ob.type == "CAMERA" and ob.get(PAIR) == pair.identity:
-                    animate_camera(ob, view, frames, units_per_metre(people[0]))
+                    animate_camera(ob, view, placed.times(), units_per_metre(people[0]))
                     result.camera = ob.name
     return result
 
@@ -94,17 +88,18 @@ def reapply_clip(context: Any, pair: Pair, path: str | Path, swap: bool = False,
 def _reapply_person(
     context: Any,
     armature: Any,
-    clip: InteractionClip,
-    body: BodyData,
-    person: PreparedPerson,
+    placed: PlacedClip,
     source: int,
-    frames: np.ndarray,
-    rotation: np.ndarray,
-    offset: np.ndarray,
+    relation: tuple[np.ndarray, np.ndarray],
     result: ImportResult,
-    depths: np.ndarray | None,
 ) -> ImportedPerson:
-    mesh = mesh_of(armature)
+    """One character gets the motion and the shape of the clip's person ``source``.
+
+    Args:
+        relation: rotation (3, 3) and offset (3,), metres, of the character's frame in the first one's.
+        result: takes warnings.
+    """
+    mesh, clip, body, person = mesh_of(armature), placed.clip, placed.body, placed.people[source]
     old = np.zeros(len(person.betas))
     known = list(armature["closeint_betas"])[: len(old)]
     old[: len(known)] = known
@@ -112,13 +107,14 @@ def _reapply_person(
         _reshape_bones(context, armature, person)
         if mesh is not None:
             result.warnings += _reshape_skin(mesh, body, old, person, units_per_metre(armature))
+    rotation, offset = relation
     poses, transl = move(clip.poses[source], clip.transl[source], person.root_joint, rotation.T, -rotation.T @ offset)
     channels = pose_channels(poses, transl, person.root_joint, rest_matrices(armature))
     before = action_of(armature)
     if before is not None:
         before.use_fake_user = True  # the user may have worked on it
-    action = write_motion(armature, armature.name, channels, frames, is_in_strip(armature))
-    write_series(armature, imported_series(clip, source, depths), frames)
+    action = write_motion(armature, armature.name, channels, placed.times(), is_in_strip(armature))
+    write_series(armature, imported_series(clip, source, placed.depths), placed.times())
     if mesh is not None and len(mesh.data.vertices) == body.num_vertices and "closeint_overlay" not in mesh:
         set_colours(mesh.data, touch_colours(body.dense_weights, clip.contacts[source].max(0)))
     return ImportedPerson(armature.name, mesh.name if mesh is not None else "", action.name)
