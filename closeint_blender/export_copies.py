@@ -20,7 +20,7 @@ from mathutils import Matrix
 from .importer.bones import metres_per_unit
 from .importer.fcurves import Channels, write_action
 from .importer.pair import PAIR, mesh_of
-from .importer.rig import continuous, matrix_to_quaternion
+from .rotations import continuous, matrix_to_quaternion
 
 _TURNED = 1e-6
 """Radians; of bones that turn less in the whole clip no rotation is written."""

@@ -15,7 +15,7 @@ import gpu
 import numpy as np
 from gpu_extras.batch import batch_for_shader
 
-from .importer.evidence import read_series
+from .importer.animated_properties import read_series
 from .importer.pair import find_pair
 
 _HEIGHT, _GAP, _LEFT, _BOTTOM = 30, 6, 100, 46

@@ -12,13 +12,13 @@ import numpy as np
 
 from closeint_core.body.data import PARENTS, BodyData
 
-from ..importer.rig import multiply, quaternion_to_rotvec, rotvec_to_quaternion
-from .balls import BodyBalls, least_gaps, part_gaps
+from ..rotations import multiply, quaternion_to_rotvec, rotvec_to_quaternion
+from .medial_spheres import MedialSpheres, least_gaps, part_gaps
 from .points import PosedSkeleton, pose_skeleton
 from .time_filter import gaussian, gaussian_zero
 
 TOUCHING = 0.025
-"""Metres between skins up to which parts count as touching; the balls know the skin to about a centimetre."""
+"""Metres between skins up to which parts count as touching; the spheres know the skin to about a centimetre."""
 
 _MOST = 12  # contacts of a frame that are held, the closest ones
 _FEET = (7, 8)
@@ -45,15 +45,15 @@ class PairState:
     """A motion of two people with what is needed to tell where they touch.
 
     Attributes:
-        poses: (2, T, 24, 3). transl: (2, T, 3). betas: (2, B). balls: of either. skeletons: of either.
-        centres: of the balls of either, (T, S, 3).
+        poses: (2, T, 24, 3). transl: (2, T, 3). betas: (2, B). spheres: of either. skeletons: of either.
+        centres: of the spheres of either, (T, S, 3).
     """
 
     body: BodyData
     poses: np.ndarray
     transl: np.ndarray
     betas: np.ndarray
-    balls: tuple[BodyBalls, BodyBalls]
+    spheres: tuple[MedialSpheres, MedialSpheres]
     skeletons: tuple[PosedSkeleton, PosedSkeleton]
     centres: tuple[np.ndarray, np.ndarray]
 
@@ -64,23 +64,23 @@ class PairState:
         poses: np.ndarray,
         transl: np.ndarray,
         betas: np.ndarray,
-        balls: tuple[BodyBalls, BodyBalls],
+        spheres: tuple[MedialSpheres, MedialSpheres],
     ) -> PairState:
-        """Pose the skeletons and the balls."""
+        """Pose the skeletons and the spheres."""
         one, two = (pose_skeleton(body, poses[p], betas[p], transl[p]) for p in (0, 1))
-        return cls(body, poses, transl, betas, balls, (one, two), (balls[0].centres(one), balls[1].centres(two)))
+        return cls(body, poses, transl, betas, spheres, (one, two), (spheres[0].centres(one), spheres[1].centres(two)))
 
     def moved(self, poses: np.ndarray, transl: np.ndarray) -> PairState:
         """The same people in another motion."""
-        return PairState.of(self.body, poses, transl, self.betas, self.balls)
+        return PairState.of(self.body, poses, transl, self.betas, self.spheres)
 
     def gaps(self) -> tuple[np.ndarray, np.ndarray]:
-        """See ``balls.part_gaps``."""
-        return part_gaps(self.centres, self.balls)
+        """See ``spheres.part_gaps``."""
+        return part_gaps(self.centres, self.spheres)
 
     def depths(self) -> np.ndarray:
         """(T,) metres that the two are inside each other."""
-        result: np.ndarray = np.maximum(0, -least_gaps(self.centres, self.balls))
+        result: np.ndarray = np.maximum(0, -least_gaps(self.centres, self.spheres))
         return result
 
 
@@ -89,11 +89,11 @@ class Touches:
     """Contacts of a motion.
 
     Attributes:
-        balls: (T, K, 2) which ball of either person. weight: (T, K), 1 where they touch, fading to 0 around it.
-        touching: (T, K) bool. distance: (T, K) metres between the balls' centres.
+        spheres: (T, K, 2) which sphere of either person. weight: (T, K), 1 where they touch, fading to 0 around it.
+        touching: (T, K) bool. distance: (T, K) metres between the spheres' centres.
     """
 
-    balls: np.ndarray
+    spheres: np.ndarray
     weight: np.ndarray
     touching: np.ndarray
     distance: np.ndarray
@@ -102,7 +102,7 @@ class Touches:
 def find_touches(state: PairState, fade: int = 6, reach: float = TOUCHING) -> Touches:
     """The contacts of a motion, each followed for ``fade`` frames before and after with a falling weight.
 
-    A contact is between two body parts; before and after it the balls of its first and last frame are followed.
+    A contact is between two body parts; before and after it the spheres of its first and last frame are followed.
     """
     gaps, pairs = state.gaps()
     frames = len(gaps)
@@ -125,17 +125,17 @@ def find_touches(state: PairState, fade: int = 6, reach: float = TOUCHING) -> To
     chosen = pairs.reshape(frames, -1, 2)[rows, best]
     kept = weight.reshape(frames, -1)[rows, best]
     touching = close.reshape(frames, -1)[rows, best]
-    return Touches(chosen, kept, touching, ball_distances(state, chosen))
+    return Touches(chosen, kept, touching, sphere_distances(state, chosen))
 
 
-def _ends(state: PairState, balls: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    rows = np.arange(len(balls))[:, None]
-    return state.centres[0][rows, balls[..., 0]], state.centres[1][rows, balls[..., 1]]
+def _ends(state: PairState, spheres: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    rows = np.arange(len(spheres))[:, None]
+    return state.centres[0][rows, spheres[..., 0]], state.centres[1][rows, spheres[..., 1]]
 
 
-def ball_distances(state: PairState, balls: np.ndarray) -> np.ndarray:
-    """(T, K) metres between the centres of pairs of balls (T, K, 2)."""
-    a, b = _ends(state, balls)
+def sphere_distances(state: PairState, spheres: np.ndarray) -> np.ndarray:
+    """(T, K) metres between the centres of pairs of spheres (T, K, 2)."""
+    a, b = _ends(state, spheres)
     result: np.ndarray = np.linalg.norm(a - b, axis=-1)
     return result
 
@@ -144,7 +144,7 @@ def contact_error(touches: Touches, after: PairState) -> float:
     """Mean change, in metres, of the distance between body parts that touched; 0 without contacts."""
     if not touches.touching.any():
         return 0.0
-    change = np.abs(ball_distances(after, touches.balls) - touches.distance)
+    change = np.abs(sphere_distances(after, touches.spheres) - touches.distance)
     return float(change[touches.touching].mean())
 
 
@@ -213,18 +213,18 @@ def _linearise(
 ) -> tuple[np.ndarray, np.ndarray]:
     """Jacobian (T, rows, 150) and residual (T, rows), weighted; per person 24 turns about world axes and a shift.
 
-    A contact is one row: the distance of its balls; in which direction they lie from each other is free.
+    A contact is one row: the distance of its spheres; in which direction they lie from each other is free.
     """
     frames, count = touches.weight.shape
     rows = count + (12 if planted is not None else 0)
     jacobian = np.zeros((frames, rows, 150))
     residual = np.zeros((frames, rows))
-    a, b = _ends(state, touches.balls)
+    a, b = _ends(state, touches.spheres)
     weight = touches.weight.astype(np.float64)
     distance = np.linalg.norm(a - b, axis=-1)
     along = weight[..., None] * (a - b) / np.maximum(distance, 1e-6)[..., None]
     for person, (points, sign) in enumerate(((a, 1.0), (b, -1.0))):
-        parts = state.balls[person].parts[touches.balls[..., person]]
+        parts = state.spheres[person].parts[touches.spheres[..., person]]
         block = np.einsum("tka,tkav->tkv", sign * along, _jacobian(state.skeletons[person], points, parts))
         jacobian[:, :count, 75 * person : 75 * (person + 1)] = block
     residual[:, :count] = weight * (touches.distance - distance)

@@ -9,7 +9,7 @@ import numpy as np
 
 from closeint_core.body.data import BodyData
 
-from .balls import thin_out
+from .medial_spheres import thin_out
 from .points import pose_skeleton, regressed_points
 from .time_filter import gaussian
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from ..importer.rig import continuous, quaternion_to_rotvec, rotvec_to_quaternion
+from ..rotations import continuous, quaternion_to_rotvec, rotvec_to_quaternion
 from .contacts import PairState, Touches, hold_contacts
 from .time_filter import gaussian
 

@@ -16,15 +16,14 @@ from closeint_core.clip import SUFFIX, InteractionClip
 from closeint_core.errors import CloseintError
 
 from ..clip_paths import stored_path
-from ..pair_tools import clip_depths
 from ..scene_state import is_untouched, nothing_half_made, preserve_user_state
+from .animated_properties import write_series
 from .bones import metres_per_unit
 from .camera import add_background, make_camera
 from .camera_model import BlenderCamera, blender_camera, frame_rate
 from .character import SHAPE_KEY_LIMIT, make_armature, make_mesh, rest_matrices
+from .clip_series import clip_depths, imported_series
 from .contact_colours import set_colours, touch_colours
-from .evidence import write_series
-from .evidence_rules import imported_series
 from .floor import make_floor
 from .footage import Footage, find_footage, stored_pixel_aspect, stream_warning
 from .motion import write_motion

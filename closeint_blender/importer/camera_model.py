@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from .rig import continuous, matrix_to_quaternion
+from ..rotations import continuous, matrix_to_quaternion
 
 SENSOR_WIDTH = 36.0
 """Millimetres; the sensor is fitted horizontally, so this is the width of the image."""

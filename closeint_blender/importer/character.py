@@ -14,7 +14,7 @@ from closeint_core.body.data import JOINT_NAMES, BodyData
 
 from ..scene_state import edit_mode
 from .bones import UNIT, bone_names, metres_per_unit, number_bones, units_per_metre
-from .looks import face_regions, make_materials
+from .materials import face_regions, make_materials
 from .rig import BoneLayout, stand_up
 
 SHAPE_KEY_LIMIT = 10.0

@@ -21,6 +21,7 @@ from closeint_core.clip import InteractionClip
 from closeint_core.errors import CloseintError
 
 from ..clip_paths import find_clip
+from ..rotations import matrix_to_quaternion, quaternion_to_rotvec
 from .bones import bone_names, find_bones, units_per_metre
 from .character import rest_matrices
 from .motion import action_of, is_in_strip, read_motion, recorded_action, reference_of, write_motion
@@ -28,9 +29,7 @@ from .rig import (
     PoseChannels,
     channels_of_matrices,
     clip_motion,
-    matrix_to_quaternion,
     pose_channels,
-    quaternion_to_rotvec,
 )
 
 PAIR = "closeint_pair"

@@ -19,16 +19,15 @@ from closeint_core.body.load import load_body
 from closeint_core.clip import InteractionClip
 from closeint_core.errors import CloseintError
 
-from ..pair_tools import clip_depths
 from ..scene_state import edit_mode, preserve_user_state
+from .animated_properties import write_series
 from .bones import bone_names, units_per_metre
 from .build import PlacedClip, PreparedPerson, body_warnings, prepare_person
 from .camera import animate_camera
 from .camera_model import blender_camera
 from .character import SHAPE_KEY_LIMIT, rest_matrices
+from .clip_series import clip_depths, imported_series
 from .contact_colours import set_colours, touch_colours
-from .evidence import write_series
-from .evidence_rules import imported_series
 from .motion import action_of, is_in_strip, write_motion
 from .options import ImportedPerson, ImportResult
 from .pair import PAIR, Pair, mesh_of, move, pair_relations

@@ -14,7 +14,7 @@ from ..import_settings import ImportSettings, draw_included, draw_places, draw_t
 from ..importer.build import import_clip
 from ..importer.pair import find_pair, require_pair
 from ..importer.reapply import reapply_clip
-from ..pair_tools import is_measured, marks_of, measure
+from ..pair_edit import is_measured, marks_of, measure
 
 
 class CLOSEINT_OT_import_clip(ImportSettings, bpy.types.Operator, ImportHelper):

@@ -11,11 +11,11 @@ from closeint_core.body.data import JOINT_NAMES
 from closeint_core.errors import CloseintError
 
 from ..analysis.points import pose_skeleton
+from ..importer.animated_properties import read_series
 from ..importer.bones import find_bones
 from ..importer.contact_colours import ATTRIBUTE, DEEP, set_colours, touch_colours
-from ..importer.evidence import read_series
 from ..importer.pair import PAIR, Pair, mesh_of, pair_of, pose_now, require_pair
-from ..pair_tools import state_of
+from ..pair_edit import state_of
 
 SHOWN = "closeint_overlay"
 """Property of a mesh object whose colours follow the frame; says what they show."""
@@ -68,7 +68,7 @@ def part_weights(ob) -> np.ndarray:  # type: ignore[no-untyped-def]
 
 
 def _depths(pair: Pair) -> list[np.ndarray] | None:
-    """(V,) metres of each person's vertices in the other's balls as they stand; None if there are not two meshes."""
+    """(V,) metres of each person's vertices in the other's spheres as they stand; None if there are not two meshes."""
     meshes = pair.meshes()
     if len(meshes) != 2 or None in meshes:
         return None
@@ -81,11 +81,11 @@ def _depths(pair: Pair) -> list[np.ndarray] | None:
         rest = body.template + body.shapedirs[:, :, : motion.betas.shape[1]] @ motion.betas[person]
         turned = (body.dense_weights @ skeleton.rotations[0].reshape(-1, 9)).reshape(-1, 3, 3)
         places.append((turned @ rest[..., None])[..., 0] + body.dense_weights @ skeleton.offsets[0])
-    return [depth_in_balls(places[p], state.centres[1 - p][0], state.balls[1 - p].radii) for p in (0, 1)]
+    return [depth_in_spheres(places[p], state.centres[1 - p][0], state.spheres[1 - p].radii) for p in (0, 1)]
 
 
-def depth_in_balls(points: np.ndarray, centres: np.ndarray, radii: np.ndarray) -> np.ndarray:
-    """(N,) metres that points (N, 3) are inside balls; 0 outside."""
+def depth_in_spheres(points: np.ndarray, centres: np.ndarray, radii: np.ndarray) -> np.ndarray:
+    """(N,) metres that points (N, 3) are inside spheres; 0 outside."""
     depth = np.zeros(len(points), np.float32)
     low, high = points.min(0), points.max(0)
     near = ((centres + radii[:, None] > low) & (centres - radii[:, None] < high)).all(1)

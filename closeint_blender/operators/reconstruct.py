@@ -20,9 +20,9 @@ from closeint_core.worker.client import Job
 from .. import session
 from ..import_settings import values_of
 from ..importer.pair import require_pair
-from ..panels import CATEGORY
 from ..properties import scene_settings
 from ..scene_state import is_untouched
+from ..sidebar import CATEGORY
 from ..video_paths import video_path
 from .jobs import JobOperator
 

@@ -16,7 +16,7 @@ from closeint_core.files import require_writable
 
 from .. import session
 from ..importer.pair import PAIR, read_pair, require_pair
-from ..pair_tools import gather_corrections
+from ..pair_edit import gather_corrections
 from .jobs import JobOperator
 
 

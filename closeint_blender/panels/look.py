@@ -7,13 +7,13 @@ import bpy
 
 from .. import graph, session
 from ..importer.pair import PAIR, find_pair
+from ..operators.corrections import mark_text
 from ..operators.export import FORMATS
-from ..operators.marks import mark_text
 from ..operators.overlay import SHOWN
-from ..operators.worst import KINDS, pair_series
-from ..pair_tools import marks_of
-from . import CATEGORY
-from .lines import message, paragraph, progress
+from ..operators.quality_check import KINDS, pair_series
+from ..pair_edit import marks_of
+from ..sidebar import CATEGORY
+from .widgets import message, paragraph, progress
 
 _MARK_ICONS: dict[str, Any] = {"PIN": "PINNED", "CONTACT": "LINKED", "APART": "UNLINKED"}
 

@@ -13,9 +13,9 @@ from .. import session
 from ..import_settings import draw_included, draw_places, draw_time
 from ..importer.pair import find_pair
 from ..operators.jobs import time_text
+from ..sidebar import CATEGORY
 from ..video_paths import video_path
-from . import CATEGORY
-from .lines import message, paragraph, progress
+from .widgets import message, paragraph, progress
 
 _previews: Any = None
 _SHOWN_RESULTS = 6

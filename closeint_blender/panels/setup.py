@@ -5,8 +5,8 @@ import bpy
 
 from .. import session
 from ..preferences import PACKAGE, drawn_below, preferences
-from . import CATEGORY
-from .lines import message, paragraph, progress, state_line
+from ..sidebar import CATEGORY
+from .widgets import message, paragraph, progress, state_line
 
 
 class CLOSEINT_PT_setup(bpy.types.Panel):

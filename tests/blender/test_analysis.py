@@ -12,14 +12,14 @@ from hypothesis import given
 from hypothesis import strategies as st
 from support.fixing_clips import touching_clip
 
-from closeint_blender.analysis.balls import fill, medial_balls, thin_out
 from closeint_blender.analysis.contacts import PairState, contact_error, find_touches, hold_contacts
 from closeint_blender.analysis.ground import foot_points, levelling, plan_ground
+from closeint_blender.analysis.medial_spheres import fill, medial_spheres, thin_out
 from closeint_blender.analysis.points import pose_skeleton, regressed_points
 from closeint_blender.analysis.series import jitter, worst_frames
 from closeint_blender.analysis.smoothing import mix_motions, range_weight, smooth_motion, smooth_pair
 from closeint_blender.analysis.time_filter import gaussian
-from closeint_blender.importer.evidence_rules import gap_lengths
+from closeint_blender.importer.clip_series import gap_lengths
 from closeint_blender.importer.rig import PoseChannels, channels_of_matrices, clip_motion, pose_channels
 from closeint_core.body.data import DEFAULT_BODY_FILE, PARENTS, load_body
 from closeint_core.body.skinning import axis_angle_to_matrix, joint_transforms, lbs, vertex_normals
@@ -36,8 +36,8 @@ def clip() -> InteractionClip:
 @functools.cache
 def state() -> PairState:
     body = load_body()
-    balls: Any = tuple(fill(body, b) for b in clip().betas)
-    return PairState.of(body, clip().poses, clip().transl, clip().betas, balls)
+    spheres: Any = tuple(fill(body, b) for b in clip().betas)
+    return PairState.of(body, clip().poses, clip().transl, clip().betas, spheres)
 
 
 def test_points_are_the_mesh_s():
@@ -50,30 +50,30 @@ def test_points_are_the_mesh_s():
     np.testing.assert_allclose(found, body.halpe_regressor @ vertices, atol=1e-5)
 
 
-def test_balls_of_a_sphere_are_that_sphere():
+def test_spheres_of_a_sphere_are_that_sphere():
     trimesh = pytest.importorskip("trimesh")
     sphere = trimesh.creation.icosphere(subdivisions=4, radius=0.1)
     points = np.asarray(sphere.vertices, np.float32)
     normals = vertex_normals(points, np.asarray(sphere.faces))
-    centres, radii = medial_balls(points[:50], normals[:50], points)
+    centres, radii = medial_spheres(points[:50], normals[:50], points)
     np.testing.assert_allclose(radii, 0.1, atol=2e-3)
     np.testing.assert_allclose(centres, 0, atol=2e-3)
 
 
-def test_balls_lie_inside_the_skin_and_cover_it():
+def test_spheres_lie_inside_the_skin_and_cover_it():
     trimesh = pytest.importorskip("trimesh")
     body = load_body()
-    balls = fill(body, np.zeros(10))
+    spheres = fill(body, np.zeros(10))
     rest = state().body.template
     skeleton = pose_skeleton(body, np.zeros((1, 24, 3)), np.zeros(10), np.zeros((1, 3)))
-    centres = balls.centres(skeleton)[0]
+    centres = spheres.centres(skeleton)[0]
     mesh = trimesh.Trimesh(rest, body.faces, process=False)
     depth = trimesh.proximity.signed_distance(mesh, centres)
     assert (depth > 0).mean() > 0.97
-    assert np.percentile(balls.radii - depth, 95) < 0.01  # hardly a ball looks out
-    distance = (np.linalg.norm(rest[::7, None] - centres, axis=-1) - balls.radii).min(1)
+    assert np.percentile(spheres.radii - depth, 95) < 0.01  # hardly a sphere looks out
+    distance = (np.linalg.norm(rest[::7, None] - centres, axis=-1) - spheres.radii).min(1)
     assert np.percentile(distance, 90) < 0.018
-    assert len(np.unique(balls.parts)) == 24 or set(range(24)) - set(np.unique(balls.parts)) <= {10, 11, 22, 23}
+    assert len(np.unique(spheres.parts)) == 24 or set(range(24)) - set(np.unique(spheres.parts)) <= {10, 11, 22, 23}
 
 
 def test_thin_out_keeps_one_a_cell():

@@ -17,8 +17,8 @@ from support.fixing_clips import FRAMES, HEIGHT, UNSEEN, touching_clip
 from support.inside import run_inside, write_images
 from support.wild_clips import random_clip
 
-from closeint_blender.analysis.balls import fill
 from closeint_blender.analysis.contacts import PairState, contact_error, find_touches
+from closeint_blender.analysis.medial_spheres import fill
 from closeint_blender.analysis.series import jitter
 from closeint_core.body.data import DEFAULT_BODY_FILE, JOINT_NAMES, load_body
 from closeint_core.body.skinning import axis_angle_to_matrix, lbs
@@ -328,11 +328,11 @@ def test_marks_and_series_are_saved(runtime: BlenderRuntime) -> None:
 
 def state(arrays: dict[str, np.ndarray], name: str) -> PairState:
     body, betas = load_body(), touch().betas
-    return PairState.of(body, arrays[f"{name}_poses"], arrays[f"{name}_transl"], betas, balls())
+    return PairState.of(body, arrays[f"{name}_poses"], arrays[f"{name}_transl"], betas, spheres())
 
 
 @functools.cache
-def balls() -> Any:
+def spheres() -> Any:
     return tuple(fill(load_body(), b) for b in touch().betas)
 
 

@@ -16,8 +16,8 @@ from blender_runtimes import BlenderRuntime
 from support.inside import run_inside, write_images
 from support.wild_clips import random_clip
 
-from closeint_blender.analysis.balls import fill
 from closeint_blender.analysis.contacts import PairState
+from closeint_blender.analysis.medial_spheres import fill
 from closeint_blender.importer.contact_colours import PLAIN, TOUCH
 from closeint_core.body.data import DEFAULT_BODY_FILE, JOINT_NAMES, load_body
 from closeint_core.body.skinning import lbs
@@ -72,10 +72,10 @@ def measured(runtime: BlenderRuntime, kind: str) -> Measured:
 
 
 def depths_of(clip: InteractionClip) -> np.ndarray:
-    """(T,) metres, by the same balls, without Blender."""
+    """(T,) metres, by the same spheres, without Blender."""
     body = load_body(clip.body)
-    balls = tuple(fill(body, betas) for betas in clip.betas)
-    return PairState.of(body, clip.poses, clip.transl, clip.betas, balls).depths()
+    spheres = tuple(fill(body, betas) for betas in clip.betas)
+    return PairState.of(body, clip.poses, clip.transl, clip.betas, spheres).depths()
 
 
 @functools.cache
@@ -194,7 +194,7 @@ def test_contact_and_penetration_are_curves(runtime: BlenderRuntime, kind: str) 
         np.testing.assert_allclose(series["closeint_contacts"], clip.contacts[person], atol=1e-6)
         np.testing.assert_allclose(series["closeint_contact"][:, 0], clip.contacts[person].max(-1), atol=1e-6)
         np.testing.assert_allclose(series["closeint_visible"][:, 0], clip.visible[person], atol=1e-6)
-        # As the clip's own figures say where it has them, else as the balls that fill the bodies do.
+        # As the clip's own figures say where it has them, else as the spheres that fill the bodies do.
         expected = PENETRATION if kind == "still" else 1000 * depths_of(clip)
         np.testing.assert_allclose(series["closeint_penetration"][:, 0], expected, atol=0.05)
     if kind == "moving":

@@ -46,6 +46,17 @@ def imports(package: str) -> dict[str, set[str]]:
     return found
 
 
+def among_siblings(graph: dict[str, set[str]], parent: str) -> dict[str, set[str]]:
+    """Which of a package's own modules and packages import which others, whatever is inside of them."""
+    start = len(parent) + 1
+    found: dict[str, set[str]] = defaultdict(set)
+    for importer, others in graph.items():
+        if importer.startswith(parent + "."):
+            own = importer[start:].split(".")[0]
+            found[own] |= {other[start:].split(".")[0] for other in others if other.startswith(parent + ".")} - {own}
+    return found
+
+
 def circles(graph: dict[str, set[str]]) -> list[set[str]]:
     """Sets of two or more modules each of which reaches every other."""
     reach: dict[str, set[str]] = {}
@@ -82,6 +93,21 @@ def test_every_layer_imports_what_is_below_it() -> None:
 def test_no_modules_import_each_other_in_a_circle() -> None:
     for package in ("closeint_core", "closeint_blender"):
         assert not circles(imports(package))
+
+
+def test_no_packages_import_each_other_in_a_circle() -> None:
+    graph = imports("closeint_blender")
+    for parent in (
+        "closeint_blender",
+        *(f"closeint_blender.{p}" for p in ("analysis", "importer", "operators", "panels")),
+    ):
+        assert not circles(among_siblings(graph, parent)), parent
+
+
+def test_circles_between_packages_are_found() -> None:
+    graph = {"a.x.one": {"a.y.two"}, "a.y.three": {"a.x"}, "a.y.two": set(), "a.x": set()}
+    assert circles(graph) == []
+    assert circles(among_siblings(graph, "a")) == [{"x", "y"}]
 
 
 def test_circles_are_found() -> None:

@@ -22,12 +22,12 @@ from ending import own_arguments, run  # noqa: E402
 
 import closeint_blender  # noqa: E402
 from closeint_blender.graph import bars, columns_of  # noqa: E402
-from closeint_blender.importer.evidence import read_series  # noqa: E402
+from closeint_blender.importer.animated_properties import read_series  # noqa: E402
 from closeint_blender.importer.fcurves import curves_of, curves_of_action  # noqa: E402
 from closeint_blender.importer.motion import action_of  # noqa: E402
 from closeint_blender.importer.pair import find_pair, pose_now, read_pair  # noqa: E402
-from closeint_blender.operators.marks import mark_text  # noqa: E402
-from closeint_blender.pair_tools import find_edits, gather_corrections  # noqa: E402
+from closeint_blender.operators.corrections import mark_text  # noqa: E402
+from closeint_blender.pair_edit import find_edits, gather_corrections  # noqa: E402
 from closeint_core.body.data import JOINT_NAMES  # noqa: E402
 
 facts = {}

@@ -18,7 +18,7 @@ from ending import own_arguments, run  # noqa: E402
 
 import closeint_blender  # noqa: E402
 from closeint_blender.importer.pair import find_pair, read_pair  # noqa: E402
-from closeint_blender.pair_tools import find_edits  # noqa: E402
+from closeint_blender.pair_edit import find_edits  # noqa: E402
 from closeint_blender.preferences import preferences  # noqa: E402
 
 AT = 9

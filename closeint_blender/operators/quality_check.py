@@ -9,9 +9,9 @@ from bpy.props import EnumProperty, IntProperty
 from closeint_core.errors import CloseintError
 
 from ..analysis.series import worst_frames
-from ..importer.evidence import read_series
+from ..importer.animated_properties import read_series
 from ..importer.pair import PAIR, Pair, require_pair
-from ..pair_tools import measure
+from ..pair_edit import measure
 
 KINDS = {
     "PENETRATION": ("closeint_penetration", "Penetration", "{:.0f} mm"),

@@ -11,6 +11,7 @@ from mathutils import Matrix
 
 from closeint_core.errors import CloseintError
 
+from ..analysis.bodies import body_of
 from ..analysis.contacts import contact_error, find_touches
 from ..analysis.ground import foot_points, plan_ground
 from ..analysis.smoothing import range_weight, smooth_motion, smooth_pair
@@ -18,8 +19,8 @@ from ..importer.bones import units_per_metre
 from ..importer.fcurves import Channels, curves_of, extend_action
 from ..importer.motion import sample
 from ..importer.pair import PAIR, PairMotion, move, read_pair, require_pair, write_pair
-from ..importer.rig import continuous, matrix_to_quaternion, multiply
-from ..pair_tools import body_of, measure, planted_of, state_of
+from ..pair_edit import measure, planted_of, state_of
+from ..rotations import continuous, matrix_to_quaternion, multiply
 from ..scene_state import preserve_user_state
 
 

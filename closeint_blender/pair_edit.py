@@ -3,25 +3,23 @@
 
 from __future__ import annotations
 
-import functools
 from typing import Any
 
 import bpy
 import numpy as np
 
-from closeint_core.body.data import JOINT_NAMES, PARENTS, BodyData
-from closeint_core.body.load import load_body
+from closeint_core.body.data import JOINT_NAMES, PARENTS
 from closeint_core.clip import InteractionClip
 from closeint_core.corrections import ContactMark, Corrections, PositionPin, RotationPin
 from closeint_core.errors import CloseintError
 
-from .analysis.balls import BodyBalls, fill
+from .analysis.bodies import body_of, pair_state
 from .analysis.contacts import PairState
 from .analysis.points import pose_skeleton
 from .analysis.series import jitter, joints_of, reprojection
+from .importer.animated_properties import write_series
 from .importer.character import rest_matrices
-from .importer.evidence import write_series
-from .importer.evidence_rules import stored_depths
+from .importer.clip_series import stored_depths
 from .importer.motion import keys_between, read_motion, recorded_action, reference_of
 from .importer.pair import Pair, PairMotion, read_pair
 
@@ -29,27 +27,15 @@ _EDITED = np.radians(0.3)
 _MOVED = 0.001  # metres
 
 
-@functools.lru_cache(maxsize=4)
-def body_of(name: str) -> BodyData:
-    """A body model, read once."""
-    return load_body(name)
-
-
-@functools.lru_cache(maxsize=8)
-def _balls_of(name: str, betas: bytes) -> BodyBalls:
-    return fill(body_of(name), np.frombuffer(betas, np.float32))
-
-
 def state_of(motion: PairMotion) -> PairState:
-    """The motion of two people with their balls.
+    """The motion of two people with their spheres.
 
     Raises:
         CloseintError: there are not two.
     """
     if motion.people != 2:
         raise CloseintError("This needs the characters of two people.")
-    one, two = (_balls_of(motion.body, np.ascontiguousarray(b, np.float32).tobytes()) for b in motion.betas)
-    return PairState.of(body_of(motion.body), motion.poses, motion.transl, motion.betas, (one, two))
+    return pair_state(motion.body, motion.poses, motion.transl, motion.betas)
 
 
 def clip_or_none(pair: Pair) -> InteractionClip | None:
@@ -73,7 +59,7 @@ def planted_of(pair: Pair) -> np.ndarray | None:
 def measure(pair: Pair, motion: PairMotion | None = None) -> dict[str, float]:
     """Measure the characters' present motion and keep it as animated properties; returns the worst of each.
 
-    Penetration comes from the clip's own figures where it has them and the motion is the clip's; else from balls.
+    Penetration comes from the clip's own figures where it has them and the motion is the clip's; else from spheres.
     """
     motion = motion or read_pair(pair)
     body = body_of(motion.body)
@@ -111,16 +97,6 @@ def _stored_depths(clip: InteractionClip | None, motion: PairMotion) -> np.ndarr
         return None
     same = np.allclose(clip.transl, motion.transl, atol=1e-4) and np.allclose(clip.poses, motion.poses, atol=1e-3)
     return stored if same else None
-
-
-def clip_depths(clip: InteractionClip) -> np.ndarray | None:
-    """(T,) metres that a clip's two people are in each other: its own figures, else from balls; None without a pair."""
-    if clip.people != 2:
-        return None
-    stored = stored_depths(clip)
-    if stored is not None:
-        return stored
-    return state_of(PairMotion(clip.poses, clip.transl, clip.betas, clip.body)).depths()
 
 
 # -- corrections -----------------------------------------------------------------------------------------------------

@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""A body filled with balls that touch its skin from inside, for gaps and depths between two people.
+"""A body filled with spheres that touch its skin from inside, for gaps and depths between two people.
 
-A ball through a vertex, with its centre on the inward normal, grows until it meets another vertex (the shrinking-ball
+A sphere through a vertex, with its centre on the inward normal, grows until it meets another vertex (the shrinking-ball
 form of the medial axis: Ma, Bae, Choi, "3D medial axis point approximation using nearest neighbors and the normal
-field", 2012). The gap of two balls is that of the skins where they touch them, to within some millimetres.
+field", 2012). The gap of two spheres is that of the skins where they touch them, to within some millimetres.
 """
 
 from __future__ import annotations
@@ -17,15 +17,15 @@ from closeint_core.body.skinning import vertex_normals
 
 from .points import BodyPoints, PosedSkeleton, rigid_points
 
-_SPACING = 0.035  # metres between the skin points that balls may touch
-_DETAIL = 0.015  # metres between the skin points that stop a ball
+_SPACING = 0.035  # metres between the skin points that spheres may touch
+_DETAIL = 0.015  # metres between the skin points that stop a sphere
 _LARGEST = 0.16  # metres: no part of a body is thicker than twice that
 _CHUNK = 64
 
 
 @dataclass
-class BodyBalls:
-    """S balls of one person.
+class MedialSpheres:
+    """S spheres of one person.
 
     Attributes:
         points: their centres. radii: (S,) metres. parts: (S,) body part each is in.
@@ -40,13 +40,13 @@ class BodyBalls:
         return self.points.posed(skeleton)
 
 
-def fill(body: BodyData, betas: np.ndarray, count: int = 320) -> BodyBalls:
-    """Balls of a body of shape betas (B,), chosen so that together they cover as much of the skin as they can."""
+def fill(body: BodyData, betas: np.ndarray, count: int = 320) -> MedialSpheres:
+    """Spheres of a body of shape betas (B,), chosen so that together they cover as much of the skin as they can."""
     vertices = body.template + body.shapedirs[:, :, : len(betas)] @ np.asarray(betas, np.float32)
     normals = vertex_normals(vertices, body.faces)
     start = thin_out(vertices, _SPACING)
-    centres, radii = medial_balls(vertices[start], normals[start], vertices[thin_out(vertices, _DETAIL)])
-    # The skin a ball stands for: what lies within half a centimetre of its surface.
+    centres, radii = medial_spheres(vertices[start], normals[start], vertices[thin_out(vertices, _DETAIL)])
+    # The skin a sphere stands for: what lies within half a centimetre of its surface.
     skin = vertices[start]
     square = (centres**2).sum(1)[:, None] + (skin**2).sum(1) - 2 * centres @ skin.T
     covers = square < ((radii + 0.005) ** 2)[:, None]
@@ -63,7 +63,7 @@ def fill(body: BodyData, betas: np.ndarray, count: int = 320) -> BodyBalls:
         open_skin &= ~fresh
     index = np.array(chosen)
     weights = _weights_of(body, vertices, centres[index], radii[index], start[index])
-    return BodyBalls(rigid_points(centres[index], weights), radii[index], body.parts[start[index]])
+    return MedialSpheres(rigid_points(centres[index], weights), radii[index], body.parts[start[index]])
 
 
 def thin_out(points: np.ndarray, spacing: float) -> np.ndarray:
@@ -72,11 +72,11 @@ def thin_out(points: np.ndarray, spacing: float) -> np.ndarray:
     return np.sort(np.unique(cells, axis=0, return_index=True)[1])
 
 
-def medial_balls(points: np.ndarray, normals: np.ndarray, skin: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Centres (N, 3) and radii (N,) of the largest balls inside that touch the skin at given points.
+def medial_spheres(points: np.ndarray, normals: np.ndarray, skin: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Centres (N, 3) and radii (N,) of the largest spheres inside that touch the skin at given points.
 
     Args:
-        points, normals: (N, 3) where they touch. skin: (M, 3) points that no ball may hold.
+        points, normals: (N, 3) where they touch. skin: (M, 3) points that no sphere may hold.
     """
     radii = np.empty(len(points), np.float32)
     for first in range(0, len(points), 128):
@@ -85,7 +85,7 @@ def medial_balls(points: np.ndarray, normals: np.ndarray, skin: np.ndarray) -> t
         # (p - q) . n and |p - q|^2 for every skin point q, as products of matrices.
         along = (here * normal).sum(1)[:, None] - normal @ skin.T
         square = (here**2).sum(1)[:, None] + (skin**2).sum(1) - 2 * here @ skin.T
-        # The ball of radius r about p - r n meets q where |p - q|^2 = 2 r (p - q) . n. What is very near p, or to its
+        # The sphere of radius r about p - r n meets q where |p - q|^2 = 2 r (p - q) . n. What is very near p, or to its
         # side, only tells of the mesh's own roughness.
         tells = (square > 0.01**2) & (along > 0) & (along**2 > 0.09 * square)
         limit = np.where(tells, square / np.maximum(2 * along, 1e-9), _LARGEST)
@@ -96,7 +96,7 @@ def medial_balls(points: np.ndarray, normals: np.ndarray, skin: np.ndarray) -> t
 def _weights_of(
     body: BodyData, vertices: np.ndarray, centres: np.ndarray, radii: np.ndarray, touched: np.ndarray
 ) -> np.ndarray:
-    """(S, 24) mean skinning weights of the skin around each ball."""
+    """(S, 24) mean skinning weights of the skin around each sphere."""
     square = (centres**2).sum(1)[:, None] + (vertices**2).sum(1) - 2 * centres @ vertices.T
     near = (square < ((radii + 0.008) ** 2)[:, None]).astype(np.float32)
     weights = near @ body.dense_weights + 1e-3 * body.dense_weights[touched]
@@ -104,9 +104,9 @@ def _weights_of(
     return result
 
 
-def least_gaps(centres: tuple[np.ndarray, np.ndarray], balls: tuple[BodyBalls, BodyBalls]) -> np.ndarray:
-    """(T,) the smallest gap of two people whose balls are at ``centres``, (T, S, 3) each; metres."""
-    reach = balls[0].radii[:, None] + balls[1].radii
+def least_gaps(centres: tuple[np.ndarray, np.ndarray], spheres: tuple[MedialSpheres, MedialSpheres]) -> np.ndarray:
+    """(T,) the smallest gap of two people whose spheres are at ``centres``, (T, S, 3) each; metres."""
+    reach = spheres[0].radii[:, None] + spheres[1].radii
     result = np.empty(len(centres[0]), np.float32)
     for t, (a, b) in enumerate(zip(*centres, strict=True)):
         square = (a**2).sum(-1)[:, None] + (b**2).sum(-1) - 2 * a @ b.T
@@ -115,24 +115,24 @@ def least_gaps(centres: tuple[np.ndarray, np.ndarray], balls: tuple[BodyBalls, B
 
 
 def part_gaps(
-    centres: tuple[np.ndarray, np.ndarray], balls: tuple[BodyBalls, BodyBalls], joints: int = 24
+    centres: tuple[np.ndarray, np.ndarray], spheres: tuple[MedialSpheres, MedialSpheres], joints: int = 24
 ) -> tuple[np.ndarray, np.ndarray]:
     """Gaps between the body parts of two people.
 
     Args:
-        centres: (T, S, 3) of either person. balls: of either person.
+        centres: (T, S, 3) of either person. spheres: of either person.
 
     Returns:
-        (T, joints, joints) metres, negative where the parts are inside each other, infinite without balls; and the
-        pair of balls that it is between, (T, joints, joints, 2).
+        (T, joints, joints) metres, negative where the parts are inside each other, infinite without spheres; and the
+        pair of spheres that it is between, (T, joints, joints, 2).
     """
     frames = len(centres[0])
     gaps = np.full((frames, joints, joints), np.inf, np.float32)
     pairs = np.zeros((frames, joints, joints, 2), np.int64)
-    order = [np.argsort(ball.parts, kind="stable") for ball in balls]
-    present = [np.unique(ball.parts, return_index=False) for ball in balls]
-    starts = [np.searchsorted(ball.parts[o], p) for ball, o, p in zip(balls, order, present, strict=True)]
-    reach = balls[0].radii[order[0]][:, None] + balls[1].radii[order[1]]
+    order = [np.argsort(sphere.parts, kind="stable") for sphere in spheres]
+    present = [np.unique(sphere.parts, return_index=False) for sphere in spheres]
+    starts = [np.searchsorted(sphere.parts[o], p) for sphere, o, p in zip(spheres, order, present, strict=True)]
+    reach = spheres[0].radii[order[0]][:, None] + spheres[1].radii[order[1]]
     for first in range(0, frames, _CHUNK):
         part = slice(first, first + _CHUNK)
         a, b = (x[part][:, o] for x, o in zip(centres, order, strict=True))
@@ -140,7 +140,7 @@ def part_gaps(
         gap = np.sqrt(np.maximum(square, 0)) - reach
         least = np.minimum.reduceat(np.minimum.reduceat(gap, starts[0], axis=1), starts[1], axis=2)
         gaps[part, present[0][:, None], present[1]] = least
-        # Which balls: looked for only where it may matter.
+        # Which spheres: looked for only where it may matter.
         for t, i, j in np.argwhere(least < 0.05):
             block = gap[
                 t,

@@ -7,6 +7,8 @@ import numpy as np
 
 from closeint_core.clip import InteractionClip
 
+from ..analysis.bodies import pair_state
+
 _CONFIDENT = 0.05
 
 
@@ -42,6 +44,14 @@ def stored_depths(clip: InteractionClip) -> np.ndarray | None:
     except (TypeError, ValueError):  # a file of somebody else's
         return None
     return depths if depths.shape == (clip.frames,) and np.isfinite(depths).all() else None
+
+
+def clip_depths(clip: InteractionClip) -> np.ndarray | None:
+    """(T,) metres that a clip's two people are in each other: its own figures, else of spheres; None without two."""
+    if clip.people != 2:
+        return None
+    stored = stored_depths(clip)
+    return stored if stored is not None else pair_state(clip.body, clip.poses, clip.transl, clip.betas).depths()
 
 
 def gap_lengths(visible: np.ndarray) -> np.ndarray:

@@ -10,7 +10,7 @@ from closeint_core.errors import CloseintError
 
 from ..importer.bones import joint_of
 from ..importer.pair import require_pair
-from ..pair_tools import edited_times, marks_of, nearest_part
+from ..pair_edit import edited_times, marks_of, nearest_part
 
 _PARTS = [(name, name.replace("_", " ").title(), f"The body part of the bone {name}") for name in JOINT_NAMES]
 
