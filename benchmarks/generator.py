@@ -100,27 +100,35 @@ def measure(options: argparse.Namespace) -> dict[str, Any]:
         if batch:
             solved.append(made.to("cpu"))
     every = Interactions.join(solved)
-    good = acceptable(every)
+    figures = _figures(every, acceptable(every), seconds, options)
+    if cuda:
+        peak = torch.cuda.max_memory_allocated()
+        figures["peak memory GB"] = peak / 1e9
+        figures["peak memory MB a pair"] = peak / 1e6 / (len(every) / options.batches)
+    return figures
+
+
+def _figures(
+    every: Interactions, good: torch.Tensor, seconds: dict[str, float], options: argparse.Namespace
+) -> dict[str, Any]:
+    """What was made in so many seconds, by name; ``good``: (N,) bool, the pairs that are acceptable."""
     makes = sum(seconds[name] for name in ("plan", "solve", "finish"))
     acceptance = {
         name: float(good[every.kind == KINDS.all_names().index(name)].float().mean())
         for name in KINDS.names(options.split)
         if (every.kind == KINDS.all_names().index(name)).any()
     }
-    figures: dict[str, Any] = {
-        "device": torch.cuda.get_device_name(device) if cuda else "cpu",
+    device = torch.device(options.device)
+    return {
+        "device": torch.cuda.get_device_name(device) if device.type == "cuda" else "cpu",
         "pairs planned": len(every),
         "pairs solved a second": len(every) / makes,
         "acceptable pairs a second": float(good.sum()) / makes,
         "acceptable": float(good.float().mean()),
         **{f"{name} ms a batch": 1000 * value / options.batches for name, value in seconds.items()},
         "observed windows a second": options.windows * options.batches / seconds["observe"],
+        "acceptance": acceptance,
     }
-    if cuda:
-        peak = torch.cuda.max_memory_allocated()
-        figures["peak memory GB"] = peak / 1e9
-        figures["peak memory MB a pair"] = peak / 1e6 / (len(every) / options.batches)
-    return figures | {"acceptance": acceptance}
 
 
 if __name__ == "__main__":

@@ -24,7 +24,7 @@ sys.path[:0] = [str(ROOT), str(ROOT / "scripts")]
 
 from default_body import appearance, keypoints, regressors, rig, samples, shape_space  # noqa: E402
 
-from closeint_core.body.data import DEFAULT_BODY_FILE, DEFAULT_BODY_NAME, JOINT_NAMES, PARENTS  # noqa: E402
+from closeint_core.body.data import DEFAULT_BODY_FILE, DEFAULT_BODY_NAME, JOINT_NAMES  # noqa: E402
 from closeint_core.halpe import HALPE_NAMES, HALPE_TO_LSP  # noqa: E402
 
 
@@ -61,11 +61,26 @@ def build(drawn: samples.Samples) -> tuple[dict[str, np.ndarray], dict[str, obje
     mean -= joint_regressor[:1] @ mean
     directions -= np.einsum("v,vab->ab", joint_regressor[0], directions)
 
+    shapes = keypoints.Shapes(mean, directions, joint_regressor, weights, mirror)
+    halpe, halpe_error = keypoints.fit(shapes, drawn.plain_vertices, drawn.keypoints)
+    assert count < 65536
+    assert len(drawn.uv) < 65536
+    report["bodies"] = len(vertices)
+    report["joint_error_mm"] = {
+        name: (round(float(e.mean()), 2), round(float(e.max()), 2))
+        for name, e in zip(JOINT_NAMES, error.T, strict=True)
+    }
+    report["bones_off_mesh_mm"] = (round(float(sliding.mean()), 2), round(float(sliding.max()), 2))
+    report["joint_error_mean_mm"], report["joint_error_worst_mm"] = float(error.mean()), float(error.max())
+    report["halpe_error_mm"] = dict(zip(HALPE_NAMES, halpe_error, strict=True))
+    return _arrays(shapes, halpe, drawn), report
+
+
+def _arrays(shapes: keypoints.Shapes, halpe: np.ndarray, drawn: samples.Samples) -> dict[str, np.ndarray]:
+    """What the body file holds."""
+    mean, directions, weights = shapes.template, shapes.shapedirs, shapes.weights
     parts = weights.argmax(axis=1)
-    body_joints = joint_regressor @ mean
-    halpe, halpe_error = keypoints.fit(
-        mean, directions, joint_regressor, weights, PARENTS, drawn.plain_vertices, drawn.keypoints, mirror
-    )
+    body_joints = shapes.joint_regressor @ mean
     skin_joints = np.argsort(-weights, axis=1, kind="stable")[:, :4]
     skin_weights = np.take_along_axis(weights, skin_joints, axis=1)
     scale = np.abs(directions).max(axis=(0, 1)) / 32767.0
@@ -76,29 +91,19 @@ def build(drawn: samples.Samples) -> tuple[dict[str, np.ndarray], dict[str, obje
         "shapedirs_scale": scale.astype(np.float32),
         "skin_joints": skin_joints.astype(np.uint8),
         "skin_weights": np.round(skin_weights * 65535.0).astype(np.uint16),
-        "faces": faces.astype(np.uint16),
+        "faces": drawn.faces.astype(np.uint16),
         "parts": parts.astype(np.uint8),
         "regions": appearance.regions(mean, body_joints, parts).astype(np.int8),
         "uv": np.round(drawn.uv * 65535.0).astype(np.uint16),
         "uv_faces": drawn.uv_faces.astype(np.uint16),
     }
-    assert count < 65536
-    assert len(drawn.uv) < 65536
     lsp = halpe[HALPE_TO_LSP]
-    for name, matrix in (("joint", joint_regressor), ("halpe", halpe), ("lsp", lsp)):
+    for name, matrix in (("joint", shapes.joint_regressor), ("halpe", halpe), ("lsp", lsp)):
         rows, columns = np.nonzero(matrix)
         arrays[f"{name}_regressor_rows"] = rows.astype(np.uint8)
         arrays[f"{name}_regressor_columns"] = columns.astype(np.uint16)
         arrays[f"{name}_regressor_values"] = matrix[rows, columns].astype(np.float32)
-    report["bodies"] = len(vertices)
-    report["joint_error_mm"] = {
-        name: (round(float(e.mean()), 2), round(float(e.max()), 2))
-        for name, e in zip(JOINT_NAMES, error.T, strict=True)
-    }
-    report["bones_off_mesh_mm"] = (round(float(sliding.mean()), 2), round(float(sliding.max()), 2))
-    report["joint_error_mean_mm"], report["joint_error_worst_mm"] = float(error.mean()), float(error.max())
-    report["halpe_error_mm"] = dict(zip(HALPE_NAMES, halpe_error, strict=True))
-    return arrays, report
+    return arrays
 
 
 def _plausible(vertices: np.ndarray, faces: np.ndarray) -> np.ndarray:

@@ -14,6 +14,7 @@ import subprocess
 import sys
 import time
 from pathlib import Path
+from typing import Any
 
 import environments
 from environments import ROOT, SetupError, say
@@ -58,15 +59,8 @@ def main() -> int:
     guard_output()
     video: Path = (options.video or SAMPLE).resolve()
     out: Path = options.out.resolve()
-    if not video.exists():
-        print(f"Error: there is no video at {video}.", file=sys.stderr)
-        return 2
-    try:
-        for name, kind in RESULTS.items():
-            check_output(out / name, kind, [video])
-    except CloseintError as error:
-        print(f"Error: {error}", file=sys.stderr)
-        return error.exit_code
+    if status := _refused(video, out):
+        return status
     try:
         worker = environments.ensure_worker()
         blender = environments.blender_command()
@@ -98,7 +92,26 @@ def main() -> int:
     )
     if measured.returncode:
         return measured.returncode
-    figures = json.loads(measured.stdout)
+    _print_results(json.loads(measured.stdout), out)
+    say(f"done in {time.monotonic() - started:.0f} s")
+    return 0
+
+
+def _refused(video: Path, out: Path) -> int:
+    """The exit code where the video is missing or a result may not be written, said on stderr; else 0."""
+    if not video.exists():
+        print(f"Error: there is no video at {video}.", file=sys.stderr)
+        return 2
+    try:
+        for name, kind in RESULTS.items():
+            check_output(out / name, kind, [video])
+    except CloseintError as error:
+        print(f"Error: {error}", file=sys.stderr)
+        return error.exit_code
+    return 0
+
+
+def _print_results(figures: dict[str, Any], out: Path) -> None:
     figures |= figures.pop("truth", {})
     print()
     for key, label in _LABELS.items():
@@ -107,8 +120,6 @@ def main() -> int:
     print()
     for name in RESULTS:
         print(f"  {out / name}")
-    say(f"done in {time.monotonic() - started:.0f} s")
-    return 0
 
 
 def _call(command: list[str], *, quiet: bool = False) -> int:

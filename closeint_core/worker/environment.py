@@ -377,11 +377,7 @@ def plan(
         )
     core = platforms.requirement(wheel, "inference")
     rest = 0.40 - (_GPU_SHARE if gpu and platform != "darwin" else 0.0)
-    backend: tuple[str, ...] = ("--torch-backend", "auto" if gpu else "cpu")
-    plain_fits = platform == "darwin" or (platform.startswith("linux") and gpu)
-    if platform == "darwin":
-        backend = ()
-    pip: tuple[str, ...]
+    backend: tuple[str, ...] = () if platform == "darwin" else ("--torch-backend", "auto" if gpu else "cpu")
     if uv is not None:
         make = (uv, "venv", "--seed", "--python", str(base.path) if base else UV_PYTHON, place)
         install = (uv, "pip", "install", "--python", python)
@@ -393,19 +389,26 @@ def plan(
             *_gpu_runtime((*install, "--reinstall"), gpu, platform),
         ]
     assert base is not None
-    pip = (python, "-m", "pip", "install", "--no-input", "--progress-bar", "off")
-    steps = [
+    quiet = (python, "-m", "pip", "install", "--no-input", "--progress-bar", "off")
+    plain_fits = platform == "darwin" or (platform.startswith("linux") and gpu)
+    return [
         Step("Making the environment", (str(base.path), "-m", "venv", place), 0.05),
-        Step("Updating pip", (*pip, "--upgrade", "pip"), 0.03),
+        Step("Updating pip", (*quiet, "--upgrade", "pip"), 0.03),
+        *_torch_by_pip(python, quiet, None if plain_fits else backend),
+        Step("Installing closeint and its libraries", (*quiet, core), rest),
+        *_gpu_runtime((*quiet, "--force-reinstall"), gpu, platform),
     ]
-    if plain_fits:
-        steps.append(Step("Installing torch", (*pip, TORCH), 0.52))
-    else:
-        with_uv = (python, "-m", "uv", "pip", "install", "--python", python, *backend, TORCH)
-        steps.append(Step("Fetching uv", (*pip, "uv>=0.5"), 0.02, optional=True))
-        steps.append(Step("Installing torch", with_uv, 0.50, fallback=(*pip, TORCH)))
-    steps.append(Step("Installing closeint and its libraries", (*pip, core), rest))
-    return [*steps, *_gpu_runtime((*pip, "--force-reinstall"), gpu, platform)]
+
+
+def _torch_by_pip(python: str, pip: tuple[str, ...], backend: tuple[str, ...] | None) -> list[Step]:
+    """The steps that install torch where uv is not there: the registry's plain build, or uv's choice if it comes."""
+    if backend is None:
+        return [Step("Installing torch", (*pip, TORCH), 0.52)]
+    with_uv = (python, "-m", "uv", "pip", "install", "--python", python, *backend, TORCH)
+    return [
+        Step("Fetching uv", (*pip, "uv>=0.5"), 0.02, optional=True),
+        Step("Installing torch", with_uv, 0.50, fallback=(*pip, TORCH)),
+    ]
 
 
 def _gpu_runtime(install: tuple[str, ...], gpu: bool, platform: str) -> list[Step]:

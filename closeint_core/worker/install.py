@@ -100,11 +100,7 @@ def install(request: dict[str, Any], progress: Progress) -> dict[str, Any]:
     finally:
         if not complete:
             _undo(environment, progress)
-    for left in (environment.earlier, environment.folder.parent / platforms.CACHE):
-        try:
-            delete(left)
-        except CloseintError as error:
-            progress.warn(f"{error} It takes space, and goes with Remove.")
+    _tidy(environment, progress)
     return {
         "path": str(environment.python),
         "version": version,
@@ -112,6 +108,15 @@ def install(request: dict[str, Any], progress: Progress) -> dict[str, Any]:
         "tool": tool,
         "seconds": round(time.monotonic() - started, 1),
     }
+
+
+def _tidy(environment: Environment, progress: Progress) -> None:
+    """Take away the environment of before and the downloads."""
+    for left in (environment.earlier, environment.folder.parent / platforms.CACHE):
+        try:
+            delete(left)
+        except CloseintError as error:
+            progress.warn(f"{error} It takes space, and goes with Remove.")
 
 
 def _libc() -> str:

@@ -3,9 +3,11 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 import numpy as np
 
-from closeint_core.body.data import JOINT_NAMES
+from closeint_core.body.data import JOINT_NAMES, PARENTS
 from closeint_core.halpe import HALPE_NAMES
 from default_body import regressors
 
@@ -16,81 +18,128 @@ _AT_JOINT = {"shoulder": "shoulder", "elbow": "elbow", "wrist": "wrist", "knee":
 _RADIUS = {"shoulder": 0.12, "elbow": 0.085, "wrist": 0.06, "knee": 0.10, "hip": 0.17, "ankle": 0.08}
 
 
+@dataclass(frozen=True)
+class Shapes:
+    """The body that keypoints are fitted on.
+
+    Attributes:
+        template: (V, 3) mean rest vertices. shapedirs: (V, 3, B). joint_regressor: (24, V). weights: (V, 24) skinning.
+        mirror: (V,) index of each vertex's mirror image.
+    """
+
+    template: np.ndarray
+    shapedirs: np.ndarray
+    joint_regressor: np.ndarray
+    weights: np.ndarray
+    mirror: np.ndarray
+
+
+@dataclass(frozen=True)
+class _Posed:
+    """Random shapes in random poses, the first the mean shape at rest.
+
+    Attributes:
+        rest: (N, V, 3). joints: (N, 24, 3) of the rest poses. vertices: (N, V, 3) posed.
+        rotations: (N, 24, 3, 3) global. positions: (N, 24, 3) of the joints.
+    """
+
+    rest: np.ndarray
+    joints: np.ndarray
+    vertices: np.ndarray
+    rotations: np.ndarray
+    positions: np.ndarray
+
+    def carried(self, start: np.ndarray, joint: int) -> np.ndarray:
+        """(N, 3) where points (N, 3) of the rest poses are that are fixed in a joint's bone."""
+        local = start - self.joints[:, joint]
+        result: np.ndarray = self.positions[:, joint] + np.einsum("nab,nb->na", self.rotations[:, joint], local)
+        return result
+
+    def off(self, row: np.ndarray, target: np.ndarray) -> float:
+        """Mean distance in millimetres of a regressor's row (V,) to targets (N, 3)."""
+        return float(np.linalg.norm(row @ self.vertices - target, axis=1).mean() * 1000.0)
+
+
 def fit(
-    template: np.ndarray,
-    shapedirs: np.ndarray,
-    joint_regressor: np.ndarray,
-    weights: np.ndarray,
-    parents: tuple[int, ...],
-    plain_vertices: np.ndarray,
-    coco: dict[str, np.ndarray],
-    mirror: np.ndarray,
-    bodies: int = 120,
-    seed: int = 1,
+    body: Shapes, plain_vertices: np.ndarray, coco: dict[str, np.ndarray], bodies: int = 120, seed: int = 1
 ) -> tuple[np.ndarray, list[float]]:
     """(26, V) regressor, and the mean distance in millimetres to its targets over posed bodies.
 
     Points on the skin (eyes, ears, nose, toes, heels, crown) are a few vertices there. Points at joints are fitted
     over random shapes in random poses to a point fixed in its bone.
     """
-    rng = np.random.default_rng(seed)
-    count = len(template)
-    betas = rng.normal(0.0, 1.0, (bodies, shapedirs.shape[2]))
-    betas[0] = 0.0
-    rest = template + np.einsum("vab,nb->nva", shapedirs, betas)
-    joints = joint_regressor @ rest
-    posed, rotations, positions = _pose(rest, joints, weights, parents, _random_poses(rng, bodies))
-    stature = np.ptp(rest[:, :, 1], axis=1)[:, None]
-
+    posed = _random_bodies(body, bodies, np.random.default_rng(seed))
+    count = len(body.template)
     regressor = np.zeros((26, count))
     errors = dict.fromkeys(HALPE_NAMES, 0.0)
     for name in HALPE_NAMES:
         if name.startswith("right") or name in ("neck", "pelvis"):
             continue
-        row = HALPE_NAMES.index(name)
-        part = name.removeprefix("left_")
+        row, part = HALPE_NAMES.index(name), name.removeprefix("left_")
         if part in _AT_JOINT or part in ("hip", "ankle"):
-            carrier = JOINT["pelvis" if part == "hip" else name]
-            offset = _offset(part, stature)
-            # A point fixed in the bone of ``carrier``, given by the rest pose.
-            start = joints[:, JOINT[name]] + offset
-            local = start - joints[:, carrier]
-            target = positions[:, carrier] + np.einsum("nab,nb->na", rotations[:, carrier], local)
-            near = regressors.nearby(rest[0], start[0], _RADIUS[part])
-            near = regressors.candidates_of_side(near, name, rest[0])
-            regressor[row] = regressors.convex_regressor(posed[:, near], target, near, count, first_weight=5.0)
-            errors[name] = float(np.linalg.norm(regressor[row] @ posed - target, axis=1).mean() * 1000.0)
+            regressor[row], errors[name] = _at_joint(name, posed)
         elif name == "head_top":
             # The middle of the cap: detectors put it a little inside the hair's outline.
-            crown = rest[0][np.argmax(rest[0][:, 1])]
-            regressor[row] = _patch(rest[0], crown, 0.02)
+            mean = posed.rest[0]
+            regressor[row] = _patch(mean, mean[np.argmax(mean[:, 1])], 0.02)
         elif name == "left_heel":
-            ankle = joints[0, JOINT["left_ankle"]]
-            foot = np.flatnonzero((rest[0][:, 0] > 0) & (rest[0][:, 1] < ankle[1]))
-            low = rest[0][foot, 1].min() + 0.02
-            band = foot[np.abs(rest[0][foot, 1] - low) < 0.012]
-            regressor[row] = _patch(rest[0], rest[0][band[np.argmin(rest[0][band, 2])]], 0.018)
+            regressor[row] = _left_heel(posed)
         else:
             # Where anny's own COCO keypoint is on the bodies both define.
             regressor[row] = _on_skin(plain_vertices, coco[name], count, 0.035 if "toe" in name else 0.03)
             errors[name] = float(np.linalg.norm(regressor[row] @ plain_vertices - coco[name], axis=1).mean() * 1000.0)
-    regressor = regressors.complete(regressor, HALPE_NAMES, mirror)
+    regressor = regressors.complete(regressor, HALPE_NAMES, body.mirror)
     hips = 0.5 * (regressor[HALPE_NAMES.index("left_hip")] + regressor[HALPE_NAMES.index("right_hip")])
     regressor[HALPE_NAMES.index("pelvis")] = hips
-    # Neck: between the shoulders, at the base of the throat; it rides on the chest, not on the arms.
-    start = 0.5 * (joints[:, JOINT["left_shoulder"]] + joints[:, JOINT["right_shoulder"]])
-    start = 0.35 * start + 0.65 * joints[:, JOINT["neck"]]
-    chest = JOINT["spine3"]
-    target = positions[:, chest] + np.einsum("nab,nb->na", rotations[:, chest], start - joints[:, chest])
-    near = regressors.nearby(rest[0], start[0], 0.12)
-    row = HALPE_NAMES.index("neck")
-    regressor[row] = regressors.convex_regressor(posed[:, near], target, near, count, first_weight=5.0)
-    regressor[row] = 0.5 * (regressor[row] + regressor[row][mirror])
-    errors["neck"] = float(np.linalg.norm(regressor[row] @ posed - target, axis=1).mean() * 1000.0)
+    regressor[HALPE_NAMES.index("neck")], errors["neck"] = _neck(posed, body.mirror)
     for name in HALPE_NAMES:
         if name.startswith("right"):
             errors[name] = errors[name.replace("right", "left")]
     return regressor, [round(errors[name], 2) for name in HALPE_NAMES]
+
+
+def _random_bodies(body: Shapes, bodies: int, rng: np.random.Generator) -> _Posed:
+    betas = rng.normal(0.0, 1.0, (bodies, body.shapedirs.shape[2]))
+    betas[0] = 0.0
+    rest = body.template + np.einsum("vab,nb->nva", body.shapedirs, betas)
+    joints = body.joint_regressor @ rest
+    return _Posed(rest, joints, *_pose(rest, joints, body.weights, PARENTS, _random_poses(rng, bodies)))
+
+
+def _at_joint(name: str, posed: _Posed) -> tuple[np.ndarray, float]:
+    """Row (V,) of a keypoint of the left side that is fixed in a bone, and how far off it is, millimetres."""
+    part = name.removeprefix("left_")
+    stature = np.ptp(posed.rest[:, :, 1], axis=1)[:, None]
+    start = posed.joints[:, JOINT[name]] + _offset(part, stature)
+    target = posed.carried(start, JOINT["pelvis" if part == "hip" else name])
+    near = regressors.nearby(posed.rest[0], start[0], _RADIUS[part])
+    near = regressors.candidates_of_side(near, name, posed.rest[0])
+    return _fitted(posed, near, target)
+
+
+def _fitted(posed: _Posed, near: np.ndarray, target: np.ndarray) -> tuple[np.ndarray, float]:
+    count = posed.rest.shape[1]
+    row = regressors.convex_regressor(posed.vertices[:, near], target, near, count, first_weight=5.0)
+    return row, posed.off(row, target)
+
+
+def _left_heel(posed: _Posed) -> np.ndarray:
+    mean = posed.rest[0]
+    ankle = posed.joints[0, JOINT["left_ankle"]]
+    foot = np.flatnonzero((mean[:, 0] > 0) & (mean[:, 1] < ankle[1]))
+    low = mean[foot, 1].min() + 0.02
+    band = foot[np.abs(mean[foot, 1] - low) < 0.012]
+    return _patch(mean, mean[band[np.argmin(mean[band, 2])]], 0.018)
+
+
+def _neck(posed: _Posed, mirror: np.ndarray) -> tuple[np.ndarray, float]:
+    """Between the shoulders, at the base of the throat; it rides on the chest, not on the arms."""
+    start = 0.5 * (posed.joints[:, JOINT["left_shoulder"]] + posed.joints[:, JOINT["right_shoulder"]])
+    start = 0.35 * start + 0.65 * posed.joints[:, JOINT["neck"]]
+    target = posed.carried(start, JOINT["spine3"])
+    row, _ = _fitted(posed, regressors.nearby(posed.rest[0], start[0], 0.12), target)
+    row = 0.5 * (row + row[mirror])
+    return row, posed.off(row, target)
 
 
 def _offset(part: str, stature: np.ndarray) -> np.ndarray | float:

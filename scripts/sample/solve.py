@@ -14,7 +14,7 @@ from torch import Tensor
 from sample.anchors import anchors
 from sample.collide import ContactPairs, find_pairs, limb_overlap, limb_radii
 from sample.gait import FootPath, foot_path, pelvis_path
-from sample.keys import Motion, Role, sample_keys
+from sample.keys import Motion, Role, Touch, Via, sample_keys
 from sample.rig import BASE, JOINT, JOINTS, Rig, axis_rotation, load_rig, shape_of, solve_leg
 
 # How far (degrees) a joint readily leaves its keyed pose: the optimisation's standard deviations.
@@ -178,6 +178,17 @@ def keyed_pose(role: Role, times: np.ndarray, feet: tuple[FootPath, FootPath]) -
     return pose
 
 
+class Terms:
+    """Sums of squared deviations, by name."""
+
+    def __init__(self) -> None:
+        self.values: dict[str, Tensor] = {}
+
+    def add(self, name: str, value: Tensor) -> None:
+        """Add to a term, which begins at 0."""
+        self.values[name] = self.values.get(name, torch.zeros(())) + value
+
+
 class Scene:
     """Both people and everything that the motion asks of them."""
 
@@ -195,81 +206,94 @@ class Scene:
 
     def energy(self, poses: list[Pose], pairs: ContactPairs | None) -> dict[str, Tensor]:
         """What is wrong with the poses: squared deviations in units of what is tolerable, averaged over frames."""
-        terms: dict[str, Tensor] = {}
-
-        def add(name: str, value: Tensor) -> None:
-            terms[name] = terms.get(name, torch.zeros(())) + value
-
-        fps = self.motion.fps
-        for actor, pose, gaze, other in zip(self.actors, poses, self.gaze, poses[::-1], strict=True):
-            add("pose", (pose.residual / (actor.loose + 1e-6)).square().sum((1, 2)).mean() * 0.3)
-            angles = actor.prior + pose.residual
-            low, high = torch.relu(actor.low - angles), torch.relu(angles - actor.high)
-            add("limits", (torch.cat((low, high), 1) / 0.035).square().sum((1, 2)).mean())
-            shift = pose.places[:, 0] - actor.path
-            tolerance = torch.tensor([0.03, 0.03, 0.02])
-            add("path", (shift / tolerance).square().sum(1).mean())
-            add("reach", (pose.out_of_reach / 0.003).square().sum(1).mean())
-            jerk = (pose.places[3:] - 3 * pose.places[2:-1] + 3 * pose.places[1:-2] - pose.places[:-3]) * fps**3
-            add("jerk", (jerk / JERK).square().sum((1, 2)).mean())
-            spin = (pose.residual[2:] - 2 * pose.residual[1:-1] + pose.residual[:-2]) * fps**2
-            add("spin", (spin / 60.0).square().sum((1, 2)).mean())
-            head = pose.world[:, JOINT["head"]]
-            eyes = pose.places[:, JOINT["head"]] + head @ actor.eyes
-            partner = self.actors[1] if actor is self.actors[0] else self.actors[0]
-            there = other.places[:, JOINT["head"]] + other.world[:, JOINT["head"]] @ partner.eyes
-            to = torch.nn.functional.normalize(there - eyes, dim=-1)
-            add("gaze", (gaze * (1 - (head[:, :, 2] * to).sum(-1)) * 60).mean())
+        terms = Terms()
+        for actor, pose in zip(self.actors, poses, strict=True):
+            self._add_motion(terms, actor, pose)
+        self._add_gaze(terms, poses)
         for touch, keys in zip(self.motion.touches, self.touch_keys, strict=True):
-            me, them = self.actors[touch.who], self.actors[1 - touch.who]
-            my_patch, their_patch = me.anchors[touch.point], them.anchors[touch.on]
-            mine, my_normal = me.rig.surface(poses[touch.who].world, poses[touch.who].places, my_patch)
-            theirs, their_normal = them.rig.surface(
-                poses[1 - touch.who].world, poses[1 - touch.who].places, their_patch
-            )
-            weight, gap = keys[:, 0], keys[:, 1:2] + my_patch.cover + their_patch.cover + self.reserve
-            sigma = TOUCH_FAR ** (1 - weight) * TOUCH_NEAR**weight
-            miss = (mine - theirs - gap * their_normal).norm(dim=-1)
-            # Far away a touch pulls evenly, near it holds: a quadratic alone would tear arms off early.
-            scaled = torch.where(miss < 0.05, miss.square(), 0.1 * miss - 0.0025)
-            add("touch", (weight * scaled / sigma.square()).mean() * 0.5)
-            add("facing", (touch.normal * weight.square() * (1 + (my_normal * their_normal).sum(-1)) * 12).mean())
-            if touch.on.endswith("palm"):
-                # A clasp is one grip: the hands do not slide in each other while it lasts.
-                held = JOINT[touch.on.replace("palm", "wrist")]
-                hand = [JOINT[touch.point.replace("palm", name)] for name in ("wrist", "hand")]
-                other = poses[1 - touch.who]
-                offset = poses[touch.who].places[:, hand] - other.places[:, held, None]
-                grip = torch.einsum("tji,tkj->tki", other.world[:, held], offset)
-                both = (weight[1:] * weight[:-1]) ** 4
-                add("grip", (both * ((grip[1:] - grip[:-1]) / 0.002).square().sum((1, 2))).mean())
-            if touch.along is not None:
-                side = touch.point.split("_")[0]
-                places = poses[touch.who].places
-                fingers = places[:, JOINT[f"{side}_hand"]] - places[:, JOINT[f"{side}_wrist"]]
-                wanted = poses[1 - touch.who].world[:, JOINT["spine3"]] @ torch.nn.functional.normalize(
-                    torch.tensor(touch.along), dim=0
-                )
-                cosine = (torch.nn.functional.normalize(fingers, dim=-1) * wanted).sum(-1)
-                add("along", (weight.square() * (1 - cosine) * 12).mean())
+            self._add_touch(terms, touch, keys, poses)
         for via, keys in zip(self.motion.vias, self.via_keys, strict=True):
-            base = poses[via.who if via.frame == "self" else 1 - via.who]
-            goal = base.places[:, JOINT["spine3"]] + torch.einsum(
-                "tij,tj->ti", base.world[:, JOINT["spine3"]], keys[:, 1:]
-            )
-            miss = poses[via.who].places[:, JOINT[via.joint]] - goal
-            add("via", (keys[:, 0] * (miss / 0.04).square().sum(-1)).mean())
+            self._add_via(terms, via, keys, poses)
+        self._add_collisions(terms, poses, pairs)
+        return terms.values
+
+    def _add_motion(self, terms: Terms, actor: Actor, pose: Pose) -> None:
+        """Near the written-down pose, within the joints' limits, smooth."""
+        fps = self.motion.fps
+        terms.add("pose", (pose.residual / (actor.loose + 1e-6)).square().sum((1, 2)).mean() * 0.3)
+        angles = actor.prior + pose.residual
+        low, high = torch.relu(actor.low - angles), torch.relu(angles - actor.high)
+        terms.add("limits", (torch.cat((low, high), 1) / 0.035).square().sum((1, 2)).mean())
+        shift = pose.places[:, 0] - actor.path
+        tolerance = torch.tensor([0.03, 0.03, 0.02])
+        terms.add("path", (shift / tolerance).square().sum(1).mean())
+        terms.add("reach", (pose.out_of_reach / 0.003).square().sum(1).mean())
+        jerk = (pose.places[3:] - 3 * pose.places[2:-1] + 3 * pose.places[1:-2] - pose.places[:-3]) * fps**3
+        terms.add("jerk", (jerk / JERK).square().sum((1, 2)).mean())
+        spin = (pose.residual[2:] - 2 * pose.residual[1:-1] + pose.residual[:-2]) * fps**2
+        terms.add("spin", (spin / 60.0).square().sum((1, 2)).mean())
+
+    def _add_gaze(self, terms: Terms, poses: list[Pose]) -> None:
+        """Each looks at the other when the role says so."""
+        heads = [pose.world[:, JOINT["head"]] for pose in poses]
+        eyes = [
+            pose.places[:, JOINT["head"]] + head @ actor.eyes
+            for actor, pose, head in zip(self.actors, poses, heads, strict=True)
+        ]
+        for me, gaze in enumerate(self.gaze):
+            to = torch.nn.functional.normalize(eyes[1 - me] - eyes[me], dim=-1)
+            terms.add("gaze", (gaze * (1 - (heads[me][:, :, 2] * to).sum(-1)) * 60).mean())
+
+    def _add_touch(self, terms: Terms, touch: Touch, keys: Tensor, poses: list[Pose]) -> None:
+        """Two surfaces meet, face each other, do not slide in a clasp, and fingers point along."""
+        mine_pose, their_pose = poses[touch.who], poses[1 - touch.who]
+        me, them = self.actors[touch.who], self.actors[1 - touch.who]
+        my_patch, their_patch = me.anchors[touch.point], them.anchors[touch.on]
+        mine, my_normal = me.rig.surface(mine_pose.world, mine_pose.places, my_patch)
+        theirs, their_normal = them.rig.surface(their_pose.world, their_pose.places, their_patch)
+        weight, gap = keys[:, 0], keys[:, 1:2] + my_patch.cover + their_patch.cover + self.reserve
+        sigma = TOUCH_FAR ** (1 - weight) * TOUCH_NEAR**weight
+        miss = (mine - theirs - gap * their_normal).norm(dim=-1)
+        # Far away a touch pulls evenly, near it holds: a quadratic alone would tear arms off early.
+        scaled = torch.where(miss < 0.05, miss.square(), 0.1 * miss - 0.0025)
+        terms.add("touch", (weight * scaled / sigma.square()).mean() * 0.5)
+        terms.add("facing", (touch.normal * weight.square() * (1 + (my_normal * their_normal).sum(-1)) * 12).mean())
+        if touch.on.endswith("palm"):
+            # A clasp is one grip: the hands do not slide in each other while it lasts.
+            held = JOINT[touch.on.replace("palm", "wrist")]
+            hand = [JOINT[touch.point.replace("palm", name)] for name in ("wrist", "hand")]
+            offset = mine_pose.places[:, hand] - their_pose.places[:, held, None]
+            grip = torch.einsum("tji,tkj->tki", their_pose.world[:, held], offset)
+            both = (weight[1:] * weight[:-1]) ** 4
+            terms.add("grip", (both * ((grip[1:] - grip[:-1]) / 0.002).square().sum((1, 2))).mean())
+        if touch.along is not None:
+            side = touch.point.split("_")[0]
+            fingers = mine_pose.places[:, JOINT[f"{side}_hand"]] - mine_pose.places[:, JOINT[f"{side}_wrist"]]
+            along = torch.nn.functional.normalize(torch.tensor(touch.along), dim=0)
+            wanted = their_pose.world[:, JOINT["spine3"]] @ along
+            cosine = (torch.nn.functional.normalize(fingers, dim=-1) * wanted).sum(-1)
+            terms.add("along", (weight.square() * (1 - cosine) * 12).mean())
+
+    def _add_via(self, terms: Terms, via: Via, keys: Tensor, poses: list[Pose]) -> None:
+        """A joint passes a place, given in the frame of a chest."""
+        base = poses[via.who if via.frame == "self" else 1 - via.who]
+        chest = JOINT["spine3"]
+        goal = base.places[:, chest] + torch.einsum("tij,tj->ti", base.world[:, chest], keys[:, 1:])
+        miss = poses[via.who].places[:, JOINT[via.joint]] - goal
+        terms.add("via", (keys[:, 0] * (miss / 0.04).square().sum(-1)).mean())
+
+    def _add_collisions(self, terms: Terms, poses: list[Pose], pairs: ContactPairs | None) -> None:
+        """Limbs, skulls and skins stay out of each other."""
         overlap = limb_overlap([pose.places for pose in poses], self.radii)
         centres = [
             pose.places[:, JOINT["head"]] + 0.07 * pose.world[:, JOINT["head"], :, 1] for pose in poses
         ]  # of the skulls, above their joints
         close = torch.relu(HEADS_APART - (centres[0] - centres[1]).norm(dim=-1))
-        add("limbs", (close / 0.004).square().mean())
-        add("limbs", (overlap / 0.004).square().sum() / len(self.motion.times) * 0.15)
+        terms.add("limbs", (close / 0.004).square().mean())
+        terms.add("limbs", (overlap / 0.004).square().sum() / len(self.motion.times) * 0.15)
         if pairs is not None:
             depth = pairs.depth(self.actors, poses)
-            add("collision", self.push * (depth / 0.002).square().sum() / len(self.motion.times))
-        return terms
+            terms.add("collision", self.push * (depth / 0.002).square().sum() / len(self.motion.times))
 
     def solve(self, rounds: int, steps: int, report: Callable[[str], None]) -> list[Pose]:
         """Minimise the energy; contacts are looked up anew at the start of every round.
