@@ -184,14 +184,14 @@ class SolidParts:
         return body[row], vertex, part.faces[face]
 
 
-def solids_of(body: BodyData) -> SolidParts:
-    """The parts of a body as solids on the CPU, made the first time they are asked for."""
-    return _solids(body, MESH.now.itself)
+def solids_of(body: BodyData, device: torch.device | str = "cpu") -> SolidParts:
+    """The parts of a body as solids on a device, made the first time they are asked for."""
+    return _solids(body, str(device), MESH.now.itself)
 
 
-@functools.lru_cache(maxsize=2)
-def _solids(body: BodyData, _made_by: SelfPenetrationCalibration) -> SolidParts:
-    return SolidParts(body)
+@functools.lru_cache(maxsize=4)
+def _solids(body: BodyData, device: str, _made_by: SelfPenetrationCalibration) -> SolidParts:
+    return SolidParts(body, device)
 
 
 def _sent(patches: Patches, device: torch.device | str) -> Patches:

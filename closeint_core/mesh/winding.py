@@ -133,19 +133,16 @@ def _turns(corners: Tensor, ray: Tensor) -> tuple[Tensor, Tensor]:
     Args:
         corners: (corner, coordinate, N) float64, lattice points. ray: (N,) 0 to 5.
 
-    The turns of the triangle's outline about the ray are counted edge by edge (Sunday, "Inclusion of a Point in a
+    The turns of the triangle's outline about the ray are counted over its edges (Sunday, "Inclusion of a Point in a
     Polygon"); an edge counts the opposite for the triangle on its other side.
     """
     axes = _axes(ray.device)[ray].T.expand(3, -1, -1)
     u, v, w = corners.gather(1, axes).unbind(1)  # each (corner, N)
-    turns = torch.zeros_like(ray)
-    volume, area = torch.zeros_like(u[0]), torch.zeros_like(u[0])
-    for i in range(3):
-        j, k = (i + 1) % 3, (i + 2) % 3
-        below, next_below = v[i] <= 0, v[j] <= 0
-        side = u[i] * v[j] - v[i] * u[j]
-        turns += (below & ~next_below & (side > 0)).long() - (~below & next_below & (side < 0)).long()
-        volume += w[k] * side
-        area += side
+    below = v <= 0
+    next_below = below.roll(-1, 0)
+    side = u * v.roll(-1, 0) - v * u.roll(-1, 0)  # of each edge
+    leaves, enters = below & ~next_below & (side > 0), ~below & next_below & (side < 0)
+    turns = leaves.sum(0) - enters.sum(0)
+    volume, area = (w.roll(-2, 0) * side).sum(0), side.sum(0)
     height = torch.where(ray % 2 == 1, -volume, volume) / area.masked_fill(area == 0, 1)
     return torch.where(height > 0, turns, 0), height

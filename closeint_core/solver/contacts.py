@@ -45,7 +45,9 @@ class Found:
         return len(self.frame)
 
     def take(self, index: Tensor) -> Found:
-        """Some of them."""
+        """Some of them: ``index`` a mask or indices."""
+        if index.dtype == torch.bool:
+            index = index.nonzero()[:, 0]  # a device is waited for once, not for every field
         return Found(**{name: getattr(self, name)[index] for name in self.__dataclass_fields__})
 
     @classmethod
@@ -187,7 +189,7 @@ def _packed(frame: Tensor, importance: Tensor, frames: int, most: int) -> tuple[
     order = order[torch.argsort(frame[order], stable=True)]
     counts = torch.bincount(frame, minlength=frames)
     column = torch.arange(len(order), device=frame.device) - (counts.cumsum(0) - counts)[frame[order]]
-    kept = column < most
+    kept = (column < most).nonzero()[:, 0]
     return order[kept], column[kept], int(counts.clamp(max=most).max()) if len(frame) else 0
 
 
@@ -266,13 +268,15 @@ class Place:
         """Pairs of the places ``there`` (2, T, 24, C) with weight and goal (2, T, 24); ``aside`` of the weight acts
         across the normal, and makes it a pull."""
         near, frames = self.near, self.near.own.shape[1]
-        person, frame, own_part, _ = torch.nonzero(there, as_tuple=True)
+        place = torch.nonzero(there, as_tuple=True)
+        person, frame, own_part, _ = place
         if not len(person):
             return None
         count = there.sum(-1)[person, frame, own_part].float()
         each = weight[person, frame, own_part] / count
         index, column, columns = _packed(frame, each, frames, most)
-        own, other, normal = near.own[there][index], near.other[there][index], self.normals[there][index]
+        place = tuple(one[index] for one in place)
+        own, other, normal = near.own[place], near.other[place], self.normals[place]
         gap = goal[person, frame, own_part][index]
         person, frame, each = person[index], frame[index], each[index]
         first, second = torch.where(person == 0, own, other), torch.where(person == 0, other, own)

@@ -9,12 +9,14 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+import roma
 import torch
 
-from closeint_core.body.data import BodyData
-from closeint_core.body.skinning import clip_vertices
+from closeint_core.body.torch_body import TorchBody
 from closeint_core.clip import InteractionClip
 from closeint_core.mesh.self_penetration import solids_of
+
+_FRAMES = 128  # of which the skins are in memory at a time
 
 
 @dataclass(frozen=True)
@@ -46,8 +48,20 @@ class Depths:
         return f"{before} to {after} mm deep in the partner, {own_before} to {own_after} mm in oneself"
 
 
-def own_depth(clip: InteractionClip, data: BodyData) -> float:
-    """Metres of the deepest vertex of anybody inside another part of the own body, in all frames."""
-    solids = solids_of(data)
-    deepest = [solids.depths(torch.as_tensor(vertices)).max() for _, vertices, _ in clip_vertices(clip, data)]
+@torch.no_grad()
+def own_depth(clip: InteractionClip, body: TorchBody) -> float:
+    """Metres of the deepest vertex of anybody inside another part of the own body, in all frames.
+
+    Args:
+        body: the clip's, on the device on which this is computed.
+    """
+    device = body.template.device
+    solids = solids_of(body.data, device)
+    poses, transl, betas = (
+        torch.as_tensor(one, dtype=torch.float32, device=device) for one in (clip.poses, clip.transl, clip.betas)
+    )
+    deepest = []
+    for some in torch.arange(clip.frames, device=device).split(_FRAMES):
+        posed = body(roma.rotvec_to_rotmat(poses[:, some]), betas[:, None], transl[:, some])
+        deepest.append(solids.depths(posed.vertices).max())
     return float(torch.stack(deepest).max()) if deepest else 0.0

@@ -143,11 +143,11 @@ def refine(
         body = TorchBody(body.data).to(device)
     shaped = with_shared_shape(clip, body, options.shape)
     result, report, touching = _refined(shaped, body, spheres, options, progress)
-    depths = Depths(*report.depth, own_depth(clip, body.data), own_depth(result, body.data))
+    depths = Depths(*report.depth, own_depth(clip, body), own_depth(result, body))
     if depths.worse(options.acceptable):  # a trade that gained more than it lost is said, and not paid for twice
         firm = replace(options, itself=SOLVER.now.refinement.firm * options.itself)
         again, said, touched = _refined(shaped, body, spheres, firm, progress)
-        other = Depths(*said.depth, depths.own_before, own_depth(again, body.data))
+        other = Depths(*said.depth, depths.own_before, own_depth(again, body))
         if max(other.after, other.own_after) < max(depths.after, depths.own_after):
             result, report, touching, depths = again, said, touched, other
     metadata = report.as_dict()

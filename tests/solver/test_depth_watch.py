@@ -4,6 +4,7 @@ from __future__ import annotations
 import pytest
 from support.people import DATA, QUICK, standing
 
+from closeint_core.body.torch_body import TorchBody
 from closeint_core.metrics.quality import clip_quality, measure_clip
 from closeint_core.progress import Progress
 from closeint_core.solver.depth_watch import Depths, own_depth
@@ -32,7 +33,7 @@ def test_what_may_be_taken(depths: tuple[float, float, float, float], worse: boo
 def test_the_report_says_how_deep_bodies_are_in_themselves() -> None:
     clip = standing(2, 0.35)
     clip.poses[0, :, 16, 2] = -1.9  # an upper arm pressed into the ribs
-    before = own_depth(clip, DATA)
+    before = own_depth(clip, TorchBody(DATA))
     assert before > 0.01
     progress = Progress()
     refined = refine(clip, QUICK, progress)
