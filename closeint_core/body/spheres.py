@@ -57,7 +57,7 @@ class BodySpheres:
         """(S, V), the centres from vertices."""
         return self._regressor
 
-    def strangers(self) -> Tensor:
+    def separable_pairs(self) -> Tensor:
         """(S, S) bool, pairs of one body's spheres that should not meet: well apart in the rest pose and along the
         skeleton; each pair once."""
         centres = self._regressor @ self._template

@@ -217,7 +217,7 @@ class LinearPoints(nn.Module):
     joints: Tensor
     moments: Tensor
     moment_shapedirs: Tensor
-    masses: Tensor
+    weights: Tensor
     pairs: Tensor
     pair_posedirs: Tensor | None
 
@@ -244,7 +244,7 @@ class LinearPoints(nn.Module):
         keep("joints", used, torch.int64)
         keep("moments", moments.transpose(1, 2, 0).reshape(joints * 3, count))
         keep("moment_shapedirs", shaped.transpose(1, 2, 0, 3).reshape(joints * 3, count, -1))
-        keep("masses", pair_weights.sum(axis=2).T)
+        keep("weights", pair_weights.sum(axis=2).T)
         # Pose correctives differ in every frame: only the nonzero pairs are worth their cost.
         k_index, j_index = np.nonzero(np.any(pair_weights != 0, axis=2))
         keep("pairs", j_index * count + k_index, torch.int64)
@@ -275,19 +275,19 @@ class LinearPoints(nn.Module):
             full = full.unflatten(-1, (len(self.joints), self.count)).transpose(-3, -2)
             moments = moments + full.flatten(start_dim=-3, end_dim=-2)
         if self._all_joints:
-            return _apply_moments(skeleton, moments, self.masses)
+            return _apply_moments(skeleton, moments, self.weights)
         chosen = skeleton._replace(
             rotations=skeleton.rotations[..., self.joints, :, :], offsets=skeleton.offsets[..., self.joints, :]
         )
-        return _apply_moments(chosen, moments, self.masses)
+        return _apply_moments(chosen, moments, self.weights)
 
 
-def _apply_moments(skeleton: Skeleton, moments: Tensor, masses: Tensor) -> Tensor:
-    """p_k = sum_j R_j m_kj + s_kj o_j: moments (..., j * 3, K), masses (j, K) -> (..., K, 3)."""
+def _apply_moments(skeleton: Skeleton, moments: Tensor, weights: Tensor) -> Tensor:
+    """p_k = sum_j R_j m_kj + s_kj o_j: moments (..., j * 3, K), weights (j, K) -> (..., K, 3)."""
     rotations = skeleton.rotations.transpose(-3, -2).flatten(start_dim=-2)  # (..., 3, j * 3)
     # einsum folds axes that only one side has into the rows of one product; matmul would repeat the moments.
     rotated = torch.einsum("...ar,...rk->...ka", rotations, moments)
-    return rotated + torch.einsum("...ja,jk->...ka", skeleton.offsets, masses)
+    return rotated + torch.einsum("...ja,jk->...ka", skeleton.offsets, weights)
 
 
 def _rotate(matrices: Tensor, vectors: Tensor) -> Tensor:

@@ -57,7 +57,7 @@ def _sides(device: torch.device) -> Tensor:
     return torch.stack((torch.cos(angle), torch.sin(angle)), -1).to(device)
 
 
-def outside_of_support(centre: Tensor, feet: Tensor, planted: Tensor, leaning: Tensor | None) -> Falling:
+def outside_of_support(centre: Tensor, feet: Tensor, planted: Tensor, holding_each_other: Tensor | None) -> Falling:
     """How far the centre of mass is from being over the feet that stand.
 
     The support is the convex hull of the planted soles, seen from ``_DIRECTIONS`` sides. While two people lean on
@@ -65,7 +65,7 @@ def outside_of_support(centre: Tensor, feet: Tensor, planted: Tensor, leaning: T
 
     Args:
         centre: (P, T, 3). feet: (P, T, 6, 3). planted: (P, T, 6), 0 where a foot is up.
-        leaning: (T,) bool for two people, else None.
+        holding_each_other: (T,) bool for two people, else None.
     """
     sides = _sides(centre.device)
     down = planted > 0
@@ -75,8 +75,8 @@ def outside_of_support(centre: Tensor, feet: Tensor, planted: Tensor, leaning: T
     foot = foot + feet.shape[2] * torch.arange(len(centre), device=centre.device)[:, None, None]
     place = centre[..., :2]
     joined = torch.zeros(centre.shape[1], dtype=torch.bool, device=centre.device)
-    if leaning is not None and len(centre) == 2:
-        joined = leaning & down.any(-1).all(0)
+    if holding_each_other is not None and len(centre) == 2:
+        joined = holding_each_other & down.any(-1).all(0)
         shared, who = reach.max(0)
         reach = torch.where(joined[:, None], shared, reach)
         foot = torch.where(joined[:, None], foot.gather(0, who[None])[0], foot)

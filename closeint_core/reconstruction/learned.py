@@ -163,10 +163,10 @@ def _settle_window(
     tuned = RECONSTRUCTION.now.learned
     for stage in tuned.stages:
         fit.run(plan.stage(stage), progress)
-    fit.follow_guide()
+    fit.follow_motion_prior()
     for stage, off in zip(tuned.polish, tuned.claims, strict=True):
-        fit.reclaim_joints(evidence, off)
-        fit.recover_joints()
+        fit.reassign_doubtful_frames(evidence, off)
+        fit.relocate_doubtful_joints()
         fit.run(plan.stage(stage), progress)
     return fit
 

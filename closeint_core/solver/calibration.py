@@ -71,7 +71,7 @@ class ReassociationCalibration:
 
 
 @dataclass(frozen=True)
-class GuideCalibration:
+class MotionPriorCalibration:
     """How far a motion that is nearly right is believed."""
 
     stature_knee: float = 2.0
@@ -315,7 +315,7 @@ class SolverSpreads:
     """The first solve."""
     reassociation: ReassociationCalibration = ReassociationCalibration()
     """Joints dealt out anew."""
-    guide: GuideCalibration = GuideCalibration()
+    motion_prior: MotionPriorCalibration = MotionPriorCalibration()
     """A motion that is nearly right."""
     shape: SharedShapeCalibration = SharedShapeCalibration()
     """Shapes for a whole clip."""

@@ -18,10 +18,10 @@ from closeint_core.mesh.inside import Inside, find_inside
 from closeint_core.mesh.nearest_parts import NearParts, near_parts, skin_samples, vertex_rings
 from closeint_core.solver.calibration import SOLVER
 from closeint_core.solver.contacts import (
-    Found,
-    Place,
+    NearestPlaces,
     PosedSkins,
     Spots,
+    WatchedVertices,
     contacts,
     kept_apart,
     representatives,
@@ -30,14 +30,14 @@ from closeint_core.solver.contacts import (
     watch,
 )
 from closeint_core.solver.pairs import Pairs
-from closeint_core.solver.skinned_points import JOINTS, Riders
+from closeint_core.solver.skinned_points import JOINTS, SkinnedPoints
 from closeint_core.solver.terms import PairTerms
 
 _TOGETHER = 17  # frames over which limbs are expected to be entangled or not
 _LOWEST = 8  # vertices of a foot that are kept over the floor
 
 
-class Skins:
+class CollisionState:
     """The skins of one window of T frames.
 
     Args:
@@ -58,7 +58,7 @@ class Skins:
         self.depth = torch.zeros(terms.frames, device=device)
         self.sunk = torch.zeros(terms.frames, device=device)
         self.unsure = SOLVER.now.skins.tangled_range
-        self.found: Found | None = None
+        self.found: WatchedVertices | None = None
         self._lowest_before: Tensor | None = None
         self._deepest = torch.zeros(2, JOINTS, terms.frames, device=device)  # of every part
         self._samples = skin_samples(body.data).to(device)
@@ -94,7 +94,7 @@ class Skins:
             known = torch.isin(self._key(self.found), self._key(found))
             moved = torch.isin(self.found.frame, frames)
             earlier = self.found.take(moved & ~known)
-            found = Found.join(
+            found = WatchedVertices.join(
                 [self.found.take(~moved), found, watch(earlier, self.at, self._samples, self._ring)]
             )  # fmt: skip
         self.found = found
@@ -124,7 +124,7 @@ class Skins:
         wanted = held if doubt is None else held | (doubt[:, frames] > 0)
         vertices = self.at[:, frames]
         near = near_parts(vertices, self._samples, 3, wanted, liked=held)
-        place = Place(self.posed_skins(skeleton), near, self._normals(vertices, near))
+        place = NearestPlaces(self.posed_skins(skeleton), near, self._normals(vertices, near))
         touching = contacts(place, belief[:, frames], reach)
         if touching is not None:
             touching = replace(touching, weight=touching.weight * pull[frames][:, None])
@@ -169,8 +169,8 @@ class Skins:
         self._lowest_before[:, frames] = now
         who = torch.arange(len(chosen), device=chosen.device)[:, None, None].expand_as(chosen)
         one = self.terms.map.vertices(chosen.flatten(), self.terms.rest[who.flatten(), chosen.flatten()])
-        riders = Riders(one.moments.unflatten(0, chosen.shape), one.masses.unflatten(0, chosen.shape))
-        self.terms.watch_feet(riders, frames)
+        points = SkinnedPoints(one.moments.unflatten(0, chosen.shape), one.weights.unflatten(0, chosen.shape))
+        self.terms.watch_feet(points, frames)
 
     def _normals(self, vertices: Tensor, near: NearParts) -> Tensor:
         """(2, t, 24, C, 3) unit normals between two nearest places, outwards from the partner's skin."""
@@ -207,7 +207,7 @@ class Skins:
         flat = skeleton.pose_feature @ posedirs.reshape(-1, posedirs.shape[-1]).T
         return self.terms.rest[:, None] + flat.unflatten(-1, (-1, 3))
 
-    def _way_out(self, inside: Inside, vertices: Tensor, skeleton: Skeleton, frames: Tensor) -> Found:
+    def _way_out(self, inside: Inside, vertices: Tensor, skeleton: Skeleton, frames: Tensor) -> WatchedVertices:
         index = representatives(inside, self.parts)
         person, frame, vertex = inside.person[index], inside.frame[index], inside.vertex[index]
         points = vertices[person, frame, vertex]
@@ -221,11 +221,11 @@ class Skins:
         # cancel: leaning every push away from the other limb's middle makes the whole limb leave by one side.
         lean = self._entangled(inside, frames)[person, self.parts[vertex], frames[frame]]
         direction = normalize(normal + SOLVER.now.skins.lean * lean[:, None] * aside, dim=-1)
-        return Found(
+        return WatchedVertices(
             frames[frame], person, vertex, corner, inside.barycentric[index], inside.depth[index].detach(), direction
         )
 
-    def _key(self, found: Found) -> Tensor:
+    def _key(self, found: WatchedVertices) -> Tensor:
         return (found.frame * 2 + found.person) * len(self.parts) + found.vertex
 
     def _entangled(self, inside: Inside, frames: Tensor) -> Tensor:

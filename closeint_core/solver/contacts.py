@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What is inside and what should touch, as pairs of points in every frame for ``pair_terms``."""
+"""What is inside and what should touch, as pairs of points in every frame for ``terms``."""
 
 from __future__ import annotations
 
@@ -18,14 +18,14 @@ from closeint_core.mesh.nearest_parts import NearParts, SkinSamples
 from closeint_core.solver.calibration import SOLVER
 from closeint_core.solver.contact_pairs import VertexPairs
 from closeint_core.solver.pairs import Pairs
-from closeint_core.solver.skinned_points import JOINTS, RideMap, Riders
+from closeint_core.solver.skinned_points import JOINTS, SkinnedPoints, SkinningMap
 from closeint_core.solver.ties import Ties, packed
 
 _A_CLUSTER = 10  # vertices of a part inside the partner that stand for the whole part
 
 
 @dataclass
-class Found:
+class WatchedVertices:
     """N vertices that are inside the partner, or were and are near it, and which way is out.
 
     Attributes:
@@ -44,14 +44,14 @@ class Found:
     def __len__(self) -> int:
         return len(self.frame)
 
-    def take(self, index: Tensor) -> Found:
+    def take(self, index: Tensor) -> WatchedVertices:
         """Some of them: ``index`` a mask or indices."""
         if index.dtype == torch.bool:
             index = index.nonzero()[:, 0]  # a device is waited for once, not for every field
-        return Found(**{name: getattr(self, name)[index] for name in self.__dataclass_fields__})
+        return WatchedVertices(**{name: getattr(self, name)[index] for name in self.__dataclass_fields__})
 
     @classmethod
-    def join(cls, parts: list[Found]) -> Found:
+    def join(cls, parts: list[WatchedVertices]) -> WatchedVertices:
         """All of several."""
         return cls(**{name: torch.cat([getattr(one, name) for one in parts]) for name in cls.__dataclass_fields__})
 
@@ -64,13 +64,13 @@ class PosedSkins:
         ride: the body's. rest: (2, V, 3) or (2, T, V, 3) rest vertices. part: (V,) of each vertex. skeleton: posed.
     """
 
-    ride: RideMap
+    ride: SkinningMap
     rest: Tensor
     part: Tensor
     skeleton: Skeleton
 
-    def riders(self, person: Tensor | int, frame: Tensor, vertex: Tensor) -> Riders:
-        """Riders (N,) of vertices (N,) of people in frames (N,)."""
+    def points(self, person: Tensor | int, frame: Tensor, vertex: Tensor) -> SkinnedPoints:
+        """Points (N,) of vertices (N,) of people in frames (N,)."""
         rest = self.rest[person, vertex] if self.rest.ndim == 3 else self.rest[person, frame, vertex]
         return self.ride.vertices(vertex, rest)
 
@@ -91,7 +91,7 @@ class Spots(NamedTuple):
     points: Tensor
 
 
-def watch(found: Found, vertices: Tensor, samples: SkinSamples, ring: Tensor) -> Found:
+def watch(found: WatchedVertices, vertices: Tensor, samples: SkinSamples, ring: Tensor) -> WatchedVertices:
     """Vertices found earlier against the partner's skin as it lies now, without those that are far out.
 
     What came out would slide back in if nothing held it. The skin is taken to be flat around its nearest vertex.
@@ -113,13 +113,13 @@ def watch(found: Found, vertices: Tensor, samples: SkinSamples, ring: Tensor) ->
     height = (away * normal).sum(-1)
     one = torch.zeros_like(found.barycentric)
     one[:, 0] = 1.0
-    current = Found(frame, person, found.vertex, nearest[:, None].expand(-1, 3), one, -height, normal)
+    current = WatchedVertices(frame, person, found.vertex, nearest[:, None].expand(-1, 3), one, -height, normal)
     # What lies deeper than it is far from the nearest vertex is not there at all: the plane is the wrong one.
     skins = SOLVER.now.skins
     return current.take((away.norm(dim=-1) < skins.danger) & (height > -skins.watched_height))
 
 
-def _nearest_sample(found: Found, point: Tensor, vertices: Tensor, samples: SkinSamples) -> Tensor:
+def _nearest_sample(found: WatchedVertices, point: Tensor, vertices: Tensor, samples: SkinSamples) -> Tensor:
     """(N,) which of the partner's samples is nearest to found vertices that lie at ``point`` (N, 3)."""
     frames = vertices.shape[1]
     key, row = torch.unique(found.person * frames + found.frame, return_inverse=True)
@@ -151,7 +151,7 @@ def representatives(inside: Inside, part: Tensor) -> Tensor:
     return order[rank % stride == 0]
 
 
-def fair_shares(found: Found, part: Tensor) -> Tensor:
+def fair_shares(found: WatchedVertices, part: Tensor) -> Tensor:
     """(N,) weights: one deep contact has many vertices inside, and every part in contact counts about once."""
     key = (found.frame * 2 + found.person) * JOINTS + part[found.vertex]
     _, cluster, counts = torch.unique(key, return_inverse=True, return_counts=True)
@@ -199,15 +199,17 @@ def _spread(value: Tensor, frame: Tensor, column: Tensor, frames: int, columns: 
     return out
 
 
-def _spread_riders(ends: Sequence[Riders], frame: Tensor, column: Tensor, frames: int, columns: int) -> Riders:
-    """Riders (2, frames, columns) of both people's ends (N,)."""
-    moments, masses = (
+def _spread_points(
+    ends: Sequence[SkinnedPoints], frame: Tensor, column: Tensor, frames: int, columns: int
+) -> SkinnedPoints:
+    """Points (2, frames, columns) of both people's ends (N,)."""
+    moments, weights = (
         torch.stack([_spread(one, frame, column, frames, columns) for one in part]) for part in zip(*ends, strict=True)
     )
-    return Riders(moments, masses)
+    return SkinnedPoints(moments, weights)
 
 
-def springs(found: Found, push: Tensor, skins: PosedSkins, margin: Tensor, most: int = 128) -> Pairs | None:
+def springs(found: WatchedVertices, push: Tensor, skins: PosedSkins, margin: Tensor, most: int = 128) -> Pairs | None:
     """What pushes found vertices out of the partner.
 
     Args:
@@ -220,19 +222,19 @@ def springs(found: Found, push: Tensor, skins: PosedSkins, margin: Tensor, most:
     index, column, columns = _packed(found.frame, found.depth, frames, most)
     found, margin = found.take(index), margin[index]
     frame, person = found.frame, found.person
-    vertex = skins.riders(person, frame, found.vertex)
+    vertex = skins.points(person, frame, found.vertex)
     corner = found.corner
-    parts = [skins.riders(1 - person, frame, corner[:, i]) for i in range(3)]
+    parts = [skins.points(1 - person, frame, corner[:, i]) for i in range(3)]
     share = found.barycentric.unbind(1)
-    surface = Riders(
+    surface = SkinnedPoints(
         torch.stack([one.moments * w[:, None, None] for one, w in zip(parts, share, strict=True)]).sum(0),
-        torch.stack([one.masses * w[:, None] for one, w in zip(parts, share, strict=True)]).sum(0),
+        torch.stack([one.weights * w[:, None] for one, w in zip(parts, share, strict=True)]).sum(0),
     )
     swap = person == 1
-    first = Riders(torch.where(swap[:, None, None], surface.moments, vertex.moments),
-                   torch.where(swap[:, None], surface.masses, vertex.masses))  # fmt: skip
-    second = Riders(torch.where(swap[:, None, None], vertex.moments, surface.moments),
-                    torch.where(swap[:, None], vertex.masses, surface.masses))  # fmt: skip
+    first = SkinnedPoints(torch.where(swap[:, None, None], surface.moments, vertex.moments),
+                   torch.where(swap[:, None], surface.weights, vertex.weights))  # fmt: skip
+    second = SkinnedPoints(torch.where(swap[:, None, None], vertex.moments, surface.moments),
+                    torch.where(swap[:, None], vertex.weights, surface.weights))  # fmt: skip
     # The way out turns with the partner's part.
     bone = skins.part[corner[:, 0]]
     axis = torch.where(swap[:, None], -found.direction, found.direction)
@@ -241,7 +243,7 @@ def springs(found: Found, push: Tensor, skins: PosedSkins, margin: Tensor, most:
     tuned = SOLVER.now.skins
     weight = fair_shares(found, skins.part) * push[frame] * (30 / tuned.spring**2)
     return Pairs(
-        _spread_riders((first, second), *at),
+        _spread_points((first, second), *at),
         _spread(axis, *at),
         _spread(bone + JOINTS * (1 - person), *at),
         _spread(margin, *at),
@@ -253,7 +255,7 @@ def springs(found: Found, push: Tensor, skins: PosedSkins, margin: Tensor, most:
 
 
 @dataclass
-class Place:
+class NearestPlaces:
     """What ``contacts`` and ``kept_apart`` need of the bodies as they stand.
 
     Attributes:
@@ -282,9 +284,9 @@ class Place:
         first, second = torch.where(person == 0, own, other), torch.where(person == 0, other, own)
         at = (frame, column, frames, columns)
         copies = 3 if aside else 1
-        ends = [self.skins.riders(who, frame, vertex) for who, vertex in ((0, first), (1, second))]
-        moments, masses = _spread_riders(ends, *at)
-        riders = Riders(moments.repeat(1, 1, copies, 1, 1), masses.repeat(1, 1, copies, 1))
+        ends = [self.skins.points(who, frame, vertex) for who, vertex in ((0, first), (1, second))]
+        moments, weights = _spread_points(ends, *at)
+        points = SkinnedPoints(moments.repeat(1, 1, copies, 1, 1), weights.repeat(1, 1, copies, 1))
         away = torch.where((person == 0)[:, None], normal, -normal)
         helper = torch.eye(3, device=away.device)[away.abs().argmin(1)]
         across = normalize(torch.linalg.cross(away, helper), dim=-1)
@@ -293,7 +295,7 @@ class Place:
         packed, height = _spread(each, *at), _spread(gap, *at)
         firm = torch.ones_like(height, dtype=torch.bool)
         return Pairs(
-            riders,
+            points,
             torch.cat([_spread(self.skins.in_part(1, frame, bone, axis), *at) for axis in axes], 1),
             _spread(bone + JOINTS, *at).repeat(1, copies),
             height.repeat(1, copies),
@@ -304,7 +306,7 @@ class Place:
         )
 
 
-def contacts(place: Place, belief: Tensor, reach: float, most: int = 48) -> Pairs | None:
+def contacts(place: NearestPlaces, belief: Tensor, reach: float, most: int = 48) -> Pairs | None:
     """What draws parts that should touch to the partner's skin: firmly along its normal, less so across.
 
     Args:
@@ -316,7 +318,7 @@ def contacts(place: Place, belief: Tensor, reach: float, most: int = 48) -> Pair
     return place.pairs(there, belief / skins.contact**2, implied_distance(belief), most, skins.aside)
 
 
-def kept_apart(place: Place, unlikely: Tensor, most: int = 48) -> Pairs | None:
+def kept_apart(place: NearestPlaces, unlikely: Tensor, most: int = 48) -> Pairs | None:
     """What keeps parts that should not touch from doing so by chance.
 
     Args:
@@ -365,7 +367,7 @@ def apart_vertices(pairs: VertexPairs, gap: float, weight: Tensor, skins: PosedS
     bone = skins.part[torch.as_tensor(pairs.b)]
     axis = skins.in_part(1, frame, bone, torch.as_tensor(pairs.direction))
     return Pairs(
-        _spread_riders([one.of(index) for one in _ends(pairs, skins)], *at),
+        _spread_points([one.of(index) for one in _ends(pairs, skins)], *at),
         _spread(axis[index], *at),
         _spread((bone + JOINTS)[index], *at),
         _spread(torch.full_like(weight, gap)[index], *at),
@@ -376,7 +378,7 @@ def apart_vertices(pairs: VertexPairs, gap: float, weight: Tensor, skins: PosedS
     )
 
 
-def _ends(pairs: VertexPairs, skins: PosedSkins) -> list[Riders]:
-    """Riders (N,) of both people's vertices of pairs."""
+def _ends(pairs: VertexPairs, skins: PosedSkins) -> list[SkinnedPoints]:
+    """Points (N,) of both people's vertices of pairs."""
     frame, a, b = (torch.as_tensor(one) for one in (pairs.frame, pairs.a, pairs.b))
-    return [skins.riders(0, frame, a), skins.riders(1, frame, b)]
+    return [skins.points(0, frame, a), skins.points(1, frame, b)]

@@ -123,7 +123,7 @@ class FitCalibration:
     foot_off: float = 0.05
     """m: by which the height of feet under the camera is off, as far as sizes go. Origin: chosen by hand."""
     gap_off: float = 0.06
-    """1: by which a guide is off in how much larger one person is than the other. Origin: chosen by hand."""
+    """1: by which a motion prior is off in how much larger one person is than the other. Origin: chosen by hand."""
     low_camera: float = 0.4
     """m: over the soles; below, the floor says nothing of sizes, and all only from twice this. Origin: chosen by
     hand."""

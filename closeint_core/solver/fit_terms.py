@@ -26,7 +26,7 @@ from closeint_core.solver.calibration import SOLVER
 from closeint_core.solver.evidence import Evidence
 from closeint_core.solver.fit_calibration import FitWeights
 from closeint_core.solver.least_squares import differences, spread_back
-from closeint_core.solver.motion_prior import Guide
+from closeint_core.solver.motion_prior import MotionPrior
 from closeint_core.solver.residuals import (
     add_joint_limits,
     by_frame,
@@ -39,8 +39,8 @@ from closeint_core.solver.skinned_points import (
     JOINTS,
     STATE,
     Columns,
-    RideMap,
-    Riders,
+    SkinnedPoints,
+    SkinningMap,
     jacobian,
     joint_slopes,
     levers,
@@ -60,8 +60,8 @@ class Known:
             weight of the belief that a person stands on the floor.
         usual: (P, T, 24, 3, 3) rotations that are usual, usual_weight: (P, T), usual_spread: (P, T, 24) radians.
         sole: (6,) metres of the foot's keypoints over the sole.
-        guide: a motion that is nearly right, if any. lost: (T,) in 0..1, how little else says how two stand to each
-            other. both_seen: (T,). radii: (P, S) metres of the spheres, if two are to be kept apart.
+        motion_prior: a motion that is nearly right, if any. lost: (T,) in 0..1, how little else says how two stand to
+            each other. both_seen: (T,). radii: (P, S) metres of the spheres, if two are to be kept apart.
     """
 
     metres_per_pixel: Tensor
@@ -71,7 +71,7 @@ class Known:
     usual_weight: Tensor
     usual_spread: Tensor
     sole: Tensor
-    guide: Guide | None = None
+    motion_prior: MotionPrior | None = None
     lost: Tensor | None = None
     both_seen: Tensor | None = None
     radii: Tensor | None = None
@@ -88,7 +88,7 @@ class FitTerms:
         self.body, self.evidence = body, evidence
         self.people, self.frames = evidence.visible.shape
         self.device = body.template.device
-        self.map = RideMap(body)
+        self.map = SkinningMap(body)
         self.halpe = body.points("halpe")
         self.spheres: LinearPoints | None = None
         if spheres is not None:
@@ -120,7 +120,7 @@ class FitTerms:
         self._floor(terms, system, at, known, weights, floor_scale)
         self._skate(terms, system, at, known, weights.skate)
         self._upright(terms, system, at, weights.gravity)
-        if known.guide is not None and self.people == 2:
+        if known.motion_prior is not None and self.people == 2:
             self._apart(terms, system, skeleton, known, weights.apart)
         if self.spheres is not None and known.radii is not None and weights.overlap > 0:
             self._overlap(terms, system, state, skeleton, known, weights.overlap)
@@ -175,8 +175,8 @@ class FitTerms:
         if self.frames < 3:
             return
         change = differences(skeleton.joints.mT.flatten(2), 2)  # (P, T - 2, 3 * 24)
-        if known.guide is not None:
-            change = change - known.guide.steps.mT.flatten(2)
+        if known.motion_prior is not None:
+            change = change - known.motion_prior.steps.mT.flatten(2)
         spread = c.smooth * self.rate**2
         value, slope = energies.huber_slope(change.unflatten(-1, (3, JOINTS)).square().sum(-2), 3 * spread)
         factor = weights.smooth / spread**2
@@ -194,8 +194,8 @@ class FitTerms:
             return
         axes = state.rotations.mT  # (P, T, 24, 3 axes, 3)
         change = differences(axes.flatten(2), 2)
-        if known.guide is not None:
-            change = change - known.guide.turns.flatten(2)
+        if known.motion_prior is not None:
+            change = change - known.motion_prior.turns.flatten(2)
         change = change.unflatten(2, axes.shape[2:])
         spread = c.turn * self.rate**2
         value, slope = energies.huber_slope(change.square().sum(-1), 3 * spread)  # (P, T - 2, 24, 3)
@@ -284,19 +284,19 @@ class FitTerms:
     def _apart(
         self, terms: dict[str, Tensor], system: BorderedSystem, skeleton: Skeleton, known: Known, weight: float
     ) -> None:
-        """The second person stands to the first as the guide says, where nothing else tells."""
-        guide = known.guide
-        assert guide is not None
+        """The second person stands to the first as the motion prior says, where nothing else tells."""
+        motion_prior = known.motion_prior
+        assert motion_prior is not None
         assert known.lost is not None
-        off, depth, spread = guide.off_apart(skeleton.joints[:, :, 0])
+        off, depth, spread = motion_prior.relative_offset_error(skeleton.joints[:, :, 0])
         value, slope = energies.huber_slope(off.square().sum(-1), 3 * spread)
-        factor = self.people * weight * known.lost * guide.together / spread**2
+        factor = self.people * weight * known.lost * motion_prior.together / spread**2
         terms["apart"] = factor * value
         rows = torch.zeros(self.frames, 3, self.people, STATE, device=self.device)
         places = rows[..., 3 * JOINTS :]
         eye = torch.eye(3, device=self.device) / depth[:, None, None]
         places[:, :, 0], places[:, :, 1] = -eye, eye
-        places[..., 2] -= 0.5 * ((off + guide.apart) / depth[:, None])[..., None]
+        places[..., 2] -= 0.5 * ((off + motion_prior.apart) / depth[:, None])[..., None]
         system.add_rows(rows.flatten(2), off, (factor * slope)[:, None].expand_as(off))
 
     def _overlap(
@@ -311,17 +311,19 @@ class FitTerms:
         c = SOLVER.now.fit
         assert self.spheres is not None
         assert known.radii is not None
-        riders = riders_of(self.spheres, state.betas)
-        centres = parts_of(skeleton, Riders(riders.moments[:, None], riders.masses[:, None])).sum(-2)  # (P, T, S, 3)
+        points = skinned_points_of(self.spheres, state.betas)
+        over_time = SkinnedPoints(points.moments[:, None], points.weights[:, None])
+        centres = parts_of(skeleton, over_time).sum(-2)  # (P, T, S, 3)
         total = torch.zeros(self.frames, device=self.device)
         for a, b in combinations(range(self.people), 2):
             who = torch.tensor([a, b], device=self.device)
             part = Skeleton(skeleton.joints[who], skeleton.rotations[who], skeleton.offsets[who], None)
-            found = overlap_of_two(part, riders.of(who), centres[who], known.radii[who], self.map.below)
+            found = overlap_of_two(part, points.of(who), centres[who], known.radii[who], self.map.below)
             if found is None:
                 continue
             deep, each = found  # (T, K), (2, T, K, 75)
-            if known.guide is not None:  # poses are known better than distances: who overlaps moves and does not bend
+            if known.motion_prior is not None:
+                # Poses are known better than distances: who overlaps moves and does not bend.
                 each[..., : 3 * JOINTS] = 0
             rows = each.new_zeros(self.people, *each.shape[1:])
             rows[a], rows[b] = each[0], each[1]
@@ -339,7 +341,7 @@ class FitTerms:
     ) -> None:
         """Shapes are those of people, and the floor is near where it was guessed."""
         c = SOLVER.now.fit
-        stature = None if known.guide is None else known.guide.stature
+        stature = None if known.motion_prior is None else known.motion_prior.stature
         value, curvature, slope = shape_cost(state.betas, stature)
         count = weights.betas * self.frames
         size = state.betas.numel()
@@ -361,10 +363,10 @@ class _Placed:
     """
 
     def __init__(self, terms: FitTerms, state: FitState, skeleton: Skeleton, free_shape: bool) -> None:
-        riders = riders_of(terms.halpe, state.betas)
-        each = Riders(riders.moments[:, None], riders.masses[:, None])
-        self.points, lever, mass = levers(skeleton, Columns.of(each), terms.map.below)
-        self.slopes = jacobian(skeleton, lever, mass[..., 0, :]).permute(0, 1, 4, 3, 2).contiguous()
+        points = skinned_points_of(terms.halpe, state.betas)
+        each = SkinnedPoints(points.moments[:, None], points.weights[:, None])
+        self.points, lever, total = levers(skeleton, Columns.of(each), terms.map.below)
+        self.slopes = jacobian(skeleton, lever, total[..., 0, :]).permute(0, 1, 4, 3, 2).contiguous()
         self.floor, self.floor_slopes = state.floor(), state.floor_slopes()
         self.people, self.coefficients = state.betas.shape
         self.of_shape = self.points.new_zeros(*self.points.shape, 0)
@@ -419,14 +421,14 @@ class _Placed:
         return border
 
 
-def riders_of(points: LinearPoints, betas: Tensor) -> Riders:
-    """Riders (P, K) of points of bodies of shapes (P, B), without the correctives of poses."""
+def skinned_points_of(points: LinearPoints, betas: Tensor) -> SkinnedPoints:
+    """Points (P, K) of points of bodies of shapes (P, B), without the correctives of poses."""
     moments = points.shaped(betas).unflatten(-2, (-1, 3)).movedim(-1, -3)  # (P, K, j, 3)
     full = moments.new_zeros(*moments.shape[:2], JOINTS, 3)
     full[:, :, points.joints] = moments
-    masses = moments.new_zeros(points.count, JOINTS)
-    masses[:, points.joints] = points.masses.T
-    return Riders(full, masses.expand(len(betas), -1, -1))
+    weights = moments.new_zeros(points.count, JOINTS)
+    weights[:, points.joints] = points.weights.T
+    return SkinnedPoints(full, weights.expand(len(betas), -1, -1))
 
 
 def shape_cost(betas: Tensor, stature: Tensor | None) -> tuple[Tensor, Tensor, Tensor]:
@@ -453,7 +455,7 @@ def shape_cost(betas: Tensor, stature: Tensor | None) -> tuple[Tensor, Tensor, T
     curvature = curvature + beyond_weight * (beyond != 0)
     if stature is not None:
         off = first - stature
-        said, steep = energies.huber_slope(off.square(), SOLVER.now.guide.stature_knee)
+        said, steep = energies.huber_slope(off.square(), SOLVER.now.motion_prior.stature_knee)
         value = value + said
         slope[..., 0] += steep * off
         curvature[..., 0] += steep

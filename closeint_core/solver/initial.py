@@ -31,8 +31,8 @@ from closeint_core.solver.descent import descend, shortened, turns_and_moves
 from closeint_core.solver.evidence import Evidence, planted_feet
 from closeint_core.solver.fit_calibration import Stage
 from closeint_core.solver.fit_terms import FitTerms, Known, shape_cost
-from closeint_core.solver.motion_prior import Guide, guide_of, unseen
-from closeint_core.solver.reassociation import reclaim_joints, recover_joints
+from closeint_core.solver.motion_prior import MotionPrior, motion_prior_of, unseen
+from closeint_core.solver.reassociation import reassign_doubtful_frames, relocate_doubtful_joints
 from closeint_core.solver.skinned_points import JOINTS
 from closeint_core.solver.state import FitState, Floor, Motion, on_device
 
@@ -66,7 +66,7 @@ class PairFit:
         self.terms = FitTerms(self.worker, evidence, self.spheres)
         self.sole = energies.sole_offsets(body.data)
         self.shape_is_fixed = False
-        self.guide: Guide | None = None
+        self.motion_prior: MotionPrior | None = None
         self.both_seen: Tensor | None = None  # (T,)
         self._start()
 
@@ -98,7 +98,8 @@ class PairFit:
         c = SOLVER.now.fit
         feet = self._keypoints(self.betas)[0][:, :, energies.FOOT_POINTS] @ self.normal_start - self.sole
         lowest = feet.amin(-1)
-        if self.guide is not None:  # frames in which only the guide says where the feet are tell nothing new
+        if self.motion_prior is not None:
+            # Frames in which only the prior says where the feet are tell nothing new.
             seen = self._feet_seen()
             lowest = torch.where(seen | ~seen.any(1, keepdim=True), lowest, torch.nan)
         return -lowest.nanmedian(1).values.clamp(max=-c.least_clearance)
@@ -122,7 +123,7 @@ class PairFit:
         clearance = self._clearance()
         telling = _telling(clearance.amin())
         size = clearance.log().mean() - clearance.log()
-        gap = None if self.guide is None else self.guide.said_gap(self.transl)
+        gap = None if self.motion_prior is None else self.motion_prior.log_size_ratio(self.transl)
         if gap is None:
             size = telling * size
         else:
@@ -136,13 +137,13 @@ class PairFit:
         self.betas[:, 0] = statures[costs.argmin()].clamp(-c.made_for, c.made_for)
         self._place()
 
-    def follow_guide(self) -> None:
-        """Where nothing is seen of people: the guide's poses, what was wrong with them elsewhere put right, as start
+    def follow_motion_prior(self) -> None:
+        """Where nothing is seen of people: the prior's poses, what was wrong with them elsewhere put right, as start
         and as the usual ones."""
-        if self.guide is None:
+        if self.motion_prior is None:
             return
-        gone = (self.guide.weight >= 0.5)[..., None, None, None]
-        self.turned = torch.where(gone, self.guide.corrected(self.turned), self.turned)
+        gone = (self.motion_prior.weight >= 0.5)[..., None, None, None]
+        self.turned = torch.where(gone, self.motion_prior.corrected(self.turned), self.turned)
         self.usual = torch.where(gone, self.turned, self.usual)
 
     def _place(self) -> None:
@@ -158,8 +159,8 @@ class PairFit:
         self.transl = fill_gaps(transl, enough)
         # A median over a second rejects frames whose landmarks gave a wrong size.
         self.transl = running_median(self.transl, int(e.fps) | 1)
-        if self.guide is not None:
-            self.transl = self.guide.carry(self.transl)
+        if self.motion_prior is not None:
+            self.transl = self.motion_prior.fill_translation(self.transl)
 
     # -- the model -----------------------------------------------------------------------------------------------
 
@@ -190,7 +191,7 @@ class PairFit:
     ) -> None:
         """Start at poses that are nearly right, and take them as the usual ones; sizes and places come from the floor.
 
-        The motion also guides: see ``guide``.
+        The motion also guides: see ``motion_prior``.
 
         Args:
             motion: of people as they may be. trusted: (P, T) bool, where its poses can be believed; elsewhere the start
@@ -199,8 +200,8 @@ class PairFit:
         """
         chosen = trusted[..., None, None, None]
         self.turned = torch.where(chosen, motion.rotations, self.turned)
-        self.guide = guide_of(self.body, motion, unseen(self.evidence.weights) * trusted, trusted)
-        self.both_seen = 1 - self.guide.weight.amax(0)
+        self.motion_prior = motion_prior_of(self.body, motion, unseen(self.evidence.weights) * trusted, trusted)
+        self.both_seen = 1 - self.motion_prior.weight.amax(0)
         self.usual = torch.where(chosen, self.turned, self.usual)
         self.usual_weight = torch.where(trusted, 1.0, SOLVER.now.fit.doubt if doubt is None else doubt)
         self.usual_spread = torch.where(trusted[..., None], spread, torch.tensor(PHYSICS.now.joints.relaxed))
@@ -214,7 +215,7 @@ class PairFit:
 
     def _shape_cost(self, betas: Tensor) -> Tensor:
         """(..., P) how unusual shapes (..., P, B) are: for adults, and for who they were said to be."""
-        stature = None if self.guide is None else self.guide.stature
+        stature = None if self.motion_prior is None else self.motion_prior.stature
         return shape_cost(betas, stature)[0]
 
     def floor(self) -> Floor:
@@ -235,29 +236,31 @@ class PairFit:
             keypoints, _ = self._keypoints(self.betas)
             return keypoints, project(keypoints, self.evidence.camera)
 
-    def recover_joints(self) -> None:
+    def relocate_doubtful_joints(self) -> None:
         """Look for doubtful joints again where the fitted bodies have them; see ``reassociation``."""
         e = self.evidence
         _, pixels = self.keypoints_and_pixels()
-        keypoints, weights = recover_joints(e.keypoints, e.weights, e.trust, e.peaks, pixels, self._pixel_size())
+        keypoints, weights = relocate_doubtful_joints(
+            e.keypoints, e.weights, e.trust, e.peaks, pixels, self._pixel_size()
+        )
         self.evidence = replace(e, keypoints=keypoints, weights=self._of_the_seen(weights))
 
-    def reclaim_joints(self, given: Evidence, spread: float) -> None:
+    def reassign_doubtful_frames(self, given: Evidence, spread: float) -> None:
         """Hand out all joints of doubtful frames anew, ``spread`` metres around the fitted bodies.
 
         Args:
             given: the evidence as it came, so that a claim of an earlier call can be taken back.
         """
         _, pixels = self.keypoints_and_pixels()
-        keypoints, weights = reclaim_joints(
+        keypoints, weights = reassign_doubtful_frames(
             given.keypoints, given.weights, given.trust, given.peaks, pixels, self._pixel_size(), spread
         )
         self.evidence = replace(given, keypoints=keypoints, weights=self._of_the_seen(weights))
 
     def _of_the_seen(self, weights: Tensor) -> Tensor:
-        """Weights (P, T, 26) without what was claimed for people in frames in which they are not seen, where a guide
+        """Weights (P, T, 26) without what was claimed for people in frames in which they are not seen, where a prior
         says better what they do: mostly it is the partner's."""
-        return weights if self.guide is None else torch.where(self.evidence.visible[..., None], weights, 0.0)
+        return weights if self.motion_prior is None else torch.where(self.evidence.visible[..., None], weights, 0.0)
 
     def bridge(self, known: Tensor) -> None:
         """Where ``known`` (P, T) is false: the motion in between, as start and as the usual pose."""
@@ -284,9 +287,9 @@ class PairFit:
         heights = energies.heights(keypoints[:, :, energies.FOOT_POINTS], floor.normal, floor.offset) - self.sole
         feet = e.weights[:, :, energies.FOOT_POINTS].amax(-1)
         lost = None
-        if self.guide is not None:
-            # Pixels and floor know better than a guide how two people stand to each other, where they know it.
-            lost = torch.maximum(self.guide.weight.amax(0), 1 - _telling(self.offset))
+        if self.motion_prior is not None:
+            # Pixels and floor know better than a motion prior how two people stand to each other, where they know it.
+            lost = torch.maximum(self.motion_prior.weight.amax(0), 1 - _telling(self.offset))
         return Known(
             scale,
             planted_feet(e, scale, heights),
@@ -295,7 +298,7 @@ class PairFit:
             self.usual_weight,
             self.usual_spread,
             self.sole,
-            self.guide,
+            self.motion_prior,
             lost,
             self.both_seen,
             None if self.spheres is None else self.spheres.radii(self.betas),

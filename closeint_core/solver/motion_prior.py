@@ -21,7 +21,7 @@ _LIMBS = slice(5, 17)  # shoulders to ankles in Halpe-26
 
 
 @dataclass
-class Guide:
+class MotionPrior:
     """P people in T frames.
 
     Attributes:
@@ -43,35 +43,35 @@ class Guide:
     together: Tensor
     apart: Tensor
 
-    def carry(self, transl: Tensor) -> Tensor:
-        """Translations (P, T, 3) that go the guide's way where nothing was seen, from and to where they were; who is
-        seen nowhere is where the guide has them."""
-        seen = self.weight < SOLVER.now.guide.believed
+    def fill_translation(self, transl: Tensor) -> Tensor:
+        """Translations (P, T, 3) that go the prior's way where nothing was seen, from and to where they were; who is
+        seen nowhere is where the motion prior has them."""
+        seen = self.weight < SOLVER.now.motion_prior.believed
         shift = torch.where(seen.any(1)[:, None, None], fill_gaps(transl - self.transl, seen), 0.0)
         return torch.where(seen[..., None], transl, self.transl + shift)
 
     def corrected(self, rotations: Tensor) -> Tensor:
-        """Rotations (P, T, 24, 3, 3) with the guide's where nothing was seen, each joint turned by as much as it had to
+        """Rotations (P, T, 24, 3, 3) with the prior's where nothing was seen, each joint turned by as much as it had to
         be turned on average where the person was seen: mostly the same is wrong before, in and after a gap."""
         turned = roma.rotmat_to_rotvec(self.rotations.mT @ rotations)
         seen = 1 - self.weight[..., None, None]
         mean = (seen * turned).sum(1, keepdim=True) / seen.sum(1, keepdim=True).clamp(min=1)
-        gone = (self.weight >= SOLVER.now.guide.believed)[..., None, None, None]
+        gone = (self.weight >= SOLVER.now.motion_prior.believed)[..., None, None, None]
         return torch.where(gone, self.rotations @ roma.rotvec_to_rotmat(mean), rotations)
 
-    def off_apart(self, pelvis: Tensor) -> tuple[Tensor, Tensor, float]:
-        """(T, 3) by how much two people's places (2, T, 3) are not to each other as the guide has them, in units of
+    def relative_offset_error(self, pelvis: Tensor) -> tuple[Tensor, Tensor, float]:
+        """(T, 3) by how much two people's places (2, T, 3) are not to each other as the prior has them, in units of
         their mean depth (T,), and how far that may be off."""
-        tuned = SOLVER.now.guide
+        tuned = SOLVER.now.motion_prior
         return _between(pelvis) - self.apart, pelvis[..., 2].mean(0).clamp(min=tuned.least_mean_depth), tuned.apart
 
-    def said_gap(self, transl: Tensor) -> Tensor | None:
-        """() logarithm of how much larger the second person is than the first, by the guide's depths.
+    def log_size_ratio(self, transl: Tensor) -> Tensor | None:
+        """() logarithm of how much larger the second person is than the first, by the motion prior's depths.
 
         Args:
             transl: (2, T, 3) where people of one size would be. None where the motion is not believed.
         """
-        sure = self.together > SOLVER.now.guide.believed
+        sure = self.together > SOLVER.now.motion_prior.believed
         if not bool(sure.any()):
             return None
         ours, theirs = (_gap(places) for places in (transl, self.transl))
@@ -80,23 +80,23 @@ class Guide:
 
 def _gap(places: Tensor) -> Tensor:
     """(T,) logarithm of how much farther from the camera the second of places (2, T, 3) is than the first."""
-    first, second = places[..., 2].clamp(min=SOLVER.now.guide.least_depth).log()
+    first, second = places[..., 2].clamp(min=SOLVER.now.motion_prior.least_depth).log()
     return second - first
 
 
 def _between(pelvis: Tensor) -> Tensor:
     """(T, 3) from the first to the second of places (2, T, 3), in units of their mean depth."""
-    depth = pelvis[..., 2].mean(0)[:, None].clamp(min=SOLVER.now.guide.least_mean_depth)
+    depth = pelvis[..., 2].mean(0)[:, None].clamp(min=SOLVER.now.motion_prior.least_mean_depth)
     return (pelvis[1] - pelvis[0]) / depth
 
 
 def unseen(weights: Tensor) -> Tensor:
     """(P, T) in 0..1, how far keypoints of weights (P, T, 26) say nothing of a person-frame."""
-    return (1 - weights[:, :, _LIMBS].sum(-1) / SOLVER.now.guide.enough).clamp(min=0)
+    return (1 - weights[:, :, _LIMBS].sum(-1) / SOLVER.now.motion_prior.enough).clamp(min=0)
 
 
-def guide_of(body: TorchBody, motion: Motion, weight: Tensor, trusted: Tensor | None = None) -> Guide:
-    """The guide of a motion, believed by a weight (P, T) in place of evidence.
+def motion_prior_of(body: TorchBody, motion: Motion, weight: Tensor, trusted: Tensor | None = None) -> MotionPrior:
+    """The motion prior of a motion, believed by a weight (P, T) in place of evidence.
 
     Args:
         trusted: (P, T) bool, where it can be believed at all; everywhere if not given.
@@ -110,6 +110,6 @@ def guide_of(body: TorchBody, motion: Motion, weight: Tensor, trusted: Tensor | 
         if len(weight) == 2:
             together = torch.ones_like(together) if trusted is None else trusted.all(0).to(together)
             apart = _between(joints[:, :, 0])
-    return Guide(
+    return MotionPrior(
         weight, motion.rotations, motion.transl, believed * steps, believed * turns, motion.betas[:, 0], together, apart
     )

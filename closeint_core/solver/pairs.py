@@ -10,7 +10,7 @@ from typing import Any
 from torch import Tensor
 
 from closeint_core.solver.calibration import SOLVER
-from closeint_core.solver.skinned_points import Columns, Riders
+from closeint_core.solver.skinned_points import Columns, SkinnedPoints
 
 
 def _weight(name: str) -> Any:
@@ -49,7 +49,7 @@ class Pairs:
     """Up to K pairs of points in every frame, one of either person.
 
     Attributes:
-        riders: (2, T, K) the points of person 0 and of person 1.
+        points: (2, T, K) the points of person 0 and of person 1.
         axis: (T, K, 3) unit direction in the axes of a joint of a person, along which person 0's point is to be seen
             from person 1's. joint: (T, K) that joint, plus 24 for person 1.
         goal: (T, K) metres along the axis. pull: the pair is drawn to between 2 mm and the goal where it is ``firm``
@@ -58,7 +58,7 @@ class Pairs:
         frames: (T,) which frames of those that are solved for these are; None: they are all.
     """
 
-    riders: Riders
+    points: SkinnedPoints
     axis: Tensor
     joint: Tensor
     goal: Tensor
@@ -75,10 +75,10 @@ class Pairs:
             return self
         kept = {one.name: getattr(self, one.name) for one in fields(self)}
         rows = ("axis", "joint", "goal", "weight", "firm")
-        riders = Riders(self.riders.moments[:, busy], self.riders.masses[:, busy])
-        return Pairs(**{**kept, **{name: kept[name][busy] for name in rows}, "riders": riders, "frames": busy})
+        points = SkinnedPoints(self.points.moments[:, busy], self.points.weights[:, busy])
+        return Pairs(**{**kept, **{name: kept[name][busy] for name in rows}, "points": points, "frames": busy})
 
     @cached_property
     def columns(self) -> Columns:
         """The points, frames before people: (T, 2, K)."""
-        return Columns.of(Riders(*(one.transpose(0, 1) for one in self.riders)))
+        return Columns.of(SkinnedPoints(*(one.transpose(0, 1) for one in self.points)))

@@ -7,7 +7,7 @@ the observed keypoints, the motion as it came, smoothness, joint limits, the flo
 the exact meshes that push every vertex out of the partner by the shortest way (their direction is agreed over
 neighbouring vertices and frames, so a limb leaves whole instead of being squeezed through). What touches and what
 penetrates is looked for again at the start of every round; within a round damped Gauss-Newton steps are taken
-(``pair_terms`` has the residuals, ``system`` solves for all frames together).
+(``terms`` has the residuals, ``least_squares`` solves for all frames together).
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ from closeint_core.mesh.contact_probability import contact_probability
 from closeint_core.progress import Progress
 from closeint_core.sequences import dilated, frames_for, hysteresis, neighbours, steadied
 from closeint_core.solver.calibration import SOLVER
-from closeint_core.solver.collision_state import Skins
+from closeint_core.solver.collision_state import CollisionState
 from closeint_core.solver.depth_watch import Depths, own_depth
 from closeint_core.solver.descent import Descent, Task
 from closeint_core.solver.pairs import Pairs, Weights
@@ -256,7 +256,7 @@ class Refinement:
         with torch.no_grad():
             self.terms = PairTerms(body, clip, spheres)
         device = self.terms.device
-        self.skins = Skins(body, self.terms)
+        self.collisions = CollisionState(body, self.terms)
         self.rotations, self.transl = self.terms.old_rotations, self.terms.old_transl
         self.every = torch.arange(clip.frames, device=device)
         self.distances = torch.full(clip.contacts.shape, torch.inf, device=device)
@@ -269,7 +269,7 @@ class Refinement:
             unlikely = np.clip((tuned.touches[1] - likely) / tuned.unsure, 0, 1) * ~held
             self.unlikely = torch.as_tensor(unlikely, dtype=torch.float32, device=device)
         if clip.people == 2:
-            self.terms.leaning = (self.belief > 0).any(2).any(0)
+            self.terms.holding_each_other = (self.belief > 0).any(2).any(0)
         self.weights = Weights(keep=options.keep, seen=options.seen, itself=options.itself)
         self.around = frames_for(_AROUND, clip.fps)
         self._done = 0
@@ -306,7 +306,7 @@ class Refinement:
         else:
             rounds, depth = self._take_apart(troubled_only)
         if self.terms.people == 2:
-            self.distances = self.skins.distances(self.rotations, self.transl)
+            self.distances = self.collisions.distances(self.rotations, self.transl)
         after, _ = self.terms.evaluate(self.rotations, self.transl, replace(self.weights, push=1.0, spacing=1.0), [])
         count = self.terms.people * self.terms.frames
         names = dict.fromkeys((*before, *after))
@@ -319,28 +319,28 @@ class Refinement:
 
     def _take_apart(self, troubled_only: bool = False) -> tuple[int, tuple[float, float]]:
         """Rounds of looking and solving until nothing is deeper than the tolerance."""
-        options, skins, tuned = self.options, self.skins, self.tuned
-        first = float(skins.depths(self.rotations, self.transl).max())
+        options, collisions, tuned = self.options, self.collisions, self.tuned
+        first = float(collisions.depths(self.rotations, self.transl).max())
         # What touches and which way is out is only known once the evidence has said where the bodies are: what is
         # nearest before is often the wrong limb, or the wrong side of it.
         self.weights.spacing = 0.0
         if not troubled_only:
             self._descend(self.every, None, 2 * options.iterations)
         self._look(self.every)
-        push, pull = torch.zeros_like(skins.depth), torch.ones_like(skins.depth)
-        led, loosened = (torch.zeros_like(skins.depth, dtype=torch.bool) for _ in range(2))
+        push, pull = torch.zeros_like(collisions.depth), torch.ones_like(collisions.depth)
+        led, loosened = (torch.zeros_like(collisions.depth, dtype=torch.bool) for _ in range(2))
         least, best = np.inf, (self.rotations, self.transl)
         rounds = 0
         first_round = min(tuned.first_to_lead_out(), options.rounds) if troubled_only else 0
         for number in range(first_round, options.rounds):
             phase = tuned.phase(number)
-            restless = led | (skins.sunk > phase.sunk)
-            depth = float(skins.depth.max())
+            restless = led | (collisions.sunk > phase.sunk)
+            depth = float(collisions.depth.max())
             if number > first_round + 1 and depth <= max(options.tolerance, phase.content) and not bool(restless.any()):
                 break
             push = self._pushing(push)
             if phase.gives_way:
-                stuck = dilated(skins.depth > options.tolerance, 2)
+                stuck = dilated(collisions.depth > options.tolerance, 2)
                 pull = torch.where(stuck, phase.stuck_pull, 1.0)
                 loosened |= stuck
             moving = self._moving(phase, restless, troubled_only)
@@ -351,7 +351,7 @@ class Refinement:
             if self._left() <= least:
                 least, best = self._left(), (self.rotations, self.transl)
             led = torch.zeros_like(led)
-            if phase.leads_out and float(skins.depth.max()) > phase.stuck:
+            if phase.leads_out and float(collisions.depth.max()) > phase.stuck:
                 led = self._bridge(phase.stuck)
                 self._look(led.nonzero()[:, 0])
         if self._left() > least:
@@ -359,7 +359,7 @@ class Refinement:
             self._look(self.every)
         if bool(loosened.any()):
             self._close(loosened, push)
-        return rounds, (first, float(skins.depth.max()))
+        return rounds, (first, float(collisions.depth.max()))
 
     def _pushing(self, push: Tensor) -> Tensor:
         """(T,) weights of springs in the next round, of those in the last.
@@ -368,7 +368,7 @@ class Refinement:
         neighbours in time with it.
         """
         tuned = self.tuned
-        near = max_pool1d(self.skins.depth[None], 9, 1, 4)[0]
+        near = max_pool1d(self.collisions.depth[None], 9, 1, 4)[0]
         deep = torch.where(near < tuned.tangled, tuned.push_deep, tuned.push_tangled)
         start = torch.where(near < tuned.deep, 1.0, deep)
         more = torch.where(near > self.options.tolerance, tuned.push_growth, 1.0)
@@ -379,22 +379,22 @@ class Refinement:
         if phase.moves == "all" and not troubled_only:
             return torch.ones_like(restless)  # the feet of people far from each other are to be looked after as well
         few = troubled_only or phase.moves == "trouble"
-        trouble = self.skins.depth > self.options.tolerance if few else self.skins.near(self.tuned.near)
+        trouble = self.collisions.depth > self.options.tolerance if few else self.collisions.near(self.tuned.near)
         return dilated(restless | trouble, self.around)
 
     def _left(self) -> float:
         """How much is still wrong: squared metres of vertices inside the partner and of feet under the floor."""
-        excess = torch.stack((self.skins.depth - self.options.tolerance, self.skins.sunk - self.tuned.sunk))
+        excess = torch.stack((self.collisions.depth - self.options.tolerance, self.collisions.sunk - self.tuned.sunk))
         return float(excess.clamp(min=0).square().sum())
 
     def _round(self, phase: Phase, moving: Tensor, push: Tensor, pull: Tensor) -> None:
         """Solve for the frames that are to move (T,) and look at them again."""
         self.weights.contact = phase.contact
-        self.skins.unsure = self.tuned.late_tangled_range if phase.one_side else SOLVER.now.skins.tangled_range
+        self.collisions.unsure = self.tuned.late_tangled_range if phase.one_side else SOLVER.now.skins.tangled_range
         frames = dilated(moving, _STILL).nonzero()[:, 0]
         skeleton = self.terms.skeleton(self.rotations[:, frames], self.transl[:, frames])
         unlikely = self.unlikely if phase.unlikely else None
-        pairs = self.skins.pairs(frames, skeleton, push, pull, self.belief, unlikely, self.options.reach)
+        pairs = self.collisions.pairs(frames, skeleton, push, pull, self.belief, unlikely, self.options.reach)
         self._descend(frames, moving, self.options.iterations, pairs)
         self._look(frames)
 
@@ -402,19 +402,19 @@ class Refinement:
         """Where contacts had to give way they are drawn together once more, unless that puts somebody into the other or
         a foot into the floor."""
         phase = self.tuned.closing
-        allowed = max(float(self.skins.depth.max()), self.tuned.closing_cost * self.options.tolerance)
-        sunk = max(float(self.skins.sunk.max()), phase.sunk)
+        allowed = max(float(self.collisions.depth.max()), self.tuned.closing_cost * self.options.tolerance)
+        sunk = max(float(self.collisions.sunk.max()), phase.sunk)
         state = self.rotations, self.transl
         for _ in range(phase.rounds):
             self._round(phase, dilated(loosened, self.around // 2), push, torch.ones_like(push))
-            if float(self.skins.depth.max()) <= allowed and float(self.skins.sunk.max()) <= sunk:
+            if float(self.collisions.depth.max()) <= allowed and float(self.collisions.sunk.max()) <= sunk:
                 return
         self.rotations, self.transl = state
         self._look(dilated(loosened, self.around // 2 + _STILL).nonzero()[:, 0])
 
     def _look(self, frames: Tensor) -> None:
         if len(frames):
-            self.skins.look(self.rotations, self.transl, frames)
+            self.collisions.look(self.rotations, self.transl, frames)
 
     def _bridge(self, stuck_from: float) -> Tensor:
         """Frames deeper than ``stuck_from`` are led from what was before to what comes after; says which were, (T,).
@@ -423,7 +423,7 @@ class Refinement:
         either their poses or how theirs were changed, whichever is less deep.
         """
         terms = self.terms
-        bad = dilated(self.skins.depth > stuck_from, 1)
+        bad = dilated(self.collisions.depth > stuck_from, 1)
         before, after, share = neighbours(bad.cpu().numpy(), frames_for(_LONGEST_STUCK, self.clip.fps))
         stuck = torch.as_tensor(np.flatnonzero(before >= 0), device=bad.device)
         led = torch.zeros_like(bad)
@@ -443,8 +443,8 @@ class Refinement:
             rotations, transl = self.rotations.clone(), self.transl.clone()
             rotations[:, stuck] = mixed if base is None else base[:, stuck] @ mixed
             transl[:, stuck] = moved if base is None else terms.old_transl[:, stuck] + moved
-            tries.append((self.skins.depths(rotations[:, stuck], transl[:, stuck]), rotations, transl))
-        which = torch.stack([self.skins.depth[stuck], *(one[0] for one in tries)]).argmin(0)
+            tries.append((self.collisions.depths(rotations[:, stuck], transl[:, stuck]), rotations, transl))
+        which = torch.stack([self.collisions.depth[stuck], *(one[0] for one in tries)]).argmin(0)
         rotations, transl = self.rotations.clone(), self.transl.clone()
         for number, (_, turned, placed) in enumerate(tries):
             chosen = stuck[which == number + 1]

@@ -26,7 +26,7 @@ from closeint_core.clip import InteractionClip
 from closeint_core.corrections import Corrections, RefineSettings
 from closeint_core.progress import Progress
 from closeint_core.solver.calibration import SOLVER
-from closeint_core.solver.collision_state import Skins
+from closeint_core.solver.collision_state import CollisionState
 from closeint_core.solver.contact_pairs import VertexPairs, close_pairs, nearest_pairs, touching_pairs
 from closeint_core.solver.contacts import apart_vertices, tied_vertices
 from closeint_core.solver.descent import Descent, Task
@@ -132,8 +132,8 @@ class Span:
         window = frames_of(clip, slice(self.first, self.last))
         with torch.no_grad():
             self.terms = PairTerms(body, window, spheres)
-            self.skins = Skins(body, self.terms)
-        self.terms.leaning = torch.zeros(self.count, dtype=torch.bool) if clip.people == 2 else None
+            self.collisions = CollisionState(body, self.terms)
+        self.terms.holding_each_other = torch.zeros(self.count, dtype=torch.bool) if clip.people == 2 else None
         self.old = self.terms.old_rotations, self.terms.old_transl
         self._place_pins(corrections, blend)
         with torch.no_grad():
@@ -200,7 +200,7 @@ class Span:
 
     def _find_held(self, window: InteractionClip) -> None:
         """Contacts of the old motion, without those that are marked as none, as ties that keep their offsets."""
-        vertices = self.skins.posed(*self.old).numpy()
+        vertices = self.collisions.posed(*self.old).numpy()
         pairs = touching_pairs(vertices, self.body.data.parts)
         keep = np.ones(len(pairs), bool)
         parts = self.body.data.parts
@@ -215,7 +215,7 @@ class Span:
             offset = torch.as_tensor(vertices[0, held.frame, held.a] - vertices[1, held.frame, held.b])
             spreads = SOLVER.now.correction
             weight = spreads.held_weight * torch.as_tensor(held.weight) / spreads.held**2
-            skins = self.skins.posed_skins(self.terms.skeleton(*self.old))
+            skins = self.collisions.posed_skins(self.terms.skeleton(*self.old))
             ties = tied_vertices(held, offset, weight, skins, self.count, scale=spreads.lost)
             self._held_ties = [("held", ties)]
 
@@ -254,7 +254,7 @@ class Span:
                 pairs: list[tuple[str, Pairs]] = []
                 ties = [*self._pinned(pull), *self._held_ties]
                 if self.terms.people == 2:
-                    self.skins.look(self.rotations, self.transl, every)
+                    self.collisions.look(self.rotations, self.transl, every)
                     # First to where the corrections are, then out of each other, where there is freedom to.
                     if round_number or look:
                         able = (self.freedom > spreads.able).float()
@@ -276,18 +276,18 @@ class Span:
         target = torch.stack([pin[3] for pin in self.position_pins])
         rest = self.body.rest_joints(self.terms.betas)[who, joint]
         own = joints_of(self.terms.map, rest, joint)
-        riders = []
+        points = []
         for person in range(people):
             mine = (who == person).float()
             none = nobody(len(who), device)
-            riders.append(type(none)(own.moments * mine[:, None, None], own.masses * mine[:, None]))
+            points.append(type(none)(own.moments * mine[:, None, None], own.weights * mine[:, None]))
         goal = torch.where((who == 0)[:, None], target, -target)
         weight = torch.full((len(who),), pull / SOLVER.now.correction.point**2)
-        return [("pins", packed(frame, riders, goal, weight, self.count))]
+        return [("pins", packed(frame, points, goal, weight, self.count))]
 
     def _marked(self, pull: float) -> list[tuple[str, Ties]]:
         """Marked contacts, as the bodies stand now."""
-        vertices, found = self.skins.at.numpy(), []
+        vertices, found = self.collisions.at.numpy(), []
         for mark in self.marks:
             if mark.touch:
                 a, b = marked_vertices(mark, self.body.data.parts)
@@ -297,15 +297,15 @@ class Span:
         if not len(pairs):
             return []
         weight = pull * torch.as_tensor(pairs.weight) / SOLVER.now.correction.point**2
-        skins = self.skins.posed_skins(self.terms.skeleton(self.rotations, self.transl))
+        skins = self.collisions.posed_skins(self.terms.skeleton(self.rotations, self.transl))
         where = [torch.as_tensor(one) for one in (pairs.frame, pairs.a, pairs.b)]
-        goal = SOLVER.now.correction.closed * self.skins.between(*where)
+        goal = SOLVER.now.correction.closed * self.collisions.between(*where)
         return [("marks", tied_vertices(pairs, goal, weight, skins, self.count))]
 
     def _kept_apart(self, pull: float, apart: float) -> list[tuple[str, Pairs]]:
         """Parts that are marked as not touching."""
         look = apart + SOLVER.now.correction.look_apart
-        vertices, found = self.skins.at.numpy(), []
+        vertices, found = self.collisions.at.numpy(), []
         for mark in self.marks:
             if not mark.touch:
                 a, b = marked_vertices(mark, self.body.data.parts)
@@ -314,13 +314,13 @@ class Span:
         pairs = VertexPairs.join(found)
         if not len(pairs):
             return []
-        skins = self.skins.posed_skins(self.terms.skeleton(self.rotations, self.transl))
+        skins = self.collisions.posed_skins(self.terms.skeleton(self.rotations, self.transl))
         weight = 4 * pull * torch.as_tensor(pairs.weight) / SOLVER.now.correction.point**2
         return [("no contact", apart_vertices(pairs, apart, weight, skins, self.count))]
 
     def _springs(self, push: Tensor) -> list[tuple[str, Pairs]]:
         """What pushes those inside the partner out."""
-        return self.skins.pushed_out(push, self.terms.skeleton(self.rotations, self.transl))
+        return self.collisions.pushed_out(push, self.terms.skeleton(self.rotations, self.transl))
 
     # -- the result --------------------------------------------------------------------------------------------------
 

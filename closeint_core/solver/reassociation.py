@@ -16,7 +16,7 @@ from closeint_core.perception.assignment import reassign
 from closeint_core.solver.calibration import SOLVER
 
 
-def recover_joints(
+def relocate_doubtful_joints(
     keypoints: Tensor,
     weights: Tensor,
     trust: Tensor,
@@ -49,7 +49,7 @@ def recover_joints(
     return keypoints, weights
 
 
-def reclaim_joints(
+def reassign_doubtful_frames(
     keypoints: Tensor,
     weights: Tensor,
     trust: Tensor,
@@ -65,7 +65,7 @@ def reclaim_joints(
     and after, claim the peaks.
 
     Args:
-        keypoints, weights, trust, peaks, predicted, metres_per_pixel: as for ``recover_joints``.
+        keypoints, weights, trust, peaks, predicted, metres_per_pixel: as for ``relocate_doubtful_joints``.
         spread: metres by which a fitted joint may be off.
     """
     found = reassign(peaks, predicted[:, :, :17].numpy(), (spread / metres_per_pixel).numpy())

@@ -16,7 +16,7 @@ from closeint_core.physics.joint_limits import beyond_limits
 from closeint_core.sequences import hysteresis
 from closeint_core.solver.calibration import SOLVER
 from closeint_core.solver.least_squares import System
-from closeint_core.solver.skinned_points import Columns, Riders, along, inverse_right_jacobian
+from closeint_core.solver.skinned_points import Columns, SkinnedPoints, along, inverse_right_jacobian
 
 _SPHERE_ROWS = 48  # overlapping spheres looked after in a frame, the deepest first
 
@@ -134,12 +134,12 @@ def chosen_centres(centres: Tensor, index: Tensor) -> Tensor:
 
 
 def overlap_of_two(
-    skeleton: Skeleton, spheres: Riders, centres: Tensor, radii: Tensor, below: Tensor
+    skeleton: Skeleton, spheres: SkinnedPoints, centres: Tensor, radii: Tensor, below: Tensor
 ) -> tuple[Tensor, Tensor] | None:
     """Depths (T, K) of two people's spheres in each other and their slopes (2, T, K, 75); None if they are nowhere.
 
     Args:
-        skeleton: posed, (2, T). spheres: (2, S) with centres (2, T, S, 3) and radii (2, S). below: see ``RideMap``.
+        skeleton: posed, (2, T). spheres: (2, S) with centres (2, T, S, 3) and radii (2, S). below: see ``SkinningMap``.
     """
     found = deepest_overlaps((centres[0], centres[1]), (radii[0], radii[1]))
     if found is None:

@@ -3,7 +3,7 @@
 
 A point of the skin, a keypoint, a sphere's centre, the centre of mass, and the difference of two such points are all
 sum_j R_j m_j + s_j o_j, with R and o the joints' posed rotations and offsets (``Skeleton``), m (3,) a moment and s a
-mass for each joint. Turning joint a by a small world rotation omega moves it by omega x v_a, where
+skinning weight for each joint. Turning joint a by a small world rotation omega moves it by omega x v_a, where
 v_a = sum over a's descendants j of (R_j m_j + s_j o_j) - s_j p_a with p_a the joint's place. Here every joint turns
 in its own axes, R_a -> R_a exp(delta), so omega = R_a delta.
 """
@@ -25,22 +25,22 @@ _OTHER_AXES = ((1, 2), (2, 0), (0, 1))
 """The two axes of which each component of a cross product is made."""
 
 
-class Riders(NamedTuple):
-    """Points (...,): ``moments`` (..., 24, 3) and ``masses`` (..., 24)."""
+class SkinnedPoints(NamedTuple):
+    """Points (...,): ``moments`` (..., 24, 3) and ``weights`` (..., 24)."""
 
     moments: Tensor
-    masses: Tensor
+    weights: Tensor
 
-    def of(self, *index: Tensor) -> Riders:
+    def of(self, *index: Tensor) -> SkinnedPoints:
         """Those at an index of the leading axes."""
-        return Riders(self.moments[index], self.masses[index])
+        return SkinnedPoints(self.moments[index], self.weights[index])
 
-    def __sub__(self, other: Riders) -> Riders:
-        return Riders(self.moments - other.moments, self.masses - other.masses)
+    def __sub__(self, other: SkinnedPoints) -> SkinnedPoints:
+        return SkinnedPoints(self.moments - other.moments, self.weights - other.weights)
 
 
-class RideMap:
-    """What makes riders of a body's vertices, on the body's device."""
+class SkinningMap:
+    """What makes points of a body's vertices, on the body's device."""
 
     def __init__(self, body: TorchBody) -> None:
         device = body.template.device
@@ -52,55 +52,55 @@ class RideMap:
         self.below = below.float().to(device)
         """(24, 24), 1 where the second joint is the first or hangs on it."""
 
-    def vertices(self, vertex: Tensor, place: Tensor) -> Riders:
-        """Riders (N,) of vertices (N,) that lie at ``place`` (N, 3) in the rest pose (with correctives, if any)."""
+    def vertices(self, vertex: Tensor, place: Tensor) -> SkinnedPoints:
+        """Points (N,) of vertices (N,) that lie at ``place`` (N, 3) in the rest pose (with correctives, if any)."""
         joints, weights = self.joints[vertex], self.weights[vertex]
-        masses = weights.new_zeros(len(vertex), JOINTS).scatter_add_(1, joints, weights)
-        return Riders(masses[..., None] * place[:, None], masses)
+        own = weights.new_zeros(len(vertex), JOINTS).scatter_add_(1, joints, weights)
+        return SkinnedPoints(own[..., None] * place[:, None], own)
 
-    def combined(self, regressor: Tensor, rest: Tensor, weights: Tensor) -> Riders:
-        """Riders (..., K) that are combinations (K, V) of vertices at rest (..., V, 3), skinned by weights (V, 24)."""
+    def combined(self, regressor: Tensor, rest: Tensor, weights: Tensor) -> SkinnedPoints:
+        """Points (..., K) that are combinations (K, V) of vertices at rest (..., V, 3), skinned by weights (V, 24)."""
         used = (regressor != 0).any(0)
-        mass = regressor[:, used, None] * weights[used]  # (K, v, 24)
-        moments = torch.einsum("kvj,...vc->...kjc", mass, rest[..., used, :])
-        return Riders(moments, mass.sum(1).expand(*moments.shape[:-2], JOINTS))
+        shares = regressor[:, used, None] * weights[used]  # (K, v, 24)
+        moments = torch.einsum("kvj,...vc->...kjc", shares, rest[..., used, :])
+        return SkinnedPoints(moments, shares.sum(1).expand(*moments.shape[:-2], JOINTS))
 
 
-def parts_of(skeleton: Skeleton, riders: Riders) -> Tensor:
-    """(..., K, 24, 3), what each joint contributes to riders (..., K) of a posed skeleton (...)."""
-    turned = torch.einsum("...jab,...kjb->...kja", skeleton.rotations, riders.moments)
-    return turned + riders.masses[..., None] * skeleton.offsets[..., None, :, :]
+def parts_of(skeleton: Skeleton, points: SkinnedPoints) -> Tensor:
+    """(..., K, 24, 3), what each joint contributes to points (..., K) of a posed skeleton (...)."""
+    turned = torch.einsum("...jab,...kjb->...kja", skeleton.rotations, points.moments)
+    return turned + points.weights[..., None] * skeleton.offsets[..., None, :, :]
 
 
 class Columns(NamedTuple):
-    """Points (..., K) as ``Riders``, the points last in memory: ``moments`` (..., 24, 3, K), ``masses`` (..., 24, K).
+    """Points (..., K) as ``SkinnedPoints``, last in memory: ``moments`` (..., 24, 3, K), ``weights`` (..., 24, K).
 
     What is done to every joint of every point then runs along the points, which are many.
     """
 
     moments: Tensor
-    masses: Tensor
+    weights: Tensor
 
     @classmethod
-    def of(cls, riders: Riders) -> Columns:
+    def of(cls, points: SkinnedPoints) -> Columns:
         """The same points."""
-        return cls(riders.moments.movedim(-3, -1).contiguous(), riders.masses.mT.contiguous())
+        return cls(points.moments.movedim(-3, -1).contiguous(), points.weights.mT.contiguous())
 
 
 def levers(skeleton: Skeleton, points: Columns, below: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-    """Places (..., K, 3) of points, the v_a of every joint (..., 24, 3, K) and the masses (..., 24, K) it moves."""
+    """Places (..., K, 3) of points, the v_a of every joint (..., 24, 3, K) and the weights (..., 24, K) it moves."""
     parts = skeleton.rotations @ points.moments  # (..., 24, 3, K)
-    parts.addcmul_(skeleton.offsets[..., None], points.masses[..., None, :])
+    parts.addcmul_(skeleton.offsets[..., None], points.weights[..., None, :])
     total = (below @ parts.flatten(-2)).view_as(parts)
-    mass = below @ points.masses
+    weight = below @ points.weights
     place = total[..., 0, :, :].mT.clone()  # everything hangs on the root
-    return place, total.addcmul_(skeleton.joints[..., None], mass[..., None, :], value=-1), mass
+    return place, total.addcmul_(skeleton.joints[..., None], weight[..., None, :], value=-1), weight
 
 
 def along(skeleton: Skeleton, points: Columns, below: Tensor, direction: Tensor) -> tuple[Tensor, Tensor]:
     """Places (..., K, 3) of points, and the slope (..., K, 75) of their components along ``direction`` (..., K, 3);
     the slope with the points last in memory."""
-    place, lever, mass = levers(skeleton, points, below)
+    place, lever, weight = levers(skeleton, points, below)
     heading = direction.mT  # (..., 3, K)
     # lever x direction, then in each joint's own axes.
     turn = [
@@ -113,26 +113,26 @@ def along(skeleton: Skeleton, points: Columns, below: Tensor, direction: Tensor)
         component = torch.mul(turn[0], skeleton.rotations[..., 0, axis, None], out=turned[..., axis, :])
         for i in (1, 2):
             component.addcmul_(turn[i], skeleton.rotations[..., i, axis, None])
-    torch.mul(mass[..., :1, :], heading, out=slope[..., 3 * JOINTS :, :])
+    torch.mul(weight[..., :1, :], heading, out=slope[..., 3 * JOINTS :, :])
     return place, slope.mT
 
 
-def jacobian(skeleton: Skeleton, lever: Tensor, mass: Tensor) -> Tensor:
-    """(..., 75, 3, K), the full slope of points with levers v_a (..., 24, 3, K) and total masses (..., K)."""
+def jacobian(skeleton: Skeleton, lever: Tensor, weight: Tensor) -> Tensor:
+    """(..., 75, 3, K), the full slope of points with levers v_a (..., 24, 3, K) and total weights (..., K)."""
     slope = lever.new_zeros(*lever.shape[:-3], STATE, 3, lever.shape[-1])
     turned = slope[..., : 3 * JOINTS, :, :].unflatten(-3, (JOINTS, 3))  # (..., 24, b, i, K)
     axes = skeleton.rotations[..., None]  # (..., 24, i, b, 1): the joints' axes in the world
     for i, (j, k) in enumerate(_OTHER_AXES):
         out = torch.mul(axes[..., j, :, :], lever[..., None, k, :], out=turned[..., i, :])
         out.addcmul_(axes[..., k, :, :], lever[..., None, j, :], value=-1)
-        slope[..., 3 * JOINTS + i, i, :] = mass
+        slope[..., 3 * JOINTS + i, i, :] = weight
     return slope
 
 
 def joint_slopes(skeleton: Skeleton, below: Tensor) -> Tensor:
     """(..., 3 * 24, 75) slopes of the joints' places, every joint's x first, then y and z.
 
-    Joints ride on their parents; the root does on itself. below: (24, 24), see ``RideMap``.
+    Joints ride on their parents; the root does on itself. below: (24, 24), see ``SkinningMap``.
     """
     joints = skeleton.joints
     lever = (joints.mT[..., None, :, :] - joints[..., None]) * below[:, None]  # (..., joint that turns, 3, moved joint)

@@ -186,7 +186,7 @@ def _fit(
     for stage in SOLVER.now.fit.stages:
         fit.run(plan.stage(stage), progress)
     _untangle(fit, plan, progress)
-    fit.recover_joints()
+    fit.relocate_doubtful_joints()
     fit.run(plan.stage(SOLVER.now.fit.refit), progress)
     return fit
 
@@ -200,7 +200,7 @@ def _untangle(fit: PairFit, plan: Plan, progress: Progress) -> None:
     fit.bridge(doubt < 0.5)
     untangle = SOLVER.now.fit.untangle
     for spread in SOLVER.now.fit.claims:
-        fit.reclaim_joints(given, spread)
+        fit.reassign_doubtful_frames(given, spread)
         fit.run(plan.stage(replace(untangle, outlier=max(3 * spread, untangle.outlier))), progress)
 
 

@@ -44,8 +44,8 @@ from closeint_core.solver.skinned_points import (
     JOINTS,
     STATE,
     Columns,
-    RideMap,
-    Riders,
+    SkinnedPoints,
+    SkinningMap,
     along,
     inverse_right_jacobian,
     jacobian,
@@ -80,14 +80,14 @@ class PairTerms:
         self.old_rotations = roma.rotvec_to_rotmat(tensor(clip.poses))
         self.old_transl = tensor(clip.transl)
         self.when = torch.arange(self.frames, device=device)
-        self.map = RideMap(body)
+        self.map = SkinningMap(body)
         self.rest = body.rest_vertices(self.betas)  # (P, V, 3)
         self.spreads = SOLVER.now.terms
         self.reach = torch.tensor(PHYSICS.now.joints.refined).to(device)
         self.rate = frame_step(clip.fps)
         skeleton = body.skeleton(self.old_rotations, self.betas[:, None], self.old_transl)
         self._gather(clip, skeleton, tensor)
-        self.spheres: Riders | None = None
+        self.spheres: SkinnedPoints | None = None
         if spheres is not None:
             self._place_spheres(spheres, tensor)
 
@@ -111,8 +111,8 @@ class PairTerms:
         places = self.rest[:, flat]
         each = [self.map.vertices(flat, places[person]) for person in range(self.people)]
         self.before = skeleton
-        soles = Riders(torch.stack([one.moments for one in each]), torch.stack([one.masses for one in each]))
-        over_time = Riders(soles.moments[:, None], soles.masses[:, None])
+        soles = SkinnedPoints(torch.stack([one.moments for one in each]), torch.stack([one.weights for one in each]))
+        over_time = SkinnedPoints(soles.moments[:, None], soles.weights[:, None])
         self.sole_before = parts_of(skeleton, over_time).sum(-2)[..., 2]
         self.points = _Points(keypoints, soles, masses)
         vectors = roma.rotmat_to_rotvec(self.old_rotations)
@@ -125,7 +125,7 @@ class PairTerms:
         regressor = spheres.regressor.to(self.device)
         self.spheres = self.map.combined(regressor, self.rest, self.body.weights)
         self.radii = spheres.radii(self.betas.cpu()).to(self.device)
-        self.apart = spheres.strangers().to(self.device)  # (S, S) pairs of one body that may meet
+        self.apart = spheres.separable_pairs().to(self.device)  # (S, S) pairs of one body that may meet
 
     # -- evaluation --------------------------------------------------------------------------------------------------
 
@@ -174,9 +174,9 @@ class PairTerms:
         for name in _BY_PERSON:
             setattr(part, name, getattr(self, name)[:, frames])
         part.camera = [one if len(one) == 1 else one[frames] for one in self.camera]
-        part.leaning = None if self.leaning is None else self.leaning[frames]
+        part.holding_each_other = None if self.holding_each_other is None else self.holding_each_other[frames]
         if self.lowest is not None:
-            part.lowest = Columns(self.lowest.moments[:, frames], self.lowest.masses[:, frames])
+            part.lowest = Columns(self.lowest.moments[:, frames], self.lowest.weights[:, frames])
             part.lowest_before = self.lowest_before[:, frames]
         part.freedom = None if self.freedom is None else self.freedom[frames]
         if self.about is not None:
@@ -207,17 +207,17 @@ class PairTerms:
         """(T - order, 1) 1 where a difference of that order is one of frames that follow each other."""
         return (self.when[order:] - self.when[:-order] == order).float()[:, None]
 
-    def watch_feet(self, lowest: Riders, frames: Tensor) -> None:
+    def watch_feet(self, lowest: SkinnedPoints, frames: Tensor) -> None:
         """In some frames (t,) keep vertices (P, t, K) over the floor besides the samples of the soles: those that lie
         lowest now."""
-        people, _, count = lowest.masses.shape[:3]
+        people, _, count = lowest.weights.shape[:3]
         if self.lowest is None:
             moments = torch.zeros(people, self.frames, JOINTS, 3, count, device=self.device)
             self.lowest = Columns(moments, moments[..., 0, :].clone())
             self.lowest_before = moments[..., 0, 0, :].clone()
         joints, rotations, offsets, _ = self.before
         before = Skeleton(joints[:, frames], rotations[:, frames], offsets[:, frames], None)
-        self.lowest.moments[:, frames], self.lowest.masses[:, frames] = Columns.of(lowest)
+        self.lowest.moments[:, frames], self.lowest.weights[:, frames] = Columns.of(lowest)
         self.lowest_before[:, frames] = parts_of(before, lowest).sum(-2)[..., 2]
 
     def _clearance(self, before: Tensor) -> Tensor:
@@ -235,14 +235,14 @@ class PairTerms:
     def sphere_centres(self, skeleton: Skeleton) -> Tensor:
         """(P, T, S, 3) centres of the spheres of a posed skeleton."""
         assert self.spheres is not None
-        each = Riders(self.spheres.moments[:, None], self.spheres.masses[:, None])
+        each = SkinnedPoints(self.spheres.moments[:, None], self.spheres.weights[:, None])
         return parts_of(skeleton, each).sum(-2)
 
     def _placed(self, skeleton: Skeleton) -> list[tuple[Tensor, Tensor]]:
         """Places (P, T, K, 3) of the keypoints, soles and centres of mass, each with their full slopes
         (P, T, 75, 3, K)."""
-        place, lever, mass = levers(skeleton, self.points.columns, self.map.below)
-        slopes = jacobian(skeleton, lever, mass[..., 0, :])
+        place, lever, total = levers(skeleton, self.points.columns, self.map.below)
+        slopes = jacobian(skeleton, lever, total[..., 0, :])
         sizes = self.points.sizes
         return list(zip(place.split(sizes, 2), slopes.split(sizes, -1), strict=True))
 
@@ -374,7 +374,7 @@ class PairTerms:
         if not weights.balance:
             return
         (points, slopes), (centre, moved) = keypoints, masses
-        now = outside_of_support(centre[:, :, 0], points[:, :, self.feet], self.planted, self.leaning)
+        now = outside_of_support(centre[:, :, 0], points[:, :, self.feet], self.planted, self.holding_each_other)
         factor = weights.balance / self.spreads.balance**2 * now.trust
         terms["balance"] = by_frame(factor * now.far.square())
         frame, person = torch.arange(self.frames, device=self.device), torch.arange(self.people, device=self.device)
@@ -391,7 +391,7 @@ class PairTerms:
         rows = (share * pushed - stepped).permute(2, 0, 1, 3).flatten(2)
         system.add_rows(rows, now.far.T, factor.T)
 
-    leaning: Tensor | None = None
+    holding_each_other: Tensor | None = None
     """(T,) bool, the two hold on to each other; None if there is one person."""
 
     def _spheres(self, terms: dict[str, Tensor], system: System, skeleton: Skeleton, weights: Weights) -> None:
@@ -403,8 +403,8 @@ class PairTerms:
             a, b, depth = found  # (P, T, K)
             who = torch.arange(self.people, device=self.device)[:, None, None]
             towards = chosen_centres(centres, b) - chosen_centres(centres, a)
-            rider = self.spheres.of(who, a) - self.spheres.of(who, b)
-            _, rows = along(skeleton, Columns.of(rider), self.map.below, normalize(towards, dim=-1))
+            between = self.spheres.of(who, a) - self.spheres.of(who, b)
+            _, rows = along(skeleton, Columns.of(between), self.map.below, normalize(towards, dim=-1))
             weight = weights.itself / self.spreads.itself**2 * (depth > 0)
             terms["itself"] = by_frame(weight * depth.square())
             system.add_own_rows(rows, depth, weight)
@@ -446,14 +446,14 @@ class PairTerms:
 
 
 class _Points:
-    """Points of a person's that every evaluation places, as riders that do not change: keypoints, then soles, then the
+    """Points of a person's that every evaluation places, that do not change: keypoints, then soles, then the
     centre of mass.
 
     Attributes:
         columns: (P, 1) of K. sizes: how many of each.
     """
 
-    def __init__(self, *each: Riders) -> None:
-        moments, masses = (torch.cat(part, 1)[:, None] for part in zip(*each, strict=True))
-        self.columns = Columns.of(Riders(moments, masses))
-        self.sizes = [one.masses.shape[1] for one in each]
+    def __init__(self, *each: SkinnedPoints) -> None:
+        moments, weights = (torch.cat(part, 1)[:, None] for part in zip(*each, strict=True))
+        self.columns = Columns.of(SkinnedPoints(moments, weights))
+        self.sizes = [one.weights.shape[1] for one in each]

@@ -14,7 +14,7 @@ from torch import Tensor
 from closeint_core.body.torch_body import Skeleton
 from closeint_core.physics import energies
 from closeint_core.solver.least_squares import System
-from closeint_core.solver.skinned_points import JOINTS, Columns, RideMap, Riders, jacobian, levers
+from closeint_core.solver.skinned_points import JOINTS, Columns, SkinnedPoints, SkinningMap, jacobian, levers
 
 
 @dataclass
@@ -22,13 +22,13 @@ class Ties:
     """Up to K ties in every frame: person 0's point less person 1's is to be ``goal``.
 
     Attributes:
-        riders: (P, T, K) the points; a person who has no part in a tie has a point without masses there.
+        points: (P, T, K) the points; a person who has no part in a tie has a point without weights there.
         goal: (T, K, 3) metres, world axes. weight: (T, K) per square metre, 0 where there is no tie.
         scale: metres beyond which the energy stops growing (Geman-McClure); infinite: it grows for ever.
         slack: metres by which a tie may be off at no cost.
     """
 
-    riders: Riders
+    points: SkinnedPoints
     goal: Tensor
     weight: Tensor
     scale: float = float("inf")
@@ -37,19 +37,19 @@ class Ties:
     @cached_property
     def columns(self) -> Columns:
         """The points, (P, T, K)."""
-        return Columns.of(self.riders)
+        return Columns.of(self.points)
 
 
 def add_ties(system: System, skeleton: Skeleton, ties: Ties, below: Tensor) -> Tensor:
     """Energies (T,) of ties, and their residuals in the system.
 
     Args:
-        skeleton: posed people, (P, T). below: (24, 24), see ``riders.RideMap``.
+        skeleton: posed people, (P, T). below: (24, 24), see ``SkinningMap``.
     """
-    people = ties.riders.masses.shape[0]
+    people = ties.points.weights.shape[0]
     sign = torch.tensor([1.0, -1.0], device=ties.goal.device)[:people, None, None, None]
-    places, lever, mass = levers(skeleton, ties.columns, below)
-    slopes = jacobian(skeleton, lever, mass[..., 0, :])  # (P, T, n, 3, K)
+    places, lever, total = levers(skeleton, ties.columns, below)
+    slopes = jacobian(skeleton, lever, total[..., 0, :])  # (P, T, n, 3, K)
     rows = (sign[..., None] * slopes).permute(1, 4, 3, 0, 2).flatten(3).flatten(1, 2)  # (T, K * 3, P * n)
     miss = (sign * places).sum(0) - ties.goal  # (T, K, 3)
     length = miss.norm(dim=-1)
@@ -65,13 +65,13 @@ def add_ties(system: System, skeleton: Skeleton, ties: Ties, below: Tensor) -> T
 
 
 def packed(
-    frame: Tensor, riders: Sequence[Riders], goal: Tensor, weight: Tensor, frames: int,
+    frame: Tensor, points: Sequence[SkinnedPoints], goal: Tensor, weight: Tensor, frames: int,
     scale: float = float("inf"), slack: float = 0.0,
 ) -> Ties:  # fmt: skip
     """Ties from a list of them.
 
     Args:
-        frame: (N,). riders: (N,) of each person. goal: (N, 3). weight: (N,). frames: T.
+        frame: (N,). points: (N,) of each person. goal: (N, 3). weight: (N,). frames: T.
     """
     order = torch.argsort(frame, stable=True)
     counts = torch.bincount(frame, minlength=frames)
@@ -83,16 +83,16 @@ def packed(
         out[at, column] = value[order]
         return out
 
-    moments, masses = (torch.stack([spread(one) for one in part]) for part in zip(*riders, strict=True))
-    return Ties(Riders(moments, masses), spread(goal), spread(weight), scale, slack)
+    moments, weights = (torch.stack([spread(one) for one in part]) for part in zip(*points, strict=True))
+    return Ties(SkinnedPoints(moments, weights), spread(goal), spread(weight), scale, slack)
 
 
-def nobody(count: int, device: torch.device) -> Riders:
-    """Riders (N,) of a person who has no part in ties."""
-    return Riders(torch.zeros(count, JOINTS, 3, device=device), torch.zeros(count, JOINTS, device=device))
+def nobody(count: int, device: torch.device) -> SkinnedPoints:
+    """Points (N,) of a person who has no part in ties."""
+    return SkinnedPoints(torch.zeros(count, JOINTS, 3, device=device), torch.zeros(count, JOINTS, device=device))
 
 
-def joints_of(ride: RideMap, rest: Tensor, joint: Tensor) -> Riders:
-    """Riders (N,) of joints (N,) that lie at ``rest`` (N, 3) in the rest pose."""
-    masses = torch.nn.functional.one_hot(joint, JOINTS).to(rest)
-    return Riders(masses[..., None] * rest[:, None], masses)
+def joints_of(ride: SkinningMap, rest: Tensor, joint: Tensor) -> SkinnedPoints:
+    """Points (N,) of joints (N,) that lie at ``rest`` (N, 3) in the rest pose."""
+    weights = torch.nn.functional.one_hot(joint, JOINTS).to(rest)
+    return SkinnedPoints(weights[..., None] * rest[:, None], weights)

@@ -67,8 +67,8 @@ def test_what_is_known_is_reconstructed(prior, numbers, body):
     assert 16 < known.perplexity <= known.codes == 32
     again = (canonical_joints(body, prior.decode(prior(numbers).codes)) - canonical_joints(body, numbers)).norm(dim=-1)
     assert 1000 * float(again.mean()) == pytest.approx(known.mpjpe_mm, rel=1e-3)
-    strangers = report(prior, body, numbers.roll(1, -1))
-    assert strangers.mpjpe_mm > 3 * known.mpjpe_mm
+    separable_pairs = report(prior, body, numbers.roll(1, -1))
+    assert separable_pairs.mpjpe_mm > 3 * known.mpjpe_mm
 
 
 @torch.no_grad()

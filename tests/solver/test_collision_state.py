@@ -11,7 +11,7 @@ from closeint_core.body.spheres import spheres_of
 from closeint_core.body.torch_body import TorchBody
 from closeint_core.clip import InteractionClip
 from closeint_core.mesh.penetration import measure_penetration
-from closeint_core.solver.collision_state import Skins
+from closeint_core.solver.collision_state import CollisionState
 from closeint_core.solver.terms import PairTerms
 
 BODY = TorchBody(load_body())
@@ -22,8 +22,8 @@ def clip() -> InteractionClip:
     return near_pair()
 
 
-def skins_of(clip: InteractionClip) -> Skins:
-    return Skins(BODY, PairTerms(BODY, clip, spheres_of(BODY)))
+def skins_of(clip: InteractionClip) -> CollisionState:
+    return CollisionState(BODY, PairTerms(BODY, clip, spheres_of(BODY)))
 
 
 def test_looking_at_some_frames_again_is_looking_at_all(clip):
@@ -43,7 +43,7 @@ def test_looking_at_some_frames_again_is_looking_at_all(clip):
     torch.testing.assert_close(skins.depth, other.depth)
     torch.testing.assert_close(skins.terms.lowest.moments, other.terms.lowest.moments)
 
-    def deep(one: Skins) -> set[tuple[int, int, int]]:
+    def deep(one: CollisionState) -> set[tuple[int, int, int]]:
         found = one.found.take(one.found.depth > 0)
         return set(zip(found.frame.tolist(), found.person.tolist(), found.vertex.tolist(), strict=True))
 

@@ -22,10 +22,10 @@ from closeint_core.mesh.contact_probability import contact_probability
 from closeint_core.mesh.inside import Inside, find_inside
 from closeint_core.mesh.nearest_parts import near_parts, skin_samples, vertex_rings
 from closeint_core.solver.contacts import (
-    Found,
-    Place,
+    NearestPlaces,
     PosedSkins,
     Spots,
+    WatchedVertices,
     contacts,
     fair_shares,
     implied_distance,
@@ -36,7 +36,7 @@ from closeint_core.solver.contacts import (
     watch,
 )
 from closeint_core.solver.pairs import Pairs, Weights
-from closeint_core.solver.skinned_points import JOINTS, RideMap, parts_of
+from closeint_core.solver.skinned_points import JOINTS, SkinningMap, parts_of
 from closeint_core.solver.terms import PairTerms
 
 FRAMES = 2
@@ -60,20 +60,20 @@ class Pair:
         self.vertices = torch.as_tensor(lbs(body(), poses, np.zeros((2, 1, 10), np.float32), transl)[0])
         self.rest = BODY.rest_vertices(self.betas)
         self.inside = find_inside(self.vertices, body_faces())
-        self.map = RideMap(BODY)
+        self.map = SkinningMap(BODY)
 
     def skins(self) -> PosedSkins:
         return PosedSkins(self.map, self.rest, PARTS, self.skeleton)
 
-    def found(self) -> Found:
+    def found(self) -> WatchedVertices:
         """What is inside, to leave along the nearest face's normal."""
         at = self.inside
         corner = body_faces()[at.face]
         corners = self.vertices[(1 - at.person)[:, None], at.frame[:, None], corner]
         way = torch.linalg.cross(corners[:, 1] - corners[:, 0], corners[:, 2] - corners[:, 0])
-        return Found(at.frame, at.person, at.vertex, corner, at.barycentric, at.depth, normalize(way, dim=-1))
+        return WatchedVertices(at.frame, at.person, at.vertex, corner, at.barycentric, at.depth, normalize(way, dim=-1))
 
-    def place(self, frame_parts: int = 1) -> Place:
+    def place(self, frame_parts: int = 1) -> NearestPlaces:
         """What contacts need, with normals that point from one nearest vertex to the other."""
         near = near_parts(self.vertices, skin_samples(body()), frame_parts)
         when = torch.arange(FRAMES)[:, None, None]
@@ -81,7 +81,7 @@ class Pair:
         for person in (0, 1):
             ends = self.vertices[person, when, near.own[person]], self.vertices[1 - person, when, near.other[person]]
             away.append(normalize(ends[0] - ends[1] + 1e-6, dim=-1))
-        return Place(self.skins(), near, torch.stack(away))
+        return NearestPlaces(self.skins(), near, torch.stack(away))
 
 
 @pytest.fixture(scope="module")
@@ -93,7 +93,7 @@ def pair() -> Pair:
 
 def points_of(pair: Pair, pairs: Pairs) -> tuple[Tensor, Tensor, Tensor]:
     """(T, K, 3) places of both points of pairs and the direction between them, in the world."""
-    first, second = parts_of(pair.skeleton, pairs.riders).sum(-2)
+    first, second = parts_of(pair.skeleton, pairs.points).sum(-2)
     when = torch.arange(FRAMES)[:, None]
     turned = pair.skeleton.rotations[pairs.joint // JOINTS, when, pairs.joint % JOINTS]
     return first, second, (turned @ pairs.axis[..., None])[..., 0]
@@ -119,7 +119,7 @@ def test_representatives_against_a_loop(pair: Pair) -> None:
 def test_fair_shares_against_counting(rows: list[tuple[int, int, int]]) -> None:
     frame, person, vertex = (torch.tensor([row[k] for row in rows]) for k in range(3))
     count = len(rows)
-    found = Found(frame, person, vertex, torch.zeros(count, 3).long(), torch.zeros(count, 3),
+    found = WatchedVertices(frame, person, vertex, torch.zeros(count, 3).long(), torch.zeros(count, 3),
                   torch.ones(count), torch.zeros(count, 3))  # fmt: skip
     part = torch.tensor([0, 0, 1, 1, 2])
     keys = [(t, p, int(part[v])) for t, p, v in rows]

@@ -14,9 +14,9 @@ from closeint_core.camera import project
 from closeint_core.physics import energies
 from closeint_core.physics.calibration import PHYSICS
 from closeint_core.sequences import frame_step
-from closeint_core.solver.fit_terms import FitTerms, FitWeights, Known, riders_of, shape_cost
-from closeint_core.solver.motion_prior import guide_of
-from closeint_core.solver.skinned_points import JOINTS, STATE, Riders, parts_of
+from closeint_core.solver.fit_terms import FitTerms, FitWeights, Known, shape_cost, skinned_points_of
+from closeint_core.solver.motion_prior import motion_prior_of
+from closeint_core.solver.skinned_points import JOINTS, STATE, SkinnedPoints, parts_of
 from closeint_core.solver.solve import evidence_of
 from closeint_core.solver.state import FitState
 
@@ -44,7 +44,7 @@ def scene(guided: bool) -> tuple[FitTerms, Known, FitState]:
     state = FitState(rotations, transl, truth.betas + 0.3 * noise(2, 10), truth.floor.normal, 0.02 * noise(2),
                      truth.floor.offset.clone())  # fmt: skip
     spheres = spheres_of(BODY)
-    guide = guide_of(BODY, truth, torch.full((2, FRAMES), 0.4))
+    motion_prior = motion_prior_of(BODY, truth, torch.full((2, FRAMES), 0.4))
     return (
         FitTerms(BODY, evidence, spheres),
         Known(
@@ -55,7 +55,7 @@ def scene(guided: bool) -> tuple[FitTerms, Known, FitState]:
             usual_weight=torch.full((2, FRAMES), 0.8),
             usual_spread=torch.tensor(PHYSICS.default.joints.relaxed).expand(2, FRAMES, JOINTS),
             sole=energies.sole_offsets(BODY.data),
-            guide=guide if guided else None,
+            motion_prior=motion_prior if guided else None,
             lost=torch.full((FRAMES,), 0.5) if guided else None,
             both_seen=torch.full((FRAMES,), 0.6) if guided else None,
             radii=spheres.radii(truth.betas),
@@ -109,8 +109,8 @@ def test_points_of_any_shape_ride_where_the_skin_is() -> None:
     motion = pair(2)
     points = BODY.points("halpe")
     skeleton = BODY.skeleton(motion.rotations, motion.betas[:, None], motion.transl)
-    riders = riders_of(points, motion.betas)
-    placed = parts_of(skeleton, Riders(riders.moments[:, None], riders.masses[:, None])).sum(-2)
+    skinned = skinned_points_of(points, motion.betas)
+    placed = parts_of(skeleton, SkinnedPoints(skinned.moments[:, None], skinned.weights[:, None])).sum(-2)
     torch.testing.assert_close(placed, points(skeleton, motion.betas[:, None]), atol=1e-5, rtol=0)
 
 

@@ -20,7 +20,7 @@ from closeint_core.progress import Progress
 from closeint_core.reconstruction.calibration import RECONSTRUCTION
 from closeint_core.solver.evidence import Evidence, gather_evidence
 from closeint_core.solver.initial import PairFit
-from closeint_core.solver.motion_prior import guide_of, unseen
+from closeint_core.solver.motion_prior import motion_prior_of, unseen
 from closeint_core.solver.state import Floor, Motion
 
 FRAMES = 12
@@ -68,12 +68,12 @@ def test_a_guide_expects_the_motions_own_steps(body: TorchBody, motion: Motion) 
     """Where it is believed the motion's own steps are expected; where not, none are."""
     weight = torch.zeros(2, FRAMES)
     weight[0] = 1.0
-    guide = guide_of(body, motion, weight)
+    motion_prior = motion_prior_of(body, motion, weight)
     joints = body.skeleton(motion.rotations, motion.betas[:, None], motion.transl).joints
-    torch.testing.assert_close(guide.steps[0], energies.second_difference(joints)[0])
+    torch.testing.assert_close(motion_prior.steps[0], energies.second_difference(joints)[0])
     columns = motion.rotations.mT.flatten(2, 3)
-    torch.testing.assert_close(guide.turns[0], energies.second_difference(columns)[0])
-    nowhere = guide_of(body, motion, torch.zeros(2, FRAMES))
+    torch.testing.assert_close(motion_prior.turns[0], energies.second_difference(columns)[0])
+    nowhere = motion_prior_of(body, motion, torch.zeros(2, FRAMES))
     assert torch.equal(nowhere.steps, torch.zeros_like(nowhere.steps))
 
 
@@ -84,7 +84,7 @@ def test_places_go_the_guides_way(seed: int, start: int, length: int) -> None:
     there = torch.randn(2, FRAMES, 3, generator=random)
     weight = torch.zeros(2, FRAMES)
     weight[0, start : start + length] = 1.0
-    guide = guide_of(
+    motion_prior = motion_prior_of(
         TorchBody(load_body("default")),
         Motion(
             torch.eye(3).expand(2, FRAMES, 24, 3, 3), there, torch.zeros(2, 10), Floor(torch.zeros(3), torch.zeros(()))
@@ -95,23 +95,23 @@ def test_places_go_the_guides_way(seed: int, start: int, length: int) -> None:
     shift = torch.randn(3, generator=random)
     found = there + shift
     found[0, start : start + length] = 99.0
-    torch.testing.assert_close(guide.carry(found), there + shift)
-    # Somebody never seen is where the guide has them.
-    guide.weight[0] = 1.0
-    torch.testing.assert_close(guide.carry(found)[0], there[0])
+    torch.testing.assert_close(motion_prior.fill_translation(found), there + shift)
+    # Somebody never seen is where the motion prior has them.
+    motion_prior.weight[0] = 1.0
+    torch.testing.assert_close(motion_prior.fill_translation(found)[0], there[0])
 
 
 def test_places_are_not_off_where_the_guide_has_them(body: TorchBody, motion: Motion) -> None:
     """However far away both are together."""
-    guide = guide_of(body, motion, torch.zeros(2, FRAMES))
+    motion_prior = motion_prior_of(body, motion, torch.zeros(2, FRAMES))
     pelvis = body.skeleton(motion.rotations, motion.betas[:, None], motion.transl).joints[:, :, 0]
     for scale in (1.0, 1.3):
-        off, depth, _ = guide.off_apart(scale * pelvis)
+        off, depth, _ = motion_prior.relative_offset_error(scale * pelvis)
         torch.testing.assert_close(off, torch.zeros(FRAMES, 3), atol=1e-6, rtol=0)
         torch.testing.assert_close(depth, scale * pelvis[..., 2].mean(0))
     moved = pelvis.clone()
     moved[1, :, 0] += 0.02  # metres; depths and their mean stay
-    off, depth, spread = guide.off_apart(moved)
+    off, depth, spread = motion_prior.relative_offset_error(moved)
     torch.testing.assert_close(off[:, 0], 0.02 / depth)
     assert spread == 0.045
 
@@ -125,26 +125,26 @@ def test_what_is_always_wrong_is_put_right_in_a_gap(seed: int, start: int, lengt
     weight = torch.zeros(2, FRAMES)
     weight[0, start : start + length] = 1.0
     nobody = Motion(said, torch.zeros(2, FRAMES, 3), torch.zeros(2, 10), Floor(torch.zeros(3), torch.zeros(())))
-    guide = guide_of(TorchBody(load_body("default")), nobody, weight)
+    motion_prior = motion_prior_of(TorchBody(load_body("default")), nobody, weight)
     found = said @ wrong
     given = found.clone()
     given[0, start : start + length] = torch.eye(3)
-    torch.testing.assert_close(guide.corrected(given), found, atol=1e-4, rtol=0)
+    torch.testing.assert_close(motion_prior.corrected(given), found, atol=1e-4, rtol=0)
     # Of somebody who is seen nowhere nothing is known to be wrong.
-    guide.weight[0] = 1.0
-    torch.testing.assert_close(guide.corrected(given)[0], said[0], atol=1e-5, rtol=0)
+    motion_prior.weight[0] = 1.0
+    torch.testing.assert_close(motion_prior.corrected(given)[0], said[0], atol=1e-5, rtol=0)
 
 
 def test_sizes_follow_from_the_guides_depths(body: TorchBody, motion: Motion) -> None:
-    guide = guide_of(body, motion, torch.zeros(2, FRAMES))
+    motion_prior = motion_prior_of(body, motion, torch.zeros(2, FRAMES))
     # Of one size they would be at these places: the second, farther away in truth, is larger by that much.
     there = motion.transl.clone()
     there[1] /= 1.1
-    gap = guide.said_gap(there)
+    gap = motion_prior.log_size_ratio(there)
     assert gap is not None
     assert float(gap) == pytest.approx(float(torch.tensor(1.1).log()), rel=1e-4)
-    nowhere = guide_of(body, motion, torch.zeros(2, FRAMES), torch.zeros(2, FRAMES, dtype=torch.bool))
-    assert nowhere.said_gap(there) is None
+    nowhere = motion_prior_of(body, motion, torch.zeros(2, FRAMES), torch.zeros(2, FRAMES, dtype=torch.bool))
+    assert nowhere.log_size_ratio(there) is None
     assert not nowhere.together.any()
 
 
@@ -152,7 +152,7 @@ def test_sizes_follow_from_the_guides_depths(body: TorchBody, motion: Motion) ->
 def test_a_low_camera_tells_sizes_by_the_guide_and_a_high_one_by_the_floor(
     body: TorchBody, motion: Motion, height: float
 ) -> None:
-    """People of one height on one floor, and a guide that has one of them a quarter farther away."""
+    """People of one height on one floor, and a motion prior that has one of them a quarter farther away."""
     seen = torch.zeros(2, FRAMES, dtype=torch.bool)
     skeleton = body.skeleton(motion.rotations, motion.betas[:, None], motion.transl)
     points = body.points("halpe")(skeleton, motion.betas[:, None])
@@ -192,12 +192,12 @@ def test_somebody_unseen_moves_as_the_guide_says(body: TorchBody, motion: Motion
     assert errors["guided"] < 0.02
     assert errors["guided"] < 0.5 * errors["alone"]
     # Nobody claims the partner's joints for somebody unseen.
-    fit.reclaim_joints(evidence, 0.5)
+    fit.reassign_doubtful_frames(evidence, 0.5)
     assert float(fit.evidence.weights[0, 5:].sum()) == 0
 
 
 def test_a_gap_follows_what_was_found_around_it(body: TorchBody, motion: Motion) -> None:
-    """A guide that leans everybody: where people are seen the lean is found out, and then taken out of the gap too."""
+    """A prior that leans everybody: where people are seen the lean is found out, and then taken out of the gap too."""
     hidden = torch.zeros(2, FRAMES, dtype=torch.bool)
     hidden[0, 4:8] = True
     lean = roma.rotvec_to_rotmat(torch.tensor([0.0, 0.0, 0.25]))
@@ -211,7 +211,7 @@ def test_a_gap_follows_what_was_found_around_it(body: TorchBody, motion: Motion)
         angles = roma.rotmat_geodesic_distance(fit.rotations()[0, 5:7, 0], motion.rotations[0, 5:7, 0])
         return float(angles.mean())
 
-    fit.follow_guide()
+    fit.follow_motion_prior()
     assert off() < 0.6 * 0.25
     fit.run(stage, Progress())
     assert off() < 0.6 * 0.25

@@ -23,7 +23,7 @@ TERMS = {"keep": "pose", "place": "place", "seen": "reprojection", "smooth": "sm
 @pytest.fixture(scope="module")
 def terms() -> PairTerms:
     made = PairTerms(BODY, near_pair(), spheres_of(BODY))
-    made.leaning = torch.ones(FRAMES, dtype=torch.bool)
+    made.holding_each_other = torch.ones(FRAMES, dtype=torch.bool)
     return made
 
 

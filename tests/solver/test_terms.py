@@ -18,7 +18,7 @@ from closeint_core.solver.terms import PairTerms
 @pytest.fixture(scope="module")
 def terms() -> PairTerms:
     made = PairTerms(BODY, near_pair(), spheres_of(BODY))
-    made.leaning = torch.ones(FRAMES, dtype=torch.bool)
+    made.holding_each_other = torch.ones(FRAMES, dtype=torch.bool)
     return made
 
 
@@ -50,7 +50,7 @@ def test_some_frames_have_the_terms_of_all():
     clip = near_pair()
     names = ("poses", "transl", "keypoints2d", "visible", "contacts", "foot_contacts")
     whole = PairTerms(BODY, clip, spheres_of(BODY))
-    whole.leaning = torch.ones(FRAMES, dtype=torch.bool)
+    whole.holding_each_other = torch.ones(FRAMES, dtype=torch.bool)
     runs = [torch.tensor([0, 1]), torch.tensor([3, 4])]
     both = whole.at(torch.cat(runs))
     turn = roma.rotvec_to_rotmat(0.1 * torch.randn(2, FRAMES, 24, 3, generator=torch.Generator().manual_seed(5)))
@@ -62,7 +62,7 @@ def test_some_frames_have_the_terms_of_all():
         alone = PairTerms(
             BODY, clip.copy(**{name: getattr(clip, name)[:, run.numpy()] for name in names}), spheres_of(BODY)
         )
-        alone.leaning = torch.ones(len(run), dtype=torch.bool)
+        alone.holding_each_other = torch.ones(len(run), dtype=torch.bool)
         expected, own = alone.evaluate(rotations[:, run], transl[:, run], Weights(), [])
         part = slice(2 * place, 2 * place + 2)
         for name, value in expected.items():

@@ -24,7 +24,7 @@ NOTHING = Weights(0, 0, 0, 0, 0, 0, 0.1, 0, 0, 0, 0, 0, 0, 0)
 @pytest.fixture(scope="module")
 def terms() -> PairTerms:
     made = PairTerms(BODY, near_pair(), spheres_of(BODY))
-    made.leaning = torch.zeros(FRAMES, dtype=torch.bool)
+    made.holding_each_other = torch.zeros(FRAMES, dtype=torch.bool)
     return made
 
 
@@ -75,8 +75,8 @@ def test_a_joint_is_drawn_to_a_place_of_the_world_and_what_is_held_stays(terms: 
     joint, frame = torch.tensor([20]), torch.tensor([2])
     rest = BODY.rest_joints(terms.betas)[0, joint]
     target = joints[0, 2, 20] + torch.tensor([0.05, 0.05, 0.1])
-    riders = [joints_of(terms.map, rest, joint), nobody(1, terms.device)]
-    ties = [("pins", packed(frame, riders, target[None], torch.tensor([1e7]), FRAMES))]
+    points = [joints_of(terms.map, rest, joint), nobody(1, terms.device)]
+    ties = [("pins", packed(frame, points, target[None], torch.tensor([1e7]), FRAMES))]
     descent = Descent(terms, lambda: None)
     descent.free = torch.ones(2, FRAMES, 25)
     descent.free[0, 2, 18] = 0  # the elbow
@@ -91,7 +91,7 @@ def test_a_joint_is_drawn_to_a_place_of_the_world_and_what_is_held_stays(terms: 
 
 def test_the_slope_of_turns_is_that_of_their_energy() -> None:
     terms = PairTerms(BODY, near_pair(), spheres_of(BODY))
-    terms.leaning = torch.zeros(FRAMES, dtype=torch.bool)
+    terms.holding_each_other = torch.zeros(FRAMES, dtype=torch.bool)
     old = terms.old_rotations, terms.old_transl
     generator = torch.Generator().manual_seed(1)
     rotations = old[0] @ roma.rotvec_to_rotmat(0.3 * torch.randn(2, FRAMES, 24, 3, generator=generator))
