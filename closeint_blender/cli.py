@@ -29,6 +29,7 @@ from closeint_core.streams import guard_output
 from closeint_core.worker.client import Job
 
 from . import session
+from .dynamic import ops, utils
 from .exports import EXPORTERS, export_scene, require_exporter
 from .importer.options import ImportOptions, Timing
 from .operators.jobs import Terminal
@@ -228,7 +229,7 @@ def _install(_options: argparse.Namespace) -> int:
             "Add --online-mode in front of --command, or allow it in Preferences > System > Network.",
         )
     with contextlib.suppress(RuntimeError):  # what an operator reports as an error; the panel's message has it too
-        bpy.ops.closeint.install()
+        ops.closeint.install()
     kind, text = session.worker_state()
     if kind != "ready":
         said = session.state.said.get("setup")
@@ -239,7 +240,7 @@ def _install(_options: argparse.Namespace) -> int:
 
 def _remove(options: argparse.Namespace) -> int:
     try:
-        bpy.ops.closeint.remove(results=options.results)
+        ops.closeint.remove(results=options.results)
     except RuntimeError as error:  # what the operator reports as an error
         raise CloseintError(str(error).strip().removeprefix("Error: ")) from None
     print("Removed.")
@@ -384,8 +385,8 @@ def _command(arguments: list[str]) -> int:
 
 def register() -> None:
     global _handle
-    _handle = bpy.utils.register_cli_command("closeint", _command)
+    _handle = utils.register_cli_command("closeint", _command)
 
 
 def unregister() -> None:
-    bpy.utils.unregister_cli_command(_handle)
+    utils.unregister_cli_command(_handle)

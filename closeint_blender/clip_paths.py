@@ -12,7 +12,8 @@ from pathlib import Path
 from typing import Any
 
 import bpy
-from bpy.app.handlers import persistent
+
+from .dynamic import app_context, persistent
 
 PROPERTY = "closeint_clip"
 """Of armatures and collections: the clip file, ``//...`` or absolute."""
@@ -25,7 +26,7 @@ def stored_path(path: Path, blend: str | None = None) -> str:
         path: absolute. blend: the .blend; None: the open one.
     """
     blend = bpy.data.filepath if blend is None else blend
-    if not blend or not bpy.context.preferences.filepaths.use_relative_paths:
+    if not blend or not app_context.preferences.filepaths.use_relative_paths:
         return str(path)
     try:
         return str(bpy.path.relpath(str(path), start=str(Path(blend).parent)))
@@ -69,13 +70,13 @@ def _owners() -> Iterator[Any]:
 
 
 @persistent
-def _before_saving(path, *_):  # type: ignore[no-untyped-def]
+def _before_saving(path: Any, *_: Any) -> None:
     if isinstance(path, str) and path:
         anchor_clips(path)
 
 
 @persistent
-def _after_saving(path, *_):  # type: ignore[no-untyped-def]
+def _after_saving(path: Any, *_: Any) -> None:
     """After a copy was saved elsewhere, or saving failed: this file goes on where it is."""
     if isinstance(path, str) and path and path != bpy.data.filepath:
         for block in _owners():

@@ -17,6 +17,7 @@ import bpy
 import numpy as np
 from mathutils import Matrix
 
+from .dynamic import app_context
 from .importer.bones import metres_per_unit
 from .importer.fcurves import Channels, write_action
 from .importer.pair import PAIR, mesh_of
@@ -190,7 +191,7 @@ def _channel(ob: Any, path: str, width: int) -> np.ndarray:
 
 def _restore(poses: dict[str, dict[str, np.ndarray]]) -> None:
     for name, channels in poses.items():
-        ob = bpy.data.objects[name]
+        ob: Any = bpy.data.objects[name]
         for path, values in channels.items():
             if not np.array_equal(_channel(ob, path, _POSE[path]), values):
                 ob.pose.bones.foreach_set(path, values)
@@ -229,7 +230,7 @@ def _play(scene: Any, armatures: Sequence[Any], others: Sequence[Any], frames: n
     lenses: list[list[Any]] = [[] for _ in others]
     for frame in frames:
         scene.frame_set(int(frame))
-        depsgraph = bpy.context.evaluated_depsgraph_get()
+        depsgraph = app_context.evaluated_depsgraph_get()
         for i, ob in enumerate(armatures):
             now = ob.evaluated_get(depsgraph)
             bones[i].append([bone.matrix.copy() for bone in now.pose.bones])
@@ -289,7 +290,7 @@ def _bake_armature(
         p = parents[i]
         local_rest = rest[i] if p < 0 else np.linalg.inv(rest[p]) @ rest[i]
         local = bones[:, i] if p < 0 else np.linalg.inv(bones[:, p]) @ bones[:, i]
-        still = _TRAVELLED / metres_per_unit(bpy.context.scene)
+        still = _TRAVELLED / metres_per_unit(app_context.scene)
         channels += _bone_channels(ob.pose.bones[bone.name], np.linalg.inv(local_rest) @ local, still)
     action = write_action(ob, name, channels, times)
     made.keep(action, name)
@@ -379,7 +380,7 @@ def _copy_mesh(made: _Made, scene: Any, original: Any, bones_of: Any, armature: 
     for modifier in [m for m in shaped.modifiers if m.type == "ARMATURE"]:
         shaped.modifiers.remove(modifier)
     scene.collection.objects.link(shaped)
-    depsgraph = bpy.context.evaluated_depsgraph_get()
+    depsgraph = app_context.evaluated_depsgraph_get()
     evaluated = shaped.evaluated_get(depsgraph)
     mesh = bpy.data.meshes.new_from_object(evaluated, preserve_all_data_layers=True, depsgraph=depsgraph)
     name = _tidy_names([original.name])[0]

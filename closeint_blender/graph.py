@@ -15,6 +15,7 @@ import gpu
 import numpy as np
 from gpu_extras.batch import batch_for_shader
 
+from .dynamic import app_context
 from .importer.animated_properties import read_series
 from .importer.pair import find_pair
 
@@ -47,7 +48,7 @@ def show(on: bool) -> None:
 
 def _covered(area: Any) -> float:
     """Pixels on the right of a 3D view over which the sidebar lies."""
-    if not bpy.context.preferences.system.use_region_overlap:
+    if not app_context.preferences.system.use_region_overlap:
         return 0.0
     return float(sum(region.width for region in area.regions if region.type == "UI" and region.width > 1))
 
@@ -69,7 +70,7 @@ def bars(left: float, bottom: float, width: float, heights: np.ndarray) -> np.nd
 
 
 def _draw() -> None:
-    context = bpy.context
+    context = app_context
     region = context.region
     pair = find_pair(context)
     if pair is None or region is None or not context.space_data.overlay.show_overlays:
@@ -79,7 +80,8 @@ def _draw() -> None:
     width = region.width - left - _covered(context.area) - 12 * scale
     if width < 100:
         return
-    shader = gpu.shader.from_builtin("UNIFORM_COLOR")
+    shaders: Any = gpu.shader  # fake-bpy's has no result
+    shader = shaders.from_builtin("UNIFORM_COLOR")
     gpu.state.blend_set("ALPHA")
     count = min(pair.count, _MOST_COLUMNS)
     people = pair.objects()

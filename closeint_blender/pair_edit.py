@@ -177,7 +177,8 @@ def gather_corrections(pair: Pair, edits: bool = True) -> Corrections:
 
 def marks_of(pair: Pair) -> Any:
     """The list of the user's marks; it belongs to the first character."""
-    return bpy.data.objects[pair.armatures[0]].closeint_marks
+    first: Any = bpy.data.objects[pair.armatures[0]]
+    return first.closeint_marks
 
 
 def nearest_part(pair: Pair, person: int, joint: int, frame: int) -> int:

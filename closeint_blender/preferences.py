@@ -3,9 +3,12 @@
 
 # No postponed annotations here: Blender reads properties from them.
 from collections.abc import Callable
+from typing import Any
 
 import bpy
 from bpy.props import EnumProperty, StringProperty
+
+from .dynamic import app_context
 
 drawn_below: list[Callable[[bpy.types.UILayout], None]] = []
 """Draws what other modules put under the preferences: the buttons of the set-up."""
@@ -44,8 +47,8 @@ class CLOSEINT_AP_preferences(bpy.types.AddonPreferences):
         ),
     )
 
-    def draw(self, _context):  # type: ignore[no-untyped-def]
-        layout = self.layout
+    def draw(self, _context: Any) -> None:
+        layout: Any = self.layout
         layout.use_property_split = True
         layout.prop(self, "python")
         layout.prop(self, "base_python")
@@ -65,9 +68,9 @@ class Defaults:
 _defaults = Defaults()
 
 
-def preferences():  # type: ignore[no-untyped-def]
+def preferences() -> Any:
     """The extension's preferences, or what stands in for them."""
-    addon = bpy.context.preferences.addons.get(PACKAGE)
+    addon = app_context.preferences.addons.get(PACKAGE)
     return addon.preferences if addon is not None and addon.preferences is not None else _defaults
 
 

@@ -2,12 +2,15 @@
 """The scene's settings, ``scene.closeint``. Other parts hang their own groups on it when they register."""
 
 # No postponed annotations here: Blender reads properties from them.
+from typing import Any
+
 import bpy
 from bpy.props import BoolProperty, EnumProperty, FloatProperty, IntProperty, PointerProperty, StringProperty
 
 from closeint_core.errors import CloseintError
 from closeint_core.options import BY_NAME
 
+from .dynamic import props, types
 from .import_settings import ImportSettings
 
 
@@ -154,17 +157,18 @@ def scene_settings(context: bpy.types.Context) -> CLOSEINT_PG_scene:
     """
     if context.scene is None:
         raise CloseintError("There is no scene.", "Make one first.")
-    result: CLOSEINT_PG_scene = context.scene.closeint
+    scene: Any = context.scene
+    result: CLOSEINT_PG_scene = scene.closeint
     return result
 
 
 def register() -> None:
     bpy.utils.register_class(CLOSEINT_PG_import)
     bpy.utils.register_class(CLOSEINT_PG_scene)
-    bpy.types.Scene.closeint = PointerProperty(type=CLOSEINT_PG_scene, name="closeint")
+    types.Scene.closeint = props.PointerProperty(type=CLOSEINT_PG_scene, name="closeint")
 
 
 def unregister() -> None:
-    del bpy.types.Scene.closeint
+    del types.Scene.closeint
     bpy.utils.unregister_class(CLOSEINT_PG_scene)
     bpy.utils.unregister_class(CLOSEINT_PG_import)

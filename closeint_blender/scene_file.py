@@ -14,6 +14,7 @@ from closeint_core.files import atomic_path
 from closeint_core.provenance import put_mark
 
 from .clip_paths import anchor_clips
+from .dynamic import app_context
 from .importer.build import import_clip
 from .importer.camera_model import frame_rate
 from .importer.options import ImportOptions, ImportResult
@@ -37,7 +38,7 @@ def fill_scene(
         footage_path=str(Path(footage).absolute()) if footage else "",
         set_scene="ALWAYS",  # the file is the clip's own, even where a rate was asked for
     )
-    scene = bpy.context.scene
+    scene = app_context.scene
     if fps is not None:
         scene.render.fps, scene.render.fps_base = frame_rate(fps)
     result = import_clip(bpy.context, clip.absolute(), options)
@@ -53,7 +54,7 @@ def save_scene(blend: Path) -> None:
         CloseintError: it cannot be written.
     """
     # No .blend1 beside the result.
-    bpy.context.preferences.filepaths.save_version = 0
+    app_context.preferences.filepaths.save_version = 0
     with atomic_path(blend.absolute()) as temporary:
         try:
             # Paths become relative only in a file that has a place.
@@ -68,13 +69,13 @@ def save_scene(blend: Path) -> None:
 
 def _add_light(scene: Any, collection: Any) -> None:
     """A sun and a grey sky, so that a render of the file shows something."""
-    light = bpy.data.lights.new("Sun", "SUN")
+    light: Any = bpy.data.lights.new("Sun", "SUN")
     light.energy, light.angle = 3.0, 0.1
     sun = bpy.data.objects.new("Sun", light)
     sun.rotation_euler = (0.7, 0.2, 0.6)
     sun.location = (0.0, 0.0, 4.0)
     collection.objects.link(sun)
-    world = bpy.data.worlds.new("World")
+    world: Any = bpy.data.worlds.new("World")
     world.color = (0.35, 0.35, 0.35)
     if world.node_tree is None:
         world.use_nodes = True

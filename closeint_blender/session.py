@@ -26,6 +26,7 @@ from closeint_core.worker import platforms
 from closeint_core.worker.client import Job, WorkerClient
 from closeint_core.worker.environment import Environment, delete
 
+from .dynamic import app_context
 from .history import Entry, History
 from .preferences import PACKAGE, preferences
 
@@ -346,7 +347,7 @@ def unregister() -> None:
     if bpy.app.timers.is_registered(_look_after):
         bpy.app.timers.unregister(_look_after)
     close()
-    state.__init__()
+    _State.__init__(state)
 
 
 # -- jobs that lost their operator -------------------------------------------------------------------------------
@@ -375,7 +376,7 @@ def _look_after() -> float | None:
 
 def redraw() -> None:
     """Draw the sidebars again."""
-    manager = bpy.context.window_manager
+    manager = app_context.window_manager
     for window in manager.windows if manager else ():
         for area in window.screen.areas:
             if area.type == "VIEW_3D":

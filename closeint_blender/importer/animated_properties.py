@@ -48,7 +48,8 @@ def write_series(armature: Any, series: Mapping[str, np.ndarray], frames: np.nda
     old = data.animation_data.action if data.animation_data else None
     action = write_action(data, f"{armature.name} Observed", channels, frames)
     if old is not None and old.users == 0:
-        old_name, _ = old.name, bpy.data.actions.remove(old)
+        old_name = old.name
+        bpy.data.actions.remove(old)
         action.name = old_name
 
 

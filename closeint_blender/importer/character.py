@@ -53,7 +53,8 @@ def make_armature(
                 bone.parent = bones[parents[i]]
             bones.append(bone)
     number_bones(ob)
-    for posed in ob.pose.bones:
+    pose: Any = ob.pose
+    for posed in pose.bones:
         posed.rotation_mode = "QUATERNION"
         posed.bone.color.palette = _BONE_COLOURS[person % len(_BONE_COLOURS)]
         # Joints turn; only the root travels.
@@ -114,7 +115,7 @@ def make_mesh(
         mesh.transform(Matrix.Scale(units_per_metre(armature), 4), shape_keys=True)
 
     ob.parent = armature
-    modifier = ob.modifiers.new("Armature", "ARMATURE")
+    modifier: Any = ob.modifiers.new("Armature", "ARMATURE")
     modifier.object = armature
     modifier.use_bone_envelopes = False
     modifier.use_vertex_groups = True

@@ -14,6 +14,8 @@ from typing import Any
 import bpy
 import numpy as np
 
+from ..dynamic import app_context, types
+
 
 @dataclass(frozen=True)
 class Channels:
@@ -54,7 +56,7 @@ def write_action(
     animation.action = action
     # Assigning a slot that is assigned already crashes 4.5 to 5.2 when the object was never evaluated.
     if slot is not None and animation.action_slot != slot:
-        bpy.context.view_layer.update()
+        app_context.view_layer.update()
         animation.action_slot = slot
     return action
 
@@ -80,7 +82,7 @@ def extend_action(
 
 
 def _fill(container: Any, channels: Iterable[Channels], frames: np.ndarray, interpolation: str) -> None:
-    kind = bpy.types.Keyframe.bl_rna.properties["interpolation"].enum_items[interpolation].value
+    kind = types.Keyframe.bl_rna.properties["interpolation"].enum_items[interpolation].value
     kinds = np.full(len(frames), kind, np.uint8)
     points = np.empty((len(frames), 2), np.float32)
     points[:, 0] = frames

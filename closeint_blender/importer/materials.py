@@ -66,7 +66,8 @@ def make_materials(person: int, prefix: str) -> list[Any]:
         material.roughness = roughness
         if material.node_tree is None:
             material.use_nodes = True
-        shader = next(node for node in material.node_tree.nodes if node.type == "BSDF_PRINCIPLED")
+        tree: Any = material.node_tree
+        shader = next(node for node in tree.nodes if node.type == "BSDF_PRINCIPLED")
         shader.inputs["Base Color"].default_value = (*colour, 1.0)
         shader.inputs["Roughness"].default_value = roughness
         materials.append(material)

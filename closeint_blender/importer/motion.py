@@ -14,6 +14,7 @@ import numpy as np
 
 from closeint_core.body.data import JOINT_NAMES
 
+from ..dynamic import app_context
 from .bones import bone_names, units_per_metre
 from .fcurves import Channels, curves_of_action, write_action
 from .rig import PoseChannels, channels_of_matrices
@@ -174,7 +175,7 @@ def keys_between(armature: Any, frames: np.ndarray) -> list[tuple[int, float]]:
 
 
 def _play(armature: Any, frames: np.ndarray, rest: np.ndarray, parents: np.ndarray) -> PoseChannels:
-    scene = bpy.context.scene
+    scene = app_context.scene
     before = scene.frame_current, scene.frame_subframe
     names = bone_names(armature)
     matrices = np.empty((len(frames), len(names), 4, 4))

@@ -2,21 +2,25 @@
 """What the user marks in a motion: corrections that must hold, contacts, no contacts."""
 
 # No postponed annotations here: Blender reads properties from them.
+from typing import Any
+
 import bpy
-from bpy.props import CollectionProperty, EnumProperty, IntProperty, StringProperty
+from bpy.props import EnumProperty, IntProperty, StringProperty
 
 from closeint_core.body.data import JOINT_NAMES
 from closeint_core.errors import CloseintError
 
+from ..dynamic import props, types
 from ..importer.bones import joint_of
-from ..importer.pair import require_pair
+from ..importer.pair import Pair, require_pair
 from ..pair_edit import edited_times, marks_of, nearest_part
+from .for_pairs import Edit
 
 _PARTS = [(name, name.replace("_", " ").title(), f"The body part of the bone {name}") for name in JOINT_NAMES]
 
 
 _ROTATION_PATHS = {"QUATERNION": "rotation_quaternion", "AXIS_ANGLE": "rotation_axis_angle"}
-_WAY = EnumProperty(
+_WAY = props.EnumProperty(
     name="Keep",
     description="What of the bone stays",
     items=(
@@ -50,7 +54,7 @@ class CLOSEINT_PG_mark(bpy.types.PropertyGroup):
 
 
 # No method of the group: bpy 4.2 as a module crashes at its exit if a group that had one was registered.
-def mark_text(mark) -> str:  # type: ignore[no-untyped-def]
+def mark_text(mark: Any) -> str:
     """Such as "12: P1 left hand on spine3"."""
     what = f"{mark.frame}: P{mark.person + 1} {mark.part.replace('_', ' ')}"
     if mark.kind == "CONTACT":
@@ -60,7 +64,7 @@ def mark_text(mark) -> str:  # type: ignore[no-untyped-def]
     return what if mark.last <= mark.frame else what.replace(":", f"-{mark.last}:", 1)
 
 
-def chosen_bones(context, pair):  # type: ignore[no-untyped-def]
+def chosen_bones(context: Any, pair: Pair) -> list[tuple[int, int]]:
     """(person, joint) of the selected pose bones of a pair, the active one first.
 
     Raises:
@@ -81,33 +85,16 @@ def chosen_bones(context, pair):  # type: ignore[no-untyped-def]
     return found
 
 
-class _Marking:
-    bl_options = {"REGISTER", "UNDO"}
-
-    @classmethod
-    def poll(cls, context):  # type: ignore[no-untyped-def]
-        cls.poll_message_set("No characters of a clip in the scene")
-        return any("closeint_pair" in ob for ob in context.scene.objects)
-
-    def execute(self, context):  # type: ignore[no-untyped-def]
-        """Reports what goes wrong."""
-        try:
-            return self.run(context)
-        except CloseintError as error:
-            self.report({"ERROR"}, str(error))
-            return {"CANCELLED"}
-
-
-_PERSON = IntProperty(
+_PERSON = props.IntProperty(
     name="Person", description="Person counted from 1, for scripts; 0: the selected bones", default=0, min=0,
     options={"SKIP_SAVE"},
 )  # fmt: skip
-_PART = StringProperty(
+_PART = props.StringProperty(
     name="Bone", description="Name of the bone, for scripts; empty: the selected ones", options={"SKIP_SAVE"}
 )
 
 
-class CLOSEINT_OT_pin(_Marking, bpy.types.Operator):
+class CLOSEINT_OT_pin(Edit, bpy.types.Operator):
     """Key the selected bones as they are now and keep them so in this frame when the motion is refined"""
 
     bl_idname = "closeint.pin"
@@ -117,7 +104,7 @@ class CLOSEINT_OT_pin(_Marking, bpy.types.Operator):
     person: _PERSON  # type: ignore[valid-type]
     bone: _PART  # type: ignore[valid-type]
 
-    def run(self, context):  # type: ignore[no-untyped-def]
+    def run(self, context: Any) -> Any:
         """Keys and marks."""
         pair = require_pair(context)
         bones = named(self.person, self.bone, pair) if self.bone else chosen_bones(context, pair)
@@ -125,7 +112,8 @@ class CLOSEINT_OT_pin(_Marking, bpy.types.Operator):
         marks = marks_of(pair)
         for person, joint in bones:
             name = JOINT_NAMES[joint]
-            pose_bone = bpy.data.objects[pair.armatures[person]].pose.bones[name]
+            armature: Any = bpy.data.objects[pair.armatures[person]]
+            pose_bone = armature.pose.bones[name]
             path = _ROTATION_PATHS.get(pose_bone.rotation_mode, "rotation_euler")
             pose_bone.keyframe_insert(path, frame=frame, group=name)
             if joint == 0:
@@ -137,7 +125,7 @@ class CLOSEINT_OT_pin(_Marking, bpy.types.Operator):
         return {"FINISHED"}
 
 
-class CLOSEINT_OT_mark_contact(_Marking, bpy.types.Operator):
+class CLOSEINT_OT_mark_contact(Edit, bpy.types.Operator):
     """Mark that the selected bone's body part touches the other person here. Select a bone of each person, or one: then it is the partner's nearest part"""  # noqa: E501
 
     bl_idname = "closeint.mark_contact"
@@ -156,15 +144,15 @@ class CLOSEINT_OT_mark_contact(_Marking, bpy.types.Operator):
     )
 
     @classmethod
-    def description(cls, _context, properties):  # type: ignore[no-untyped-def]
+    def description(cls, _context: Any, properties: Any) -> str:
         if properties.touch:
-            return cls.__doc__
+            return cls.__doc__ or ""
         return (
             "Mark that the selected bone's body part does not touch the other person here. Select a bone of each "
             "person for these two parts only"
         )
 
-    def run(self, context):  # type: ignore[no-untyped-def]
+    def run(self, context: Any) -> Any:
         """Marks."""
         pair = require_pair(context)
         if len(pair.armatures) != 2:
@@ -173,7 +161,7 @@ class CLOSEINT_OT_mark_contact(_Marking, bpy.types.Operator):
         bones = named(self.person, self.bone, pair) if self.bone else chosen_bones(context, pair)
         person, joint = bones[0]
         if self.other_bone:
-            other = named(1, self.other_bone, pair)[0][1]
+            other: int | None = named(1, self.other_bone, pair)[0][1]
         else:
             others = [j for p, j in bones if p != person]
             other = others[0] if others else None
@@ -189,7 +177,7 @@ class CLOSEINT_OT_mark_contact(_Marking, bpy.types.Operator):
         return {"FINISHED"}
 
 
-class CLOSEINT_OT_remove_mark(_Marking, bpy.types.Operator):
+class CLOSEINT_OT_remove_mark(Edit, bpy.types.Operator):
     """Take a correction or contact mark off the list; keys stay"""
 
     bl_idname = "closeint.remove_mark"
@@ -197,7 +185,7 @@ class CLOSEINT_OT_remove_mark(_Marking, bpy.types.Operator):
 
     index: IntProperty(name="Which", description="Place in the list, from 0; -1 removes all", default=0)  # type: ignore[valid-type]
 
-    def run(self, context):  # type: ignore[no-untyped-def]
+    def run(self, context: Any) -> Any:
         """Removes."""
         marks = marks_of(require_pair(context))
         if self.index < 0:
@@ -209,13 +197,13 @@ class CLOSEINT_OT_remove_mark(_Marking, bpy.types.Operator):
         return {"FINISHED"}
 
 
-class CLOSEINT_OT_show_edits(_Marking, bpy.types.Operator):
+class CLOSEINT_OT_show_edits(Edit, bpy.types.Operator):
     """Say which bones have been keyed otherwise than the reconstruction; they count as corrections when refining"""
 
     bl_idname = "closeint.show_edits"
     bl_label = "Find Edited Bones"
 
-    def run(self, context):  # type: ignore[no-untyped-def]
+    def run(self, context: Any) -> Any:
         """Jumps to the next edited frame."""
         pair = require_pair(context)
         edits = sorted(edited_times(pair))
@@ -232,7 +220,7 @@ class CLOSEINT_OT_show_edits(_Marking, bpy.types.Operator):
         return {"FINISHED"}
 
 
-def named(person, bone, pair):  # type: ignore[no-untyped-def]
+def named(person: int, bone: str, pair: Pair) -> list[tuple[int, int]]:
     """A bone that a script names.
 
     Raises:
@@ -243,7 +231,7 @@ def named(person, bone, pair):  # type: ignore[no-untyped-def]
     return [(person - 1, JOINT_NAMES.index(bone))]
 
 
-def same_mark(marks, kind, frame, person, part):  # type: ignore[no-untyped-def]
+def same_mark(marks: Any, kind: str, frame: int, person: int, part: str) -> Any:
     """The mark that says the same already, or None."""
     return next((m for m in marks if (m.kind, m.frame, m.person, m.part) == (kind, frame, person, part)), None)
 
@@ -260,12 +248,12 @@ _CLASSES = (
 def register() -> None:
     for cls in _CLASSES:
         bpy.utils.register_class(cls)
-    bpy.types.Object.closeint_marks = CollectionProperty(
+    types.Object.closeint_marks = props.CollectionProperty(
         type=CLOSEINT_PG_mark, name="closeint marks", description="Corrections and contacts of this pair"
     )
 
 
 def unregister() -> None:
-    del bpy.types.Object.closeint_marks
+    del types.Object.closeint_marks
     for cls in reversed(_CLASSES):
         bpy.utils.unregister_class(cls)

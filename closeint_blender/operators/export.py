@@ -3,6 +3,7 @@
 
 # No postponed annotations here: Blender reads properties from them.
 from pathlib import Path
+from typing import Any
 
 import bpy
 from bpy.props import BoolProperty, EnumProperty, StringProperty
@@ -12,6 +13,7 @@ from closeint_core.errors import CloseintError
 
 from ..exports import EXPORTERS, export_scene
 from ..importer.pair import require_pair
+from .for_pairs import ForPairs
 
 FORMATS = (
     ("fbx", "FBX", "Unreal, Unity, Maya, MotionBuilder and others; starts at time 0"),
@@ -20,7 +22,7 @@ FORMATS = (
 )
 
 
-class CLOSEINT_OT_export(bpy.types.Operator, ExportHelper):
+class CLOSEINT_OT_export(ForPairs, bpy.types.Operator, ExportHelper):
     """Write both characters and their camera, with the bodies' shapes in the meshes; the scene stays as it is"""
 
     bl_idname = "closeint.export"
@@ -37,12 +39,7 @@ class CLOSEINT_OT_export(bpy.types.Operator, ExportHelper):
         default=False,
     )
 
-    @classmethod
-    def poll(cls, context):  # type: ignore[no-untyped-def]
-        cls.poll_message_set("No characters of a clip in the scene")
-        return any("closeint_pair" in ob for ob in context.scene.objects)
-
-    def invoke(self, context, event):  # type: ignore[no-untyped-def]
+    def invoke(self, context: Any, event: Any) -> Any:
         if not self.filepath:  # type: ignore[has-type]  # the helper's property
             here = bpy.data.filepath
             self.filepath = f"{Path(here).with_suffix('') if here else 'characters'}{EXPORTERS[self.kind].suffix}"
@@ -51,7 +48,7 @@ class CLOSEINT_OT_export(bpy.types.Operator, ExportHelper):
         context.window_manager.fileselect_add(self)
         return {"RUNNING_MODAL"}
 
-    def check(self, _context):  # type: ignore[no-untyped-def]
+    def check(self, _context: Any) -> bool:  # type: ignore[override]  # fake-bpy's helper has no result
         path = self._path()
         changed = str(path) != self.filepath
         self.filepath = str(path)
@@ -67,7 +64,7 @@ class CLOSEINT_OT_export(bpy.types.Operator, ExportHelper):
             return path
         return path.with_suffix(suffix) if path.suffix.lower() in known else path.with_name(path.name + suffix)
 
-    def execute(self, context):  # type: ignore[no-untyped-def]
+    def execute(self, context: Any) -> Any:
         try:
             pair = require_pair(context, edit=False)
             path = Path(bpy.path.abspath(str(self._path())))
@@ -78,15 +75,15 @@ class CLOSEINT_OT_export(bpy.types.Operator, ExportHelper):
         self.report({"INFO"}, f"Wrote {', '.join(file.name for file in files)}")
         return {"FINISHED"}
 
-    def draw(self, _context):  # type: ignore[no-untyped-def]
-        layout = self.layout
+    def draw(self, _context: Any) -> None:
+        layout: Any = self.layout
         layout.use_property_split = True
         layout.use_property_decorate = False
         layout.prop(self, "kind")
         layout.prop(self, "per_person")
 
 
-def _menu(self, _context):  # type: ignore[no-untyped-def]
+def _menu(self: Any, _context: Any) -> None:
     self.layout.operator(CLOSEINT_OT_export.bl_idname, text="closeint Characters (.fbx/.glb/.usd)")
 
 

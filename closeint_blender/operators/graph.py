@@ -1,6 +1,8 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """Turns the graph in the 3D view on and off."""
 
+from typing import Any
+
 import bpy
 
 from .. import graph
@@ -13,7 +15,7 @@ class CLOSEINT_OT_graph(bpy.types.Operator):
     bl_label = "Graph in View"
     bl_options = {"REGISTER"}
 
-    def execute(self, context):  # type: ignore[no-untyped-def]
+    def execute(self, context: Any) -> Any:
         if bpy.app.background:
             self.report({"ERROR"}, "There is no view to draw in without a window.")
             return {"CANCELLED"}

@@ -3,6 +3,7 @@
 
 # No postponed annotations here: Blender reads properties from them.
 from pathlib import Path
+from typing import Any
 
 import bpy
 from bpy.props import BoolProperty, StringProperty
@@ -15,9 +16,10 @@ from ..importer.build import import_clip
 from ..importer.pair import find_pair, require_pair
 from ..importer.reapply import reapply_clip
 from ..pair_edit import is_measured, marks_of, measure
+from .for_pairs import ForPairs
 
 
-class CLOSEINT_OT_import_clip(ImportSettings, bpy.types.Operator, ImportHelper):
+class CLOSEINT_OT_import_clip(ImportSettings, bpy.types.Operator, ImportHelper):  # type: ignore[misc]  # fake-bpy's check differs
     """Import the people, the camera and the footage of a closeint clip"""
 
     bl_idname = "closeint.import_clip"
@@ -34,14 +36,14 @@ class CLOSEINT_OT_import_clip(ImportSettings, bpy.types.Operator, ImportHelper):
         name="Footage File", description="Video or image folder to use instead of the one the clip names"
     )
 
-    def invoke(self, context, event):  # type: ignore[no-untyped-def]
+    def invoke(self, context: Any, event: Any) -> Any:
         """The options of a dropped file; the file browser without one."""
         if not self.properties.is_property_set("filepath"):
             return super().invoke(context, event)
         title = f"Import {Path(self.filepath).name}"
         return context.window_manager.invoke_props_dialog(self, width=340, title=title, confirm_text="Import")
 
-    def execute(self, context):  # type: ignore[no-untyped-def]
+    def execute(self, context: Any) -> Any:
         try:
             result = import_clip(context, self.filepath, options_of(self, self.footage_path))
         except CloseintError as error:
@@ -55,8 +57,8 @@ class CLOSEINT_OT_import_clip(ImportSettings, bpy.types.Operator, ImportHelper):
         self.report({"INFO"}, f"Imported {count} {'person' if count == 1 else 'people'} as {result.collection}")
         return {"FINISHED"}
 
-    def draw(self, _context):  # type: ignore[no-untyped-def]
-        layout = self.layout
+    def draw(self, _context: Any) -> None:
+        layout: Any = self.layout
         layout.use_property_split = True
         layout.use_property_decorate = False
         header, body = layout.panel("closeint_import_time", default_closed=False)
@@ -75,7 +77,7 @@ class CLOSEINT_OT_import_clip(ImportSettings, bpy.types.Operator, ImportHelper):
             draw_places(body, self)
 
 
-class CLOSEINT_OT_reapply_clip(bpy.types.Operator, ImportHelper):
+class CLOSEINT_OT_reapply_clip(ForPairs, bpy.types.Operator, ImportHelper):  # type: ignore[misc]  # fake-bpy's check differs
     """Put another clip on the selected characters: names, objects, materials and modifiers stay, the motion is new"""
 
     bl_idname = "closeint.reapply_clip"
@@ -101,18 +103,13 @@ class CLOSEINT_OT_reapply_clip(bpy.types.Operator, ImportHelper):
         options={"HIDDEN", "SKIP_SAVE"},
     )
 
-    @classmethod
-    def poll(cls, context):  # type: ignore[no-untyped-def]
-        cls.poll_message_set("No characters of a clip in the scene")
-        return any("closeint_pair" in ob for ob in context.scene.objects)
-
-    def invoke(self, context, event):  # type: ignore[no-untyped-def]
+    def invoke(self, context: Any, event: Any) -> Any:
         pair = find_pair(context)
         if pair is not None and not self.filepath:  # type: ignore[has-type]  # the helper's property
             self.filepath = str(pair.clip_path())
         return super().invoke(context, event)
 
-    def execute(self, context):  # type: ignore[no-untyped-def]
+    def execute(self, context: Any) -> Any:
         try:
             wanted = bpy.data.objects.get(self.character) if self.character else None
             pair = require_pair(context, wanted)
@@ -131,8 +128,8 @@ class CLOSEINT_OT_reapply_clip(bpy.types.Operator, ImportHelper):
         self.report({"INFO"}, f"Applied to {', '.join(person.armature for person in result.people)}")
         return {"FINISHED"}
 
-    def draw(self, _context):  # type: ignore[no-untyped-def]
-        layout = self.layout
+    def draw(self, _context: Any) -> None:
+        layout: Any = self.layout
         layout.use_property_split = True
         layout.use_property_decorate = False
         layout.prop(self, "swap")
@@ -148,11 +145,11 @@ class CLOSEINT_FH_clip(bpy.types.FileHandler):
     bl_file_extensions = ".npz"
 
     @classmethod
-    def poll_drop(cls, context):  # type: ignore[no-untyped-def]
+    def poll_drop(cls, context: Any) -> bool:
         return context.area is not None and context.area.type in {"VIEW_3D", "OUTLINER"}
 
 
-def _menu(self, _context):  # type: ignore[no-untyped-def]
+def _menu(self: Any, _context: Any) -> None:
     self.layout.operator(CLOSEINT_OT_import_clip.bl_idname, text="closeint Clip (.closeint.npz)")
 
 

@@ -13,7 +13,7 @@ is one undo step.
 
 import sys
 import time
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import bpy
 
@@ -34,6 +34,8 @@ class JobOperator:
     """Mixin; see the module. ``panel`` names the panel that shows messages."""
 
     panel = "reconstruct"
+    if TYPE_CHECKING:  # of the operator that it is mixed into
+        report: Any
 
     def submit(self, context: Any) -> Job:
         """Ask the worker.
@@ -53,7 +55,7 @@ class JobOperator:
 
     # -- without a window ----------------------------------------------------------------------------------------
 
-    def execute(self, context):  # type: ignore[no-untyped-def]
+    def execute(self, context: Any) -> Any:
         """Blocks until the job has ended; progress goes to the terminal."""
         try:
             job = self.submit(context)
@@ -74,7 +76,7 @@ class JobOperator:
 
     # -- in a window ---------------------------------------------------------------------------------------------
 
-    def invoke(self, context, _event):  # type: ignore[no-untyped-def]
+    def invoke(self, context: Any, _event: Any) -> Any:
         """Starts the job and returns at once."""
         if bpy.app.background or context.window is None:
             return self.execute(context)
@@ -91,7 +93,7 @@ class JobOperator:
         self._show(context)
         return {"RUNNING_MODAL"}
 
-    def modal(self, context, event):  # type: ignore[no-untyped-def]
+    def modal(self, context: Any, event: Any) -> Any:
         """Looks at the job ten times a second and lets every event through but ESC."""
         job: Job = self._job
         if event.type == "ESC" and event.value == "PRESS" and not job.ended:
@@ -111,7 +113,7 @@ class JobOperator:
         self._close(context)
         return self._end(context, job)
 
-    def cancel(self, context):  # type: ignore[no-untyped-def]
+    def cancel(self, context: Any) -> None:
         """Blender ends the operator: another file was opened, or the window closed. The job goes on."""
         self._close(context)
         if not self._job.ended:
@@ -224,10 +226,10 @@ class CLOSEINT_OT_cancel(bpy.types.Operator):
     index: bpy.props.IntProperty(name="Which", description="Place in the queue, from 0", default=0)  # type: ignore[valid-type]
 
     @classmethod
-    def poll(cls, _context):  # type: ignore[no-untyped-def]
+    def poll(cls, _context: Any) -> bool:
         return bool(session.jobs())
 
-    def execute(self, _context):  # type: ignore[no-untyped-def]
+    def execute(self, _context: Any) -> Any:
         waiting = session.jobs()
         if self.index < len(waiting):
             session.cancel(waiting[self.index])

@@ -2,15 +2,17 @@
 """Contacts and penetration shown on the skin, as a colour attribute that follows the current frame."""
 
 # No postponed annotations here: Blender reads properties from them.
+from typing import Any
+
 import bpy
 import numpy as np
-from bpy.app.handlers import persistent
 from bpy.props import EnumProperty
 
 from closeint_core.body.data import JOINT_NAMES
 from closeint_core.errors import CloseintError
 
 from ..analysis.points import pose_skeleton
+from ..dynamic import persistent
 from ..importer.animated_properties import read_series
 from ..importer.bones import find_bones
 from ..importer.contact_colours import ATTRIBUTE, DEEP, set_colours, touch_colours
@@ -50,7 +52,7 @@ def show_whole_clip(pair: Pair) -> None:
             set_colours(ob.data, touch_colours(part_weights(ob), contacts.max(0)))
 
 
-def part_weights(ob) -> np.ndarray:  # type: ignore[no-untyped-def]
+def part_weights(ob: Any) -> np.ndarray:
     """(V, J) weights of a mesh's vertices by bone; read once a mesh."""
     key = (ob.data.name_full, len(ob.data.vertices))
     if key not in _weights:
@@ -101,9 +103,10 @@ def depth_in_spheres(points: np.ndarray, centres: np.ndarray, radii: np.ndarray)
 
 
 @persistent
-def _follow(scene, *_):  # type: ignore[no-untyped-def]
+def _follow(scene: Any, *_: Any) -> None:
     """After a change of frame: colour what is shown."""
-    if bpy.app.is_job_running("RENDER"):
+    app: Any = bpy.app  # fake-bpy's has no result
+    if app.is_job_running("RENDER"):
         return  # a render works on the same data in another thread
     seen = set()
     for ob in scene.objects:
@@ -135,11 +138,11 @@ class CLOSEINT_OT_overlay(bpy.types.Operator):
     )
 
     @classmethod
-    def poll(cls, context):  # type: ignore[no-untyped-def]
+    def poll(cls, context: Any) -> bool:
         cls.poll_message_set("No characters with meshes in the scene")
         return any(ob.type == "ARMATURE" and PAIR in ob and mesh_of(ob) for ob in context.scene.objects)
 
-    def execute(self, context):  # type: ignore[no-untyped-def]
+    def execute(self, context: Any) -> Any:
         try:
             pair = require_pair(context)
         except CloseintError as error:
@@ -167,7 +170,7 @@ class CLOSEINT_OT_overlay(bpy.types.Operator):
         return {"FINISHED"}
 
 
-def set_shading(context, attribute):  # type: ignore[no-untyped-def]
+def set_shading(context: Any, attribute: Any) -> None:
     """Let the window's solid views show the colour attribute, or what they showed before."""
     if context.window_manager is None:
         return

@@ -13,6 +13,7 @@ from closeint_core.errors import CloseintError
 from closeint_core.worker.client import Job
 
 from .. import session
+from ..dynamic import utils
 from ..properties import scene_settings
 from ..video_paths import video_path
 from .jobs import JobOperator
@@ -27,7 +28,7 @@ class CLOSEINT_OT_find_people(JobOperator, bpy.types.Operator):
     bl_options = {"REGISTER", "INTERNAL"}
 
     @classmethod
-    def poll(cls, context):  # type: ignore[no-untyped-def]
+    def poll(cls, context: Any) -> bool:
         kind, text = session.worker_state()
         if context.scene is None or kind != "ready":
             cls.poll_message_set(f"{text}. See Set-Up below.")
@@ -80,7 +81,7 @@ class CLOSEINT_OT_pick_person(bpy.types.Operator):
 
     number: IntProperty(name="Number", description="Number in the picture, from 0", min=0)  # type: ignore[valid-type]
 
-    def execute(self, context):  # type: ignore[no-untyped-def]
+    def execute(self, context: Any) -> Any:
         settings = scene_settings(context)
         chosen = [number for number in (settings.person_a, settings.person_b) if number >= 0]
         if self.number in chosen:
@@ -98,7 +99,7 @@ class CLOSEINT_OT_swap_people(bpy.types.Operator):
     bl_label = "Swap"
     bl_options = {"UNDO", "INTERNAL"}
 
-    def execute(self, context):  # type: ignore[no-untyped-def]
+    def execute(self, context: Any) -> Any:
         settings = scene_settings(context)
         settings.person_a, settings.person_b = settings.person_b, settings.person_a
         return {"FINISHED"}
@@ -106,4 +107,4 @@ class CLOSEINT_OT_swap_people(bpy.types.Operator):
 
 _CLASSES = (CLOSEINT_OT_find_people, CLOSEINT_OT_pick_person, CLOSEINT_OT_swap_people)
 
-register, unregister = bpy.utils.register_classes_factory(_CLASSES)
+register, unregister = utils.register_classes_factory(_CLASSES)

@@ -2,6 +2,8 @@
 """Measuring a motion, and going to where it is worst."""
 
 # No postponed annotations here: Blender reads properties from them.
+from typing import Any
+
 import bpy
 import numpy as np
 from bpy.props import EnumProperty, IntProperty
@@ -9,9 +11,11 @@ from bpy.props import EnumProperty, IntProperty
 from closeint_core.errors import CloseintError
 
 from ..analysis.series import worst_frames
+from ..dynamic import utils
 from ..importer.animated_properties import read_series
-from ..importer.pair import PAIR, Pair, require_pair
+from ..importer.pair import Pair, require_pair
 from ..pair_edit import measure
+from .for_pairs import ForPairs
 
 KINDS = {
     "PENETRATION": ("closeint_penetration", "Penetration", "{:.0f} mm"),
@@ -32,21 +36,14 @@ def pair_series(pair: Pair, kind: str) -> np.ndarray | None:
     return np.max(known, axis=0) if known else None
 
 
-class _Looking:
-    @classmethod
-    def poll(cls, context):  # type: ignore[no-untyped-def]
-        cls.poll_message_set("No characters of a clip in the scene")
-        return any(PAIR in ob for ob in context.scene.objects)
-
-
-class CLOSEINT_OT_measure(_Looking, bpy.types.Operator):
+class CLOSEINT_OT_measure(ForPairs, bpy.types.Operator):
     """Measure penetration, jitter and the distance from the footage of the motion as it is now"""
 
     bl_idname = "closeint.measure"
     bl_label = "Measure"
     bl_options = {"REGISTER", "UNDO"}
 
-    def execute(self, context):  # type: ignore[no-untyped-def]
+    def execute(self, context: Any) -> Any:
         try:
             worst = measure(require_pair(context))
         except CloseintError as error:
@@ -61,7 +58,7 @@ class CLOSEINT_OT_measure(_Looking, bpy.types.Operator):
         return {"FINISHED"}
 
 
-class CLOSEINT_OT_jump_to_worst(_Looking, bpy.types.Operator):
+class CLOSEINT_OT_jump_to_worst(ForPairs, bpy.types.Operator):
     """Go to the frame in which the motion is worst; again: to the next worst"""
 
     bl_idname = "closeint.jump_to_worst"
@@ -88,11 +85,12 @@ class CLOSEINT_OT_jump_to_worst(_Looking, bpy.types.Operator):
     )
 
     @classmethod
-    def description(cls, _context, properties):  # type: ignore[no-untyped-def]
-        items = cls.bl_rna.properties["kind"].enum_items
+    def description(cls, _context: Any, properties: Any) -> str:
+        kinds: Any = cls.bl_rna.properties["kind"]
+        items = kinds.enum_items
         return f"{items[properties.kind].description}. Again: the next worst"
 
-    def execute(self, context):  # type: ignore[no-untyped-def]
+    def execute(self, context: Any) -> Any:
         try:
             pair = require_pair(context, edit=False)
             values = pair_series(pair, self.kind)
@@ -120,4 +118,4 @@ class CLOSEINT_OT_jump_to_worst(_Looking, bpy.types.Operator):
 
 _CLASSES = (CLOSEINT_OT_measure, CLOSEINT_OT_jump_to_worst)
 
-register, unregister = bpy.utils.register_classes_factory(_CLASSES)
+register, unregister = utils.register_classes_factory(_CLASSES)

@@ -18,6 +18,7 @@ from closeint_core.settings import MODELS
 from closeint_core.worker.client import Job
 
 from .. import session
+from ..dynamic import app_context, ops, utils
 from ..import_settings import values_of
 from ..importer.pair import require_pair
 from ..properties import scene_settings
@@ -93,7 +94,7 @@ class CLOSEINT_OT_reconstruct(JobOperator, bpy.types.Operator):
     )
 
     @classmethod
-    def poll(cls, context):  # type: ignore[no-untyped-def]
+    def poll(cls, context: Any) -> bool:
         if context.scene is None:
             cls.poll_message_set("There is no scene.")
             return False
@@ -153,7 +154,7 @@ class CLOSEINT_OT_reconstruct(JobOperator, bpy.types.Operator):
             more = " The scene keeps its frame rate, range, size and camera (Import > Set Up Scene)." if keeps else ""
             session.say(self.panel, "INFO", f"Imported {Path(path).name}.{more}")
         elif self._target in bpy.data.objects:
-            bpy.ops.closeint.reapply_clip("EXEC_DEFAULT", True, filepath=path, character=self._target)
+            ops.closeint.reapply_clip("EXEC_DEFAULT", True, filepath=path, character=self._target)
             session.say(self.panel, "INFO", f"Imported {Path(path).name} onto {self._target} and the partner.")
         else:
             raise CloseintError(
@@ -163,7 +164,7 @@ class CLOSEINT_OT_reconstruct(JobOperator, bpy.types.Operator):
         self.report({"INFO"}, f"Reconstructed {Path(path).name}")
 
 
-class CLOSEINT_OT_choose_video(bpy.types.Operator, ImportHelper):
+class CLOSEINT_OT_choose_video(bpy.types.Operator, ImportHelper):  # type: ignore[misc]  # fake-bpy's check differs
     """Choose a video, or a folder of numbered images, of two people"""
 
     bl_idname = "closeint.choose_video"
@@ -181,20 +182,20 @@ class CLOSEINT_OT_choose_video(bpy.types.Operator, ImportHelper):
     )
 
     @classmethod
-    def description(cls, _context, properties):  # type: ignore[no-untyped-def]
+    def description(cls, _context: Any, properties: Any) -> str:
         if properties.sample:
             return "Take the sample video that comes with the extension: a greeting of five seconds"
         if properties.start:
             return "Choose a video of two people and reconstruct it with the present settings"
         return "Choose a video, or a folder of numbered images, of two people"
 
-    def invoke(self, context, event):  # type: ignore[no-untyped-def]
+    def invoke(self, context: Any, event: Any) -> Any:
         if self.sample:
             self.filepath = str(session.sample_video())
             return self.execute(context)
         return super().invoke(context, event)
 
-    def execute(self, context):  # type: ignore[no-untyped-def]
+    def execute(self, context: Any) -> Any:
         try:
             path = video_path(self.filepath)
         except CloseintError as error:
@@ -206,7 +207,7 @@ class CLOSEINT_OT_choose_video(bpy.types.Operator, ImportHelper):
         context.scene.closeint.video = str(path)
         session.state.said.pop("reconstruct", None)
         if self.start:
-            bpy.ops.closeint.reconstruct("INVOKE_DEFAULT")
+            ops.closeint.reconstruct("INVOKE_DEFAULT")
         return {"FINISHED"}
 
 
@@ -219,7 +220,7 @@ class CLOSEINT_OT_drop_video(bpy.types.Operator):
 
     filepath: StringProperty(subtype="FILE_PATH", options={"SKIP_SAVE"})  # type: ignore[valid-type]
 
-    def execute(self, context):  # type: ignore[no-untyped-def]
+    def execute(self, context: Any) -> Any:
         if not Path(self.filepath).exists():
             self.report({"ERROR"}, f"There is no video {self.filepath}.")
             return {"CANCELLED"}
@@ -242,17 +243,17 @@ class CLOSEINT_FH_video(bpy.types.FileHandler):
     bl_file_extensions = ";".join(VIDEO_SUFFIXES)
 
     @classmethod
-    def poll_drop(cls, context):  # type: ignore[no-untyped-def]
+    def poll_drop(cls, context: Any) -> bool:
         return context.area is not None and context.area.type == "VIEW_3D"
 
 
 def _show_tab(area_pointer: int, tries: list[int]) -> float | None:
     """Bring the tab to the front; a timer, since a sidebar has no tabs before it is drawn for the first time."""
     tries[0] -= 1
-    for window in bpy.context.window_manager.windows:
+    for window in app_context.window_manager.windows:
         for area in window.screen.areas:
             if area.as_pointer() == area_pointer:
-                region = next((region for region in area.regions if region.type == "UI"), None)
+                region: Any = next((region for region in area.regions if region.type == "UI"), None)
                 with contextlib.suppress(TypeError, AttributeError):
                     region.active_panel_category = CATEGORY
                     region.tag_redraw()
@@ -308,7 +309,7 @@ def import_result(path: str, options: dict[str, Any], footage: str = "") -> None
     """Import a clip as one undo step; ``options`` as of ``import_settings.values_of``."""
     if footage and os.path.exists(footage):
         options = {**options, "footage_path": footage}
-    bpy.ops.closeint.import_clip("EXEC_DEFAULT", True, filepath=path, **options)
+    ops.closeint.import_clip("EXEC_DEFAULT", True, filepath=path, **options)
 
 
 def _frames_of(text: str) -> list[int | None]:
@@ -340,4 +341,4 @@ def _people_of(settings: Any, video: Path) -> Any:
 
 _CLASSES = (CLOSEINT_OT_reconstruct, CLOSEINT_OT_choose_video, CLOSEINT_OT_drop_video, CLOSEINT_FH_video)
 
-register, unregister = bpy.utils.register_classes_factory(_CLASSES)
+register, unregister = utils.register_classes_factory(_CLASSES)

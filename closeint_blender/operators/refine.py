@@ -6,6 +6,7 @@ import os
 import shutil
 import tempfile
 from pathlib import Path
+from typing import Any
 
 import bpy
 from bpy.props import BoolProperty, FloatProperty
@@ -13,14 +14,17 @@ from bpy.props import BoolProperty, FloatProperty
 from closeint_core.clip import SUFFIX
 from closeint_core.errors import CloseintError
 from closeint_core.files import require_writable
+from closeint_core.worker.client import Job
 
 from .. import session
-from ..importer.pair import PAIR, read_pair, require_pair
+from ..dynamic import ops
+from ..importer.pair import read_pair, require_pair
 from ..pair_edit import gather_corrections
+from .for_pairs import ForPairs
 from .jobs import JobOperator
 
 
-class CLOSEINT_OT_refine(JobOperator, bpy.types.Operator):
+class CLOSEINT_OT_refine(JobOperator, ForPairs, bpy.types.Operator):
     """Solve the motion again around your corrections: they hold, both people follow, contacts stay, far frames do not change"""  # noqa: E501
 
     bl_idname = "closeint.refine"
@@ -43,12 +47,7 @@ class CLOSEINT_OT_refine(JobOperator, bpy.types.Operator):
         default=True,
     )
 
-    @classmethod
-    def poll(cls, context):  # type: ignore[no-untyped-def]
-        cls.poll_message_set("No characters of a clip in the scene")
-        return any(PAIR in ob for ob in context.scene.objects)
-
-    def submit(self, context):  # type: ignore[no-untyped-def]
+    def submit(self, context: Any) -> Job:
         """Writes the motion before the edits, and the corrections, and asks the worker."""
         session.worker_python()  # the plainest reason to fail, before any work
         pair = require_pair(context)
@@ -83,7 +82,7 @@ class CLOSEINT_OT_refine(JobOperator, bpy.types.Operator):
             self._clear()
             raise
 
-    def finish(self, context, job):  # type: ignore[no-untyped-def]
+    def finish(self, context: Any, job: Job) -> None:
         """Puts the result onto the characters: one undo step."""
         self._clear()
         session.remember(job, "refined")
@@ -92,7 +91,7 @@ class CLOSEINT_OT_refine(JobOperator, bpy.types.Operator):
         if ob is None or ob.name not in context.scene.objects:
             raise CloseintError(f"The characters are gone; the refined motion is {path}.", "Import it from Results.")
         try:
-            bpy.ops.closeint.reapply_clip(
+            ops.closeint.reapply_clip(
                 "EXEC_DEFAULT", True, filepath=path, character=self._character, camera=False, clear_marks=True
             )
         except RuntimeError as error:
@@ -100,15 +99,15 @@ class CLOSEINT_OT_refine(JobOperator, bpy.types.Operator):
         session.say(self.panel, "INFO", f"Refined; saved as {Path(path).name}.")
         self.report({"INFO"}, "Refined around the corrections")
 
-    def cancel(self, context):  # type: ignore[no-untyped-def]
+    def cancel(self, context: Any) -> None:
         """Blender ends the operator; the worker still reads the files, and the folder is small."""
         super().cancel(context)
 
-    def _failed(self, error):  # type: ignore[no-untyped-def]
+    def _failed(self, error: Any) -> Any:
         self._clear()
         return super()._failed(error)
 
-    def _cancelled(self):  # type: ignore[no-untyped-def]
+    def _cancelled(self) -> Any:
         self._clear()
         return super()._cancelled()
 

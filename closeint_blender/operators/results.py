@@ -3,6 +3,7 @@
 
 # No postponed annotations here: Blender reads properties from them.
 from pathlib import Path
+from typing import Any
 
 import bpy
 from bpy.props import StringProperty
@@ -10,6 +11,7 @@ from bpy.props import StringProperty
 from closeint_core.errors import CloseintError
 
 from .. import session
+from ..dynamic import utils
 from ..import_settings import values_of
 from .reconstruct import import_result
 
@@ -25,7 +27,7 @@ class CLOSEINT_OT_import_result(bpy.types.Operator):
         name="Clip", description="The result's clip file", subtype="FILE_PATH"
     )
 
-    def execute(self, context):  # type: ignore[no-untyped-def]
+    def execute(self, context: Any) -> Any:
         entry = next((entry for entry in session.history().entries if entry.clip == self.clip), None)
         if not Path(self.clip).is_file():
             self.report({"ERROR"}, f"The clip {self.clip} is not there any more; reconstruct the video again.")
@@ -49,7 +51,7 @@ class CLOSEINT_OT_forget_result(bpy.types.Operator):
         name="Clip", description="The result's clip file", subtype="FILE_PATH"
     )
 
-    def execute(self, _context):  # type: ignore[no-untyped-def]
+    def execute(self, _context: Any) -> Any:
         try:
             session.history().remove(self.clip)
         except CloseintError as error:
@@ -65,7 +67,7 @@ class CLOSEINT_OT_hide_cube(bpy.types.Operator):
     bl_label = "Hide the Default Cube"
     bl_options = {"REGISTER", "UNDO", "INTERNAL"}
 
-    def execute(self, context):  # type: ignore[no-untyped-def]
+    def execute(self, context: Any) -> Any:
         cube = default_cube(context)
         if cube is None:
             self.report({"INFO"}, "There is no default cube.")
@@ -75,7 +77,7 @@ class CLOSEINT_OT_hide_cube(bpy.types.Operator):
         return {"FINISHED"}
 
 
-def default_cube(context):  # type: ignore[no-untyped-def]
+def default_cube(context: Any) -> Any:
     """The cube of the start-up file if it is as it was and is seen; None otherwise."""
     cube = context.scene.objects.get("Cube")
     if cube is None or cube.type != "MESH" or len(cube.data.vertices) != 8 or not cube.visible_get():
@@ -86,4 +88,4 @@ def default_cube(context):  # type: ignore[no-untyped-def]
 
 _CLASSES = (CLOSEINT_OT_import_result, CLOSEINT_OT_forget_result, CLOSEINT_OT_hide_cube)
 
-register, unregister = bpy.utils.register_classes_factory(_CLASSES)
+register, unregister = utils.register_classes_factory(_CLASSES)

@@ -12,6 +12,7 @@ from closeint_core.errors import CloseintError
 from closeint_core.worker.client import Job
 
 from .. import session
+from ..dynamic import ops, utils
 from ..preferences import preferences
 from .jobs import JobOperator
 
@@ -25,7 +26,7 @@ class CLOSEINT_OT_install(JobOperator, bpy.types.Operator):
     panel = "setup"
 
     @classmethod
-    def poll(cls, _context):  # type: ignore[no-untyped-def]
+    def poll(cls, _context: Any) -> bool:
         if session.state.installer is not None and session.state.installer.jobs:
             cls.poll_message_set("An installation is running.")
             return False
@@ -60,7 +61,7 @@ class CLOSEINT_OT_install(JobOperator, bpy.types.Operator):
         self.report({"INFO"}, f"{done} closeint {job.result['version']} in {job.result['seconds']:.0f} s")
         session.say(self.panel, "INFO", f"{done}.")
         # Whether it works is what the doctor sees when it runs there.
-        bpy.ops.closeint.doctor("INVOKE_DEFAULT")
+        ops.closeint.doctor("INVOKE_DEFAULT")
 
 
 class CLOSEINT_OT_remove(JobOperator, bpy.types.Operator):
@@ -78,19 +79,20 @@ class CLOSEINT_OT_remove(JobOperator, bpy.types.Operator):
     )
 
     @classmethod
-    def poll(cls, _context):  # type: ignore[no-untyped-def]
+    def poll(cls, _context: Any) -> bool:
         if session.jobs():
             cls.poll_message_set("Something is running.")
             return False
         return True
 
-    def invoke(self, context, event):  # type: ignore[no-untyped-def]
+    def invoke(self, context: Any, event: Any) -> Any:
         # A dialog goes on with execute, which blocks; deleting takes a moment only.
         return self.execute(context) if bpy.app.background else context.window_manager.invoke_props_dialog(self)
 
-    def draw(self, context):  # type: ignore[no-untyped-def]
-        self.layout.label(text="Delete the worker, its models, caches and logs?", icon="TRASH")
-        self.layout.prop(self, "results")
+    def draw(self, context: Any) -> None:
+        layout: Any = self.layout
+        layout.label(text="Delete the worker, its models, caches and logs?", icon="TRASH")
+        layout.prop(self, "results")
 
     def submit(self, _context: Any) -> Job:
         session.close_worker()
@@ -116,7 +118,7 @@ class CLOSEINT_OT_doctor(JobOperator, bpy.types.Operator):
     panel = "setup"
 
     @classmethod
-    def poll(cls, _context):  # type: ignore[no-untyped-def]
+    def poll(cls, _context: Any) -> bool:
         kind, text = session.worker_state()
         if kind != "ready":
             cls.poll_message_set(f"{text}.")
@@ -142,10 +144,10 @@ class CLOSEINT_OT_stop_worker(bpy.types.Operator):
     bl_options = {"INTERNAL"}
 
     @classmethod
-    def poll(cls, _context):  # type: ignore[no-untyped-def]
+    def poll(cls, _context: Any) -> bool:
         return session.state.worker is not None and session.state.worker.pid is not None
 
-    def execute(self, _context):  # type: ignore[no-untyped-def]
+    def execute(self, _context: Any) -> Any:
         session.close_worker()
         return {"FINISHED"}
 
@@ -158,10 +160,10 @@ class CLOSEINT_OT_open_log(bpy.types.Operator):
     bl_options = {"INTERNAL"}
 
     @classmethod
-    def poll(cls, _context):  # type: ignore[no-untyped-def]
+    def poll(cls, _context: Any) -> bool:
         return session.log_folder().is_dir()
 
-    def execute(self, context):  # type: ignore[no-untyped-def]
+    def execute(self, context: Any) -> Any:
         logs = sorted(session.log_folder().glob("*.log"), key=lambda path: path.stat().st_mtime)
         if not logs:
             self.report({"WARNING"}, "There is no log yet.")
@@ -188,4 +190,4 @@ _CLASSES = (
     CLOSEINT_OT_open_log,
 )
 
-register, unregister = bpy.utils.register_classes_factory(_CLASSES)
+register, unregister = utils.register_classes_factory(_CLASSES)

@@ -9,40 +9,21 @@ import numpy as np
 from bpy.props import BoolProperty, EnumProperty, FloatProperty
 from mathutils import Matrix
 
-from closeint_core.errors import CloseintError
-
 from ..analysis.bodies import body_of
-from ..analysis.contacts import contact_error, find_touches
+from ..analysis.contacts import PairState, Touches, contact_error, find_touches
 from ..analysis.ground import foot_points, plan_ground
 from ..analysis.smoothing import range_weight, smooth_motion, smooth_pair
+from ..dynamic import utils
 from ..importer.bones import units_per_metre
 from ..importer.fcurves import Channels, curves_of, extend_action
 from ..importer.motion import sample
-from ..importer.pair import PAIR, PairMotion, move, read_pair, require_pair, write_pair
+from ..importer.pair import PAIR, Pair, PairMotion, move, read_pair, require_pair, write_pair
 from ..pair_edit import measure, planted_of, state_of
 from ..rotations import continuous, matrix_to_quaternion, multiply
-from ..scene_state import preserve_user_state
+from .for_pairs import EditKeepingState
 
 
-class _Mending:
-    bl_options = {"REGISTER", "UNDO"}
-
-    @classmethod
-    def poll(cls, context):  # type: ignore[no-untyped-def]
-        cls.poll_message_set("No characters of a clip in the scene")
-        return any(PAIR in ob for ob in context.scene.objects)
-
-    def execute(self, context):  # type: ignore[no-untyped-def]
-        """Reports what goes wrong."""
-        try:
-            with preserve_user_state(context):
-                return self.run(context)
-        except CloseintError as error:
-            self.report({"ERROR"}, str(error))
-            return {"CANCELLED"}
-
-
-class CLOSEINT_OT_smooth(_Mending, bpy.types.Operator):
+class CLOSEINT_OT_smooth(EditKeepingState, bpy.types.Operator):
     """Smooth both people's motion together. What touches stays together, and planted feet stay planted"""
 
     bl_idname = "closeint.smooth"
@@ -70,7 +51,7 @@ class CLOSEINT_OT_smooth(_Mending, bpy.types.Operator):
         name="Hold Feet", description="Keep feet where they are while the clip says that they are planted", default=True
     )
 
-    def run(self, context):  # type: ignore[no-untyped-def]
+    def run(self, context: Any) -> Any:
         """Smooths."""
         pair = require_pair(context)
         motion = read_pair(pair)
@@ -103,7 +84,7 @@ class CLOSEINT_OT_smooth(_Mending, bpy.types.Operator):
         return {"FINISHED"}
 
 
-class CLOSEINT_OT_to_floor(_Mending, bpy.types.Operator):
+class CLOSEINT_OT_to_floor(EditKeepingState, bpy.types.Operator):
     """Put both people on the floor by one movement, so that nothing between them changes. Their camera goes along"""
 
     bl_idname = "closeint.to_floor"
@@ -127,7 +108,7 @@ class CLOSEINT_OT_to_floor(_Mending, bpy.types.Operator):
         name="Camera", description="Move the people's camera too, so that they stay over the footage", default=True
     )
 
-    def run(self, context):  # type: ignore[no-untyped-def]
+    def run(self, context: Any) -> Any:
         """Moves."""
         pair = require_pair(context)
         motion = read_pair(pair)
@@ -165,7 +146,7 @@ class CLOSEINT_OT_to_floor(_Mending, bpy.types.Operator):
         return {"FINISHED"}
 
 
-def report_contacts(operator, what, touches, plain, held):  # type: ignore[no-untyped-def]
+def report_contacts(operator: Any, what: str, touches: Touches, plain: PairState, held: PairState) -> None:
     """Say how the distances of touching parts changed: done one by one, and as it was done."""
     count = int(touches.touching.any(1).sum())
     if not count:
@@ -176,7 +157,7 @@ def report_contacts(operator, what, touches, plain, held):  # type: ignore[no-un
     operator.report({"INFO"}, text)
 
 
-def move_cameras(context, pair, rotation, offset):  # type: ignore[no-untyped-def]
+def move_cameras(context: Any, pair: Pair, rotation: np.ndarray, offset: np.ndarray) -> None:
     """Move the pair's cameras as the people were, in the first character's frame."""
     change = np.eye(4)
     first = bpy.data.objects[pair.armatures[0]]
@@ -191,7 +172,7 @@ def move_cameras(context, pair, rotation, offset):  # type: ignore[no-untyped-de
                 ob.matrix_world = Matrix(whole.tolist()) @ ob.matrix_world
 
 
-def move_curves(ob, whole, frames):  # type: ignore[no-untyped-def]
+def move_curves(ob: Any, whole: np.ndarray, frames: np.ndarray) -> None:
     """Move an animated object by moving its keys; whole (4, 4) is rigid."""
     location = np.tile(np.array(ob.location, np.float64), (len(frames), 1))
     rotation = np.tile(np.array(ob.rotation_quaternion, np.float64), (len(frames), 1))
@@ -211,4 +192,4 @@ def move_curves(ob, whole, frames):  # type: ignore[no-untyped-def]
 
 _CLASSES = (CLOSEINT_OT_smooth, CLOSEINT_OT_to_floor)
 
-register, unregister = bpy.utils.register_classes_factory(_CLASSES)
+register, unregister = utils.register_classes_factory(_CLASSES)

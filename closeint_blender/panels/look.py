@@ -6,6 +6,7 @@ from typing import Any
 import bpy
 
 from .. import graph, session
+from ..dynamic import props, types
 from ..importer.pair import PAIR, find_pair
 from ..operators.corrections import mark_text
 from ..operators.export import FORMATS
@@ -19,8 +20,8 @@ _MARK_ICONS: dict[str, Any] = {"PIN": "PINNED", "CONTACT": "LINKED", "APART": "U
 
 
 class _Panel:
-    bl_space_type = "VIEW_3D"
-    bl_region_type = "UI"
+    bl_space_type: Any = "VIEW_3D"
+    bl_region_type: Any = "UI"
     bl_category = CATEGORY
 
 
@@ -32,11 +33,11 @@ class CLOSEINT_PT_look(_Panel, bpy.types.Panel):
     bl_order = 5
 
     @classmethod
-    def poll(cls, context):  # type: ignore[no-untyped-def]
+    def poll(cls, context: Any) -> bool:
         return any(ob.type == "ARMATURE" and PAIR in ob for ob in context.scene.objects)
 
-    def draw(self, context):  # type: ignore[no-untyped-def]
-        layout = self.layout
+    def draw(self, context: Any) -> None:
+        layout: Any = self.layout
         pair = find_pair(context)
         if pair is None:
             paragraph(layout, "Select one of the characters.", context, icon="INFO")
@@ -71,14 +72,15 @@ class CLOSEINT_PT_worst(_Panel, bpy.types.Panel):
     bl_order = 0
 
     @classmethod
-    def poll(cls, context):  # type: ignore[no-untyped-def]
+    def poll(cls, context: Any) -> bool:
         return find_pair(context) is not None
 
-    def draw(self, context):  # type: ignore[no-untyped-def]
+    def draw(self, context: Any) -> None:
+        layout: Any = self.layout
         pair = find_pair(context)
         if pair is None:  # as in poll
             return
-        column = self.layout.column(align=True)
+        column = layout.column(align=True)
         for kind, (_, title, form) in KINDS.items():
             values = pair_series(pair, kind)
             row = column.split(factor=0.66, align=True)
@@ -86,7 +88,7 @@ class CLOSEINT_PT_worst(_Panel, bpy.types.Panel):
             side = row.row()
             side.alignment = "RIGHT"
             side.label(text="-" if values is None else form.format(float(values.max())))
-        self.layout.operator("closeint.measure", icon="FILE_REFRESH")
+        layout.operator("closeint.measure", icon="FILE_REFRESH")
 
 
 class CLOSEINT_PT_correct(_Panel, bpy.types.Panel):
@@ -98,11 +100,11 @@ class CLOSEINT_PT_correct(_Panel, bpy.types.Panel):
     bl_order = 1
 
     @classmethod
-    def poll(cls, context):  # type: ignore[no-untyped-def]
+    def poll(cls, context: Any) -> bool:
         return find_pair(context) is not None
 
-    def draw(self, context):  # type: ignore[no-untyped-def]
-        layout = self.layout
+    def draw(self, context: Any) -> None:
+        layout: Any = self.layout
         pair = find_pair(context)
         if pair is None:  # as in poll
             return
@@ -139,11 +141,12 @@ class CLOSEINT_PT_mend(_Panel, bpy.types.Panel):
     bl_order = 2
 
     @classmethod
-    def poll(cls, context):  # type: ignore[no-untyped-def]
+    def poll(cls, context: Any) -> bool:
         return find_pair(context) is not None
 
-    def draw(self, _context):  # type: ignore[no-untyped-def]
-        column = self.layout.column(align=True)
+    def draw(self, _context: Any) -> None:
+        layout: Any = self.layout
+        column = layout.column(align=True)
         column.operator("closeint.smooth", icon="MOD_SMOOTH")
         column.operator("closeint.to_floor", icon="SNAP_FACE")
         column.operator("closeint.reapply_clip", icon="FILE_REFRESH")
@@ -159,11 +162,12 @@ class CLOSEINT_PT_export(_Panel, bpy.types.Panel):
     bl_order = 3
 
     @classmethod
-    def poll(cls, context):  # type: ignore[no-untyped-def]
+    def poll(cls, context: Any) -> bool:
         return find_pair(context) is not None
 
-    def draw(self, _context):  # type: ignore[no-untyped-def]
-        row = self.layout.row(align=True)
+    def draw(self, _context: Any) -> None:
+        layout: Any = self.layout
+        row = layout.row(align=True)
         for kind, label, _ in FORMATS:
             row.operator("closeint.export", text=label, icon="EXPORT").kind = kind
 
@@ -172,7 +176,7 @@ _CLASSES = (CLOSEINT_PT_look, CLOSEINT_PT_worst, CLOSEINT_PT_correct, CLOSEINT_P
 
 
 def register() -> None:
-    bpy.types.Scene.closeint_refine_blend = bpy.props.FloatProperty(
+    types.Scene.closeint_refine_blend = props.FloatProperty(
         name="Blend",
         description="Seconds before and after a correction in which refining may change the motion",
         default=0.5,
@@ -187,4 +191,4 @@ def register() -> None:
 def unregister() -> None:
     for cls in reversed(_CLASSES):
         bpy.utils.unregister_class(cls)
-    del bpy.types.Scene.closeint_refine_blend
+    del types.Scene.closeint_refine_blend

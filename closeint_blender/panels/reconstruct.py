@@ -22,8 +22,8 @@ _SHOWN_RESULTS = 6
 
 
 class _Panel:
-    bl_space_type = "VIEW_3D"
-    bl_region_type = "UI"
+    bl_space_type: Any = "VIEW_3D"
+    bl_region_type: Any = "UI"
     bl_category = CATEGORY
 
 
@@ -34,8 +34,8 @@ class CLOSEINT_PT_reconstruct(_Panel, bpy.types.Panel):
     bl_label = "Reconstruct"
     bl_order = 0
 
-    def draw(self, context):  # type: ignore[no-untyped-def]
-        layout = self.layout
+    def draw(self, context: Any) -> None:
+        layout: Any = self.layout
         settings = context.scene.closeint
         kind, text = session.worker_state()
         if kind != "ready":
@@ -94,11 +94,11 @@ class CLOSEINT_PT_people(_Panel, bpy.types.Panel):
     bl_order = 0
 
     @classmethod
-    def poll(cls, _context):  # type: ignore[no-untyped-def]
+    def poll(cls, _context: Any) -> bool:
         return session.worker_state()[0] == "ready"
 
-    def draw(self, context):  # type: ignore[no-untyped-def]
-        layout = self.layout
+    def draw(self, context: Any) -> None:
+        layout: Any = self.layout
         settings = context.scene.closeint
         layout.row().prop(settings, "people", expand=True)
         if settings.people == "AUTO":
@@ -135,11 +135,11 @@ class CLOSEINT_PT_camera(_Panel, bpy.types.Panel):
     bl_order = 1
 
     @classmethod
-    def poll(cls, _context):  # type: ignore[no-untyped-def]
+    def poll(cls, _context: Any) -> bool:
         return session.worker_state()[0] == "ready"
 
-    def draw(self, context):  # type: ignore[no-untyped-def]
-        layout = self.layout
+    def draw(self, context: Any) -> None:
+        layout: Any = self.layout
         layout.use_property_split = True
         layout.use_property_decorate = False
         settings = context.scene.closeint
@@ -164,14 +164,15 @@ class CLOSEINT_PT_import(_Panel, bpy.types.Panel):
     bl_order = 2
 
     @classmethod
-    def poll(cls, _context):  # type: ignore[no-untyped-def]
+    def poll(cls, _context: Any) -> bool:
         return session.worker_state()[0] == "ready"
 
-    def draw_header(self, context):  # type: ignore[no-untyped-def]
-        self.layout.prop(context.scene.closeint, "import_result", text="")
+    def draw_header(self, context: Any) -> None:
+        layout: Any = self.layout
+        layout.prop(context.scene.closeint, "import_result", text="")
 
-    def draw(self, context):  # type: ignore[no-untyped-def]
-        layout = self.layout
+    def draw(self, context: Any) -> None:
+        layout: Any = self.layout
         layout.use_property_split = True
         layout.use_property_decorate = False
         settings = context.scene.closeint
@@ -197,12 +198,13 @@ class CLOSEINT_PT_results(_Panel, bpy.types.Panel):
     bl_order = 3
 
     @classmethod
-    def poll(cls, _context):  # type: ignore[no-untyped-def]
+    def poll(cls, _context: Any) -> bool:
         return bool(session.history().entries)
 
-    def draw(self, _context):  # type: ignore[no-untyped-def]
+    def draw(self, _context: Any) -> None:
+        layout: Any = self.layout
         for entry in session.history().entries[:_SHOWN_RESULTS]:
-            row = self.layout.row(align=True)
+            row = layout.row(align=True)
             name = Path(entry.clip).name.removesuffix(".closeint.npz")
             row.operator("closeint.import_result", text=name, icon="IMPORT").clip = entry.clip
             side = row.row()

@@ -1,6 +1,8 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """Sidebar > closeint > Set-Up: what is there, and the buttons that change it."""
 
+from typing import Any
+
 import bpy
 
 from .. import session
@@ -20,8 +22,8 @@ class CLOSEINT_PT_setup(bpy.types.Panel):
     bl_options = {"DEFAULT_CLOSED"}
     bl_order = 90
 
-    def draw(self, context):  # type: ignore[no-untyped-def]
-        layout = self.layout
+    def draw(self, context: Any) -> None:
+        layout: Any = self.layout
         kind, text = session.worker_state()
         report = session.report() if kind == "ready" else None
         column = layout.column(align=True)
@@ -44,14 +46,14 @@ class CLOSEINT_PT_setup(bpy.types.Panel):
         message(layout, "setup", context)
         _buttons(layout, kind, context)
 
-    def draw_header_preset(self, _context):  # type: ignore[no-untyped-def]
+    def draw_header_preset(self, _context: Any) -> None:
         kind, _ = session.worker_state()
         report = session.report()
         good = kind == "ready" and (report is None or bool(report.get("ok")))
         state_line(self.layout, good, "")
 
 
-def _report_lines(layout, report):  # type: ignore[no-untyped-def]
+def _report_lines(layout: Any, report: dict[str, Any]) -> None:
     """The doctor's findings: the libraries as one line, every model as one."""
     sections = report.get("sections", {})
     program = sections.get("Program", [])
@@ -81,15 +83,15 @@ class CLOSEINT_PT_optional(bpy.types.Panel):
     bl_options = {"DEFAULT_CLOSED"}
 
     @classmethod
-    def poll(cls, _context):  # type: ignore[no-untyped-def]
+    def poll(cls, _context: Any) -> bool:
         return bool(session.worker_state()[0] == "ready" and session.report())
 
-    def draw(self, context):  # type: ignore[no-untyped-def]
-        layout = self.layout
+    def draw(self, context: Any) -> None:
+        layout: Any = self.layout
         chosen = preferences()
         if isinstance(chosen, bpy.types.AddonPreferences):
             layout.prop(chosen, "data", text="")
-        for title, rows in session.report().get("sections", {}).items():
+        for title, rows in (session.report() or {}).get("sections", {}).items():
             optional = [row for row in rows if not row["needed"]]
             if optional:
                 column = layout.column(align=True)
@@ -113,7 +115,7 @@ def in_preferences(layout: bpy.types.UILayout) -> None:
         layout.operator("extensions.userpref_allow_online", text="Allow Online Access", icon="INTERNET")
 
 
-def _changing_buttons(layout, kind):  # type: ignore[no-untyped-def]
+def _changing_buttons(layout: Any, kind: str) -> None:
     row = layout.row(align=True)
     if kind == "missing" and not preferences().python:
         row.operator("closeint.install", icon="IMPORT")
@@ -123,7 +125,7 @@ def _changing_buttons(layout, kind):  # type: ignore[no-untyped-def]
     row.operator("closeint.doctor", icon="VIEWZOOM")
 
 
-def _buttons(layout, kind, context):  # type: ignore[no-untyped-def]
+def _buttons(layout: Any, kind: str, context: Any) -> None:
     _changing_buttons(layout, kind)
     if not bpy.app.online_access:
         paragraph(layout, "Installing downloads packages; Blender's online access is off.", context, icon="ERROR")

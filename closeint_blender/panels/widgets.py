@@ -2,6 +2,9 @@
 """Pieces that several panels draw."""
 
 import textwrap
+from typing import Any
+
+from closeint_core.worker.client import Job
 
 from .. import session
 from ..operators.jobs import progress_text
@@ -10,7 +13,7 @@ from ..operators.results import default_cube
 GREEN, YELLOW, RED = "COLORSET_03_VEC", "COLORSET_09_VEC", "COLORSET_01_VEC"
 
 
-def state_line(layout, ok, text, *, needed=True, detail=""):  # type: ignore[no-untyped-def]
+def state_line(layout: Any, ok: bool, text: str, *, needed: bool = True, detail: str = "") -> None:
     """A line with a green, red or (not needed and not there) yellow mark."""
     row = layout.row(align=True)
     row.label(text=text, icon=GREEN if ok else RED if needed else YELLOW)
@@ -21,7 +24,7 @@ def state_line(layout, ok, text, *, needed=True, detail=""):  # type: ignore[no-
         sub.label(text=detail)
 
 
-def paragraph(layout, text, context, *, icon="NONE"):  # type: ignore[no-untyped-def]
+def paragraph(layout: Any, text: str, context: Any, *, icon: str = "NONE") -> None:
     """Text broken into lines that fit the sidebar."""
     width = context.region.width if context.region else 300
     scale = context.preferences.system.ui_scale or 1.0
@@ -32,7 +35,7 @@ def paragraph(layout, text, context, *, icon="NONE"):  # type: ignore[no-untyped
         column.label(text=line, icon=icon if number == 0 else "BLANK1" if icon != "NONE" else "NONE")
 
 
-def message(layout, place, context):  # type: ignore[no-untyped-def]
+def message(layout: Any, place: str, context: Any) -> None:
     """The last thing that was said at a place, with the log's button after an error."""
     said = session.state.said.get(place)
     if said is None:
@@ -49,7 +52,7 @@ def message(layout, place, context):  # type: ignore[no-untyped-def]
             box.operator("closeint.hide_cube", icon="HIDE_ON")
 
 
-def progress(layout, jobs):  # type: ignore[no-untyped-def]
+def progress(layout: Any, jobs: list[Job]) -> None:
     """A bar for each job, with a button that cancels it; the first is the running one."""
     everything = session.jobs()
     for job in jobs:
@@ -61,7 +64,7 @@ def progress(layout, jobs):  # type: ignore[no-untyped-def]
         row.operator("closeint.cancel", text="", icon="X").index = index
 
 
-def title(job):  # type: ignore[no-untyped-def]
+def title(job: Job) -> str:
     """What a job is, for the queue."""
     names = {"reconstruct": "Reconstruction", "detect": "Finding people", "doctor": "Check", "refine": "Refinement"}
     return names.get(job.command, job.command.capitalize())

@@ -31,7 +31,8 @@ def body_masses(data: BodyData) -> np.ndarray:
         chosen = np.flatnonzero(np.isin(data.parts, parts))
         if len(chosen):
             share[0, chosen] = mass / len(chosen)
-    return share / share.sum()
+    shares: np.ndarray = share / share.sum()
+    return shares
 
 
 class Falling(NamedTuple):

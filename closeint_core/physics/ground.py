@@ -37,7 +37,8 @@ class Ground:
 
     def heights(self, points: np.ndarray) -> np.ndarray:
         """Metres (...) over the plane of points (..., 3)."""
-        return points @ self.normal + self.offset
+        above: np.ndarray = points @ self.normal + self.offset
+        return above
 
 
 LEVEL = Ground(np.array([0.0, 0.0, 1.0]), 0.0)
@@ -105,13 +106,15 @@ def contact_points(soles: np.ndarray, up: np.ndarray) -> np.ndarray:
     height = soles @ up
     lowest = height.min(-1, keepdims=True)
     middle = (soles * _shares(height - lowest)[..., None]).sum(-2)
-    return middle + (lowest - (middle @ up)[..., None]) * up
+    point: np.ndarray = middle + (lowest - (middle @ up)[..., None]) * up
+    return point
 
 
 def _shares(above: np.ndarray) -> np.ndarray:
     """Weights (..., K) that sum to one of points ``above`` the lowest by so much (metres)."""
     share = np.exp(-above / PHYSICS.now.ground.sole)
-    return share / share.sum(-1, keepdims=True)
+    shares: np.ndarray = share / share.sum(-1, keepdims=True)
+    return shares
 
 
 def stance_spans(planted: np.ndarray, shortest: int = 1) -> np.ndarray:
@@ -121,7 +124,8 @@ def stance_spans(planted: np.ndarray, shortest: int = 1) -> np.ndarray:
     change = np.diff(padded, axis=-1)
     begin, end = np.argwhere(change == 1), np.argwhere(change == -1)  # in the same order
     spans = np.concatenate([begin, end[:, 2:]], 1)
-    return spans[spans[:, 3] - spans[:, 2] >= shortest]
+    long: np.ndarray = spans[spans[:, 3] - spans[:, 2] >= shortest]
+    return long
 
 
 def stances(soles: np.ndarray, planted: np.ndarray, up: np.ndarray, fps: float) -> tuple[np.ndarray, np.ndarray]:
@@ -168,7 +172,8 @@ def foot_speeds(touch: np.ndarray, fps: float) -> np.ndarray:
     slower = np.minimum(before, after)
     middle = slice(frames - span, span)
     slower[:, middle] = np.minimum(way[:, :1], way[:, -1:])
-    return slower
+    result: np.ndarray = slower
+    return result
 
 
 def foot_contacts(soles: np.ndarray, ground: Ground, fps: float) -> np.ndarray:
@@ -181,7 +186,8 @@ def foot_contacts(soles: np.ndarray, ground: Ground, fps: float) -> np.ndarray:
     tuned = PHYSICS.now.ground
     sure = _falling(height, tuned.low, tuned.low_range) * _falling(speed, tuned.slow, tuned.slow_range)
     width = round(fps / 6) | 1
-    return (median_filter(sure, (1, width, 1), mode="nearest") if width > 1 else sure).astype(np.float32)
+    calm: np.ndarray = median_filter(sure, (1, width, 1), mode="nearest") if width > 1 else sure
+    return calm.astype(np.float32)
 
 
 def feet_down(soles: np.ndarray, up: np.ndarray, fps: float) -> np.ndarray:

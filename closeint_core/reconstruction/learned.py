@@ -318,7 +318,8 @@ def nearest_shape(native: TorchBody, betas: Tensor, body: TorchBody) -> Tensor:
     directions = bones(body.rest_joints(torch.eye(body.num_betas))) - start  # (B', 69)
     wanted = bones(native.rest_joints(betas)) - start
     system = directions @ directions.T + RECONSTRUCTION.now.learned.shape_ridge * torch.eye(body.num_betas)
-    return torch.linalg.solve(system, directions @ wanted.T).T
+    shapes: Tensor = torch.linalg.solve(system, directions @ wanted.T).T
+    return shapes
 
 
 def _only(evidence: Evidence, person: int) -> Evidence:

@@ -16,11 +16,13 @@ import numpy as np
 from mathutils import Matrix
 
 Scene = dict[str, np.ndarray]
+CONTEXT: Any = bpy.context
+"""Blender's context; what is there depends on where it is asked, which its types do not know."""
 
 
 def material(name: str, roughness: float) -> tuple[Any, Any, Any]:
     """A new material, its nodes' tree and its principled shader."""
-    made = bpy.data.materials.new(name)
+    made: Any = bpy.data.materials.new(name)
     made.use_nodes = True
     shader = made.node_tree.nodes["Principled BSDF"]
     shader.inputs["Roughness"].default_value = roughness
@@ -136,12 +138,13 @@ def add_mesh(name: str, faces: np.ndarray, rest: np.ndarray, made: Any) -> Any:
     mesh.polygons.add(len(faces))
     mesh.polygons.foreach_set("loop_start", np.arange(0, faces.size, 3, dtype=np.int32))
     mesh.polygons.foreach_set("use_smooth", np.ones(len(faces), bool))
-    mesh.attributes.new("rest", "FLOAT_VECTOR", "POINT").data.foreach_set("vector", rest.ravel())
+    at_rest: Any = mesh.attributes.new("rest", "FLOAT_VECTOR", "POINT")
+    at_rest.data.foreach_set("vector", rest.ravel())
     mesh.materials.append(made)
     mesh.update(calc_edges=True)
     mesh.validate()
     thing = bpy.data.objects.new(name, mesh)
-    bpy.context.scene.collection.objects.link(thing)
+    CONTEXT.scene.collection.objects.link(thing)
     return thing
 
 
@@ -175,7 +178,7 @@ def add_box(name: str, low: tuple[float, ...], high: tuple[float, ...], colour: 
     made, _, shader = material(name, 0.7)
     shader.inputs["Base Color"].default_value = (*colour, 1.0)
     bpy.ops.mesh.primitive_cube_add(size=1.0)
-    thing = bpy.context.object
+    thing: Any = CONTEXT.object
     thing.name = name
     thing.location = [(a + b) / 2 for a, b in zip(low, high, strict=True)]
     thing.scale = [b - a for a, b in zip(low, high, strict=True)]
@@ -186,7 +189,7 @@ def add_box(name: str, low: tuple[float, ...], high: tuple[float, ...], colour: 
 def add_room(turn: float, wall: np.ndarray, floor: np.ndarray) -> None:
     """A room round the pair, turned so that its back wall faces the camera."""
     parent = bpy.data.objects.new("room", None)
-    bpy.context.scene.collection.objects.link(parent)
+    CONTEXT.scene.collection.objects.link(parent)
     things = [
         add_box("floor", (-6, -6, -0.1), (6, 3.4, 0), (0, 0, 0)),
         add_box("back wall", (-6, 2.6, 0), (6, 2.75, 3.2), scaled(wall, 1)),
@@ -225,14 +228,14 @@ def add_room(turn: float, wall: np.ndarray, floor: np.ndarray) -> None:
 
 def add_lights(turn: float) -> None:
     """A large soft window from the camera's left, a fill from the right, light from all around."""
-    world = bpy.data.worlds.new("world")
-    bpy.context.scene.world = world
+    world: Any = bpy.data.worlds.new("world")
+    CONTEXT.scene.world = world
     world.use_nodes = True
     background = world.node_tree.nodes["Background"]
     background.inputs["Color"].default_value = (0.86, 0.92, 1.0, 1.0)
     background.inputs["Strength"].default_value = 0.55
     parent = bpy.data.objects.new("lights", None)
-    bpy.context.scene.collection.objects.link(parent)
+    CONTEXT.scene.collection.objects.link(parent)
     for name, energy, size, place, tilt in (
         ("window", 190.0, 2.6, (-3.0, -3.2, 3.0), (0.85, 0.0, -0.75)),
         ("lamp", 80.0, 1.6, (2.6, -1.2, 3.1), (0.42, 0.5, 0.0)),
@@ -243,7 +246,7 @@ def add_lights(turn: float) -> None:
         thing = bpy.data.objects.new(name, light)
         thing.location, thing.rotation_euler = place, tilt
         thing.parent = parent
-        bpy.context.scene.collection.objects.link(thing)
+        CONTEXT.scene.collection.objects.link(thing)
     parent.rotation_euler[2] = turn
 
 
@@ -259,15 +262,15 @@ def add_camera(scene: Scene) -> None:
     pose[:3, :3] = scene["camera_R"].T @ np.diag([1.0, -1.0, -1.0])
     pose[:3, 3] = -scene["camera_R"].T @ scene["camera_t"]
     thing.matrix_world = Matrix(pose.tolist())
-    bpy.context.scene.collection.objects.link(thing)
-    bpy.context.scene.camera = thing
-    render = bpy.context.scene.render
+    CONTEXT.scene.collection.objects.link(thing)
+    CONTEXT.scene.camera = thing
+    render = CONTEXT.scene.render
     render.resolution_x, render.resolution_y, render.resolution_percentage = width, height, 100
 
 
 def set_renderer(samples: int) -> None:
     """Path tracing with few samples and a denoiser: a few seconds a frame on two cores."""
-    scene = bpy.context.scene
+    scene = CONTEXT.scene
     scene.render.engine = "CYCLES"
     cycles = scene.cycles
     cycles.device, cycles.samples, cycles.use_adaptive_sampling = "CPU", samples, False
@@ -300,7 +303,7 @@ def people_box(scene: Scene, moving: list[tuple[Any, np.ndarray]], frame: int) -
 
 def shoot(path: Path, box: tuple[int, int, int, int] | None) -> None:
     """Render the picture, or the part of it in ``box``."""
-    render = bpy.context.scene.render
+    render = CONTEXT.scene.render
     render.use_border = render.use_crop_to_border = box is not None
     if box is not None:
         width, height = render.resolution_x, render.resolution_y
