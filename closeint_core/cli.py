@@ -322,11 +322,11 @@ def sample(
 ) -> None:
     """Make up an interaction of two people, less than a second long, from the bundled prior."""
     from closeint_core.body.load import load_body
-    from closeint_core.exchange.sampled import drawn_clip
+    from closeint_core.exchange.sampled import sampled_clip
     from closeint_core.files import check_output
 
     check_output(output, "clip")
-    drawn_clip(seed, load_body(body, data)).save(output)
+    sampled_clip(seed, load_body(body, data)).save(output)
     say(str(output))
 
 

@@ -63,17 +63,22 @@ class CLOSEINT_PT_look(_Panel, bpy.types.Panel):
         row.operator("closeint.overlay", depress=shown, icon="OVERLAY").show = "TOGGLE"
 
 
-class CLOSEINT_PT_worst(_Panel, bpy.types.Panel):
-    """Where the motion is worst"""
+class _PairPanel(_Panel):
+    """A part of the panel, where there are characters."""
 
-    bl_idname = "CLOSEINT_PT_worst"
-    bl_label = "Worst Frames"
-    bl_parent_id = "CLOSEINT_PT_look"
-    bl_order = 0
+    bl_parent_id: Any = "CLOSEINT_PT_look"
 
     @classmethod
     def poll(cls, context: Any) -> bool:
         return find_pair(context) is not None
+
+
+class CLOSEINT_PT_worst(_PairPanel, bpy.types.Panel):
+    """Where the motion is worst"""
+
+    bl_idname = "CLOSEINT_PT_worst"
+    bl_label = "Worst Frames"
+    bl_order = 0
 
     def draw(self, context: Any) -> None:
         layout: Any = self.layout
@@ -91,17 +96,12 @@ class CLOSEINT_PT_worst(_Panel, bpy.types.Panel):
         layout.operator("closeint.measure", icon="FILE_REFRESH")
 
 
-class CLOSEINT_PT_correct(_Panel, bpy.types.Panel):
+class CLOSEINT_PT_correct(_PairPanel, bpy.types.Panel):
     """Corrections and contacts, and solving again around them"""
 
     bl_idname = "CLOSEINT_PT_correct"
     bl_label = "Correct"
-    bl_parent_id = "CLOSEINT_PT_look"
     bl_order = 1
-
-    @classmethod
-    def poll(cls, context: Any) -> bool:
-        return find_pair(context) is not None
 
     def draw(self, context: Any) -> None:
         layout: Any = self.layout
@@ -132,17 +132,12 @@ class CLOSEINT_PT_correct(_Panel, bpy.types.Panel):
         message(layout, "look", context)
 
 
-class CLOSEINT_PT_mend(_Panel, bpy.types.Panel):
+class CLOSEINT_PT_mend(_PairPanel, bpy.types.Panel):
     """Changes of both people together that do not part them"""
 
     bl_idname = "CLOSEINT_PT_mend"
     bl_label = "Both Together"
-    bl_parent_id = "CLOSEINT_PT_look"
     bl_order = 2
-
-    @classmethod
-    def poll(cls, context: Any) -> bool:
-        return find_pair(context) is not None
 
     def draw(self, _context: Any) -> None:
         layout: Any = self.layout
@@ -152,18 +147,13 @@ class CLOSEINT_PT_mend(_Panel, bpy.types.Panel):
         column.operator("closeint.reapply_clip", icon="FILE_REFRESH")
 
 
-class CLOSEINT_PT_export(_Panel, bpy.types.Panel):
+class CLOSEINT_PT_export(_PairPanel, bpy.types.Panel):
     """The characters in files for other programs"""
 
     bl_idname = "CLOSEINT_PT_export"
     bl_label = "Export"
-    bl_parent_id = "CLOSEINT_PT_look"
     bl_options = {"DEFAULT_CLOSED"}
     bl_order = 3
-
-    @classmethod
-    def poll(cls, context: Any) -> bool:
-        return find_pair(context) is not None
 
     def draw(self, _context: Any) -> None:
         layout: Any = self.layout

@@ -20,7 +20,7 @@ RATE = 20.0
 """Frames a second; those that it was trained on have 12 to 30."""
 
 
-def drawn_clip(seed: int = 0, model: BodyData | None = None) -> InteractionClip:
+def sampled_clip(seed: int = 0, model: BodyData | None = None) -> InteractionClip:
     """Two people of the mean shape for 16 frames, Z up, seen by a level camera.
 
     Args:

@@ -12,8 +12,8 @@ from closeint_core.perception.assignment import Assignment, reassign
 from closeint_core.perception.belief import believed
 from closeint_core.perception.blazepose import LEFT_HEEL, LEFT_TOE, RIGHT_HEEL, RIGHT_TOE, TO_COCO
 from closeint_core.perception.calibration import PERCEPTION
+from closeint_core.perception.closeup import Closeup, sample_masks
 from closeint_core.perception.continuity import follow_peaks
-from closeint_core.perception.evidence import Closeup, sample_masks
 from closeint_core.perception.motion import limb_limits, predict
 from closeint_core.perception.observations import PairSeen
 

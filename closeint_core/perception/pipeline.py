@@ -13,7 +13,7 @@ from closeint_core.errors import CloseintError
 from closeint_core.halpe import HALPE_INDEX as K
 from closeint_core.perception.blazepose import BlazePose
 from closeint_core.perception.calibration import PERCEPTION, PerceptionCalibration
-from closeint_core.perception.evidence import Closeup, Expected, Scan, look_closer, merge_peaks, scan
+from closeint_core.perception.closeup import Closeup, Expected, Scan, look_closer, merge_peaks, scan
 from closeint_core.perception.fusion import fuse, untangle
 from closeint_core.perception.motion import body_scale
 from closeint_core.perception.movenet import MoveNet

@@ -32,7 +32,7 @@ from closeint_core.perception.observations import Observations
 from closeint_core.physics.calibration import PHYSICS
 from closeint_core.progress import Progress
 from closeint_core.reconstruction.calibration import RECONSTRUCTION
-from closeint_core.reconstruction.robust_blend import Consensus
+from closeint_core.reconstruction.robust_blend import RobustBlend
 from closeint_core.reconstruction.window_conditions import window_conditions
 from closeint_core.reconstruction.world import floor_and_feet
 from closeint_core.sequences import running_median
@@ -261,7 +261,7 @@ def _denoise(
     keypoints, landmarks = of_frames(observations.keypoints2d), of_frames(observations.landmarks3d)
     confidence = of_frames(observations.landmarks3d_confidence)
     single = torch.full((frames,), float(alone or len(observations.visible) < 2))
-    together = Consensus(frames, RECONSTRUCTION.now.learned.apart)
+    together = RobustBlend(frames, RECONSTRUCTION.now.learned.apart)
     for first in range(0, len(starts), _WINDOWS_AT_ONCE):
         part = starts[first : first + _WINDOWS_AT_ONCE]
         size = torch.tensor(observations.image_size, dtype=torch.float32).expand(len(part), 2)

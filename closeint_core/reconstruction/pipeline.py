@@ -5,23 +5,21 @@ from __future__ import annotations
 
 import time
 from collections.abc import Sequence
-from dataclasses import asdict, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import torch
 
-import closeint_core
 from closeint_core.body.data import BodyData
 from closeint_core.body.load import load_body
 from closeint_core.body.torch_body import TorchBody
-from closeint_core.calibrated import described, using
+from closeint_core.calibrated import using
 from closeint_core.camera import intrinsics
 from closeint_core.clip import InteractionClip
 from closeint_core.denoiser.network import Denoiser
 from closeint_core.errors import CloseintError
 from closeint_core.inputs import input_name
-from closeint_core.metrics.quality import clip_quality
 from closeint_core.perception.observations import Observations
 from closeint_core.perception.touches import touch_spans
 from closeint_core.progress import Progress
@@ -29,7 +27,7 @@ from closeint_core.reconstruction.calibration import PACKAGES
 from closeint_core.reconstruction.learned import LearnedOptions, default_denoiser, solve_learned
 from closeint_core.reconstruction.plan import plan_of
 from closeint_core.reconstruction.reference import torch_device
-from closeint_core.reconstruction.result import body_hash, build_clip
+from closeint_core.reconstruction.result import build_clip, with_metadata
 from closeint_core.reconstruction.seen_contacts import hold_seen_touches
 from closeint_core.settings import QUALITIES, SEEN_TOUCHES, Settings, check_settings
 from closeint_core.solver.phases import refine, settled_options
@@ -136,26 +134,15 @@ def _solved(
         chosen = LearnedOptions(effort=effort, device=device, model=denoiser)
         solution = solve_learned(body, observations, camera, progress, chosen)
     clip = build_clip(solution, observations, data, video)
-    refinement = {}
+    made: dict[str, Any] = {}
     if settings.refine and clip.people == 2:
         options = settled_options()
         options = replace(options, rounds=max(4, round(options.rounds * min(effort, 1.0))))
         clip = refine(clip, options, progress, body=body, device=device)
-        refinement = {"refinement": clip.metadata["refinement"]}
+        made["refinement"] = clip.metadata["refinement"]
         if SEEN_TOUCHES and observations.pair is not None:
             clip = hold_seen_touches(clip, observations.pair, data, progress, settings.data)
-    progress.update("measuring", 0, 1)
-    clip.metadata = {
-        "closeint": closeint_core.__version__,
-        "model": settings.model,
-        "settings": {**asdict(settings), "focal_px": float(camera[0, 0])},
-        "calibration": described(PACKAGES),
-        "body_sha256": body_hash(data),
-        "seconds": round(time.monotonic() - started, 1),
-        "warnings": list(progress.warnings),
-        "quality": clip_quality(clip, data),
-        **refinement,
-        **({"seen_touches": touch_spans(observations.pair, clip.fps)} if observations.pair is not None else {}),
-    }
-    progress.update("measuring", 1, 1)
-    return clip.validate()
+    if observations.pair is not None:
+        made["seen_touches"] = touch_spans(observations.pair, clip.fps)
+    clip.metadata = made
+    return with_metadata(clip, data, settings, float(camera[0, 0]), started, progress)

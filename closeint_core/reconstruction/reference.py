@@ -9,7 +9,6 @@ condition and prior are off and an unknown focal length is the image's diagonal;
 from __future__ import annotations
 
 import time
-from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -17,10 +16,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
-import closeint_core
 from closeint_core.body.load import load_body
 from closeint_core.body.torch_body import TorchBody
-from closeint_core.calibrated import described
 from closeint_core.camera import intrinsics
 from closeint_core.clip import InteractionClip
 from closeint_core.denoiser.checkpoint import load_denoiser
@@ -34,12 +31,10 @@ from closeint_core.denoiser.sampler import Sampler
 from closeint_core.denoiser.state import STATE
 from closeint_core.errors import CloseintError
 from closeint_core.inputs import input_name
-from closeint_core.metrics.quality import clip_quality
 from closeint_core.models.reference_files import require_reference_files
 from closeint_core.perception.observations import Observations
 from closeint_core.progress import Progress
-from closeint_core.reconstruction.calibration import PACKAGES
-from closeint_core.reconstruction.result import body_hash, build_clip
+from closeint_core.reconstruction.result import build_clip, with_metadata
 from closeint_core.reconstruction.world import floor_and_feet
 from closeint_core.settings import check_device
 from closeint_core.solver.solve import Solution
@@ -98,21 +93,11 @@ def reconstruct_reference(source: str | Path, settings: Settings, progress: Prog
     motion.floor, feet = floor_and_feet(body, motion, observations.fps)
     solution = Solution(motion, camera, observations.keypoints2d, feet)
     clip = build_clip(solution, observations, data, input_name(source))
-    progress.update("measuring", 0, 1)
     clip.metadata = {
-        "closeint": closeint_core.__version__,
-        "model": "reference",
-        "settings": {**asdict(settings), "focal_px": focal},
         "footage": frames.described(),
         "checkpoints": {key: path.name for key, path in files.items()},
-        "calibration": described(PACKAGES),
-        "body_sha256": body_hash(data),
-        "seconds": round(time.monotonic() - started, 1),
-        "warnings": list(progress.warnings),
-        "quality": clip_quality(clip, data),
     }
-    progress.update("measuring", 1, 1)
-    return clip.validate()
+    return with_metadata(clip, data, settings, focal, started, progress)
 
 
 def torch_device(name: str) -> str:

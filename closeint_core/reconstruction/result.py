@@ -4,15 +4,23 @@
 from __future__ import annotations
 
 import hashlib
+import time
+from dataclasses import asdict
 
 import numpy as np
 
+import closeint_core
 from closeint_core.body.data import BodyData
 from closeint_core.body.torch_body import TorchBody
+from closeint_core.calibrated import described
 from closeint_core.clip import InteractionClip
 from closeint_core.mesh.contact_probability import clip_contacts
+from closeint_core.metrics.quality import clip_quality
 from closeint_core.perception.observations import Observations
+from closeint_core.progress import Progress
+from closeint_core.reconstruction.calibration import PACKAGES
 from closeint_core.reconstruction.world import on_its_feet, to_world
+from closeint_core.settings import Settings
 from closeint_core.solver.solve import Solution
 
 
@@ -49,3 +57,27 @@ def body_hash(data: BodyData) -> str:
     for array in (data.template, data.shapedirs, data.skin_weights):
         digest.update(np.ascontiguousarray(array).tobytes())
     return digest.hexdigest()
+
+
+def with_metadata(
+    clip: InteractionClip, data: BodyData, settings: Settings, focal: float, started: float, progress: Progress
+) -> InteractionClip:
+    """The clip, measured, with what it was made by: version, settings, calibration, warnings and seconds.
+
+    Args:
+        data: the clip's body. focal: pixels. started: ``time.monotonic`` of the beginning.
+    """
+    progress.update("measuring", 0, 1)
+    clip.metadata = {
+        **clip.metadata,
+        "closeint": closeint_core.__version__,
+        "model": settings.model,
+        "settings": {**asdict(settings), "focal_px": focal},
+        "calibration": described(PACKAGES),
+        "body_sha256": body_hash(data),
+        "seconds": round(time.monotonic() - started, 1),
+        "warnings": list(progress.warnings),
+        "quality": clip_quality(clip, data),
+    }
+    progress.update("measuring", 1, 1)
+    return clip.validate()

@@ -31,7 +31,7 @@ class _Window:
     apart: list[Tensor]
 
 
-class Consensus:
+class RobustBlend:
     """Weighted means over overlapping windows, those that disagree with most of their neighbours left out.
 
     A window's error is the median over the windows that it overlaps of how far their points are apart in the frames

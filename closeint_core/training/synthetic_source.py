@@ -277,7 +277,7 @@ def observed_batch(
 
     Args:
         made: B windows. seen: of them. rest_joints: (24, 3) of the mean shape. hide: (B, 2, T) where a person is taken
-            away. alone: (B,) 1 where the network is not to see the other. guess: (B,) bool, the focal length told is
+            away. alone: (B,) 1 where the network is not to see the other. guess: (B,) bool, the focal length given is
             the one assumed for ordinary footage.
     """
     keypoints, landmarks = seen.keypoints2d, seen.landmarks3d
@@ -286,16 +286,16 @@ def observed_batch(
         landmarks = landmarks.masked_fill(hide[..., None, None], math.nan)
     cameras = seen.cameras
     size, focal = cameras.size.float(), cameras.K[:, 0, 0]
-    told = focal
+    given = focal
     if guess is not None:
         assumed = ORDINARY_FOCAL * size.amax(1)
-        told = torch.where(guess, focal * (assumed / focal).clamp(1 / _FARTHEST_FOCAL, _FARTHEST_FOCAL), focal)
+        given = torch.where(guess, focal * (assumed / focal).clamp(1 / _FARTHEST_FOCAL, _FARTHEST_FOCAL), focal)
     single = None
     if alone is not None:
         single = alone[:, None].expand(-1, keypoints.shape[2]).contiguous()
     conditions = window_conditions(
         keypoints.transpose(1, 2), landmarks.transpose(1, 2), seen.landmarks3d_confidence.transpose(1, 2),
-        size, told, rest_joints, single,
+        size, given, rest_joints, single,
     )  # fmt: skip
     rotations = roma.rotvec_to_rotmat(made.poses)
     root = cameras.R[:, None, None] @ rotations[..., 0, :, :]
@@ -304,8 +304,8 @@ def observed_batch(
     pelvis = cameras.view(rest + made.transl.transpose(1, 2))
     # With another focal length the pair as a whole is elsewhere; how far the two are apart stays what it is.
     middle = pelvis[..., 2].mean((1, 2), keepdim=True)
-    depth = pelvis[..., 2] + middle * (told / focal - 1)[:, None, None]
-    image = pelvis[..., :2] / pelvis[..., 2:].clamp(min=0.05) * (focal / told)[:, None, None, None]
+    depth = pelvis[..., 2] + middle * (given / focal - 1)[:, None, None]
+    image = pelvis[..., :2] / pelvis[..., 2:].clamp(min=0.05) * (focal / given)[:, None, None, None]
     pelvis = torch.cat([image * depth[..., None], depth[..., None]], -1)
     betas = made.betas[:, None].expand(*pelvis.shape[:-1], made.betas.shape[-1])
     target = PairState.of_motion(rotations, betas, pelvis - rest, conditions.crops)

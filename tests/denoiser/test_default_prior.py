@@ -19,7 +19,7 @@ from closeint_core.denoiser import prior as module
 from closeint_core.denoiser.canonical import PairMotion, pair_frames
 from closeint_core.denoiser.prior import DEFAULT_PRIOR, canonical_joints, default_prior, draw_interactions, report
 from closeint_core.errors import CloseintError
-from closeint_core.exchange.sampled import drawn_clip
+from closeint_core.exchange.sampled import sampled_clip
 
 WINDOW = 16
 SAMPLE = Path(closeint_core.__file__).parent / "samples" / "greeting.closeint.npz"
@@ -76,8 +76,8 @@ def test_two_people_are_drawn(body):
     assert torch.equal(motion.pelvis, draw_interactions(prior, codes, body, 16, seed=3).pelvis)
 
 
-def test_a_drawn_clip():
-    clip = drawn_clip(seed=5)
+def test_a_sampled_clip():
+    clip = sampled_clip(seed=5)
     assert (clip.people, clip.frames) == (2, 16)
     body = load_body("default")
     poses = clip.poses.reshape(32, 24, 3)

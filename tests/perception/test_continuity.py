@@ -9,8 +9,8 @@ import numpy as np
 import pytest
 from support.figures import as_peaks, walk
 
+from closeint_core.perception.closeup import merge_peaks
 from closeint_core.perception.continuity import follow_peaks
-from closeint_core.perception.evidence import merge_peaks
 
 
 def chosen(peaks: np.ndarray, path: np.ndarray) -> np.ndarray:

@@ -18,7 +18,7 @@ from closeint_core.perception import runtime
 from closeint_core.perception.appearance import describe, distance
 from closeint_core.perception.blazepose import FLIP, BlazePose, Crop, cut_out, refine
 from closeint_core.perception.calibration import PERCEPTION
-from closeint_core.perception.evidence import Closeup, sample_masks
+from closeint_core.perception.closeup import Closeup, sample_masks
 from closeint_core.perception.movenet import MoveNet, find_peaks, fit_into
 
 

@@ -11,7 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import Tensor
 
-from closeint_core.reconstruction.robust_blend import Consensus
+from closeint_core.reconstruction.robust_blend import RobustBlend
 from closeint_core.windows import blend, blend_rotations, gather, window_starts, window_weights
 
 SPREAD = 0.05
@@ -29,7 +29,7 @@ def turning(frames: int) -> tuple[Tensor, Tensor]:
 
 def together(starts: list[int], weights: Tensor, rotations: Tensor, places: Tensor, frames: int, at_once: int = 1000):
     points = (rotations @ ARMS[:, :, None])[..., 0]  # (W, L, 2, 4, 3)
-    result = Consensus(frames, SPREAD)
+    result = RobustBlend(frames, SPREAD)
     for first in range(0, len(starts), at_once):
         part = slice(first, first + at_once)
         result.add(starts[part], weights[part], points[part], rotations[part], (places[part],))

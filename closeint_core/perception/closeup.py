@@ -179,8 +179,8 @@ def crop_of(keypoints: np.ndarray, scale: float) -> Crop:
     shoulders = keypoints[[K["left_shoulder"], K["right_shoulder"]]]
     hip = hips.mean(axis=0) if np.isfinite(hips).all() else np.nanmean(keypoints, axis=0)
     up = shoulders.mean(axis=0) - hip
-    told = np.isfinite(up).all() and np.linalg.norm(up) > tuned.least_trunk * scale
-    angle = float(np.arctan2(up[0], -up[1])) if told else 0.0
+    has_trunk = np.isfinite(up).all() and np.linalg.norm(up) > tuned.least_trunk * scale
+    angle = float(np.arctan2(up[0], -up[1])) if has_trunk else 0.0
     reach = np.nanmax(np.linalg.norm(keypoints - hip, axis=-1))
     # somebody bent double still needs room for what the keypoints do not show
     size = 2.0 * tuned.crop_margin * max(float(reach), tuned.least_reach * scale)
