@@ -178,6 +178,7 @@ def refine(
         float,
         typer.Option(
             min=0.0,
+            max=10.0,
             help="How far off the shape coefficients may be, 0.25 for another program's guess: then one shape a person "
             "is found from all keypoints and standing feet. 0 keeps the clip's.",
         ),
@@ -316,7 +317,7 @@ def sample(
     output: Annotated[
         Path, typer.Option("--output", "-o", parser=output_path, metavar="CLIP", help="The clip file to write.")
     ],
-    seed: Annotated[int, typer.Option(help="Another number, another interaction.")] = 0,
+    seed: Annotated[int, typer.Option(min=0, help="Another number, another interaction.")] = 0,
     body: Annotated[str, typer.Option(help="default, smpl-neutral, smpl-male, smpl-female, or a file.")] = "default",
     data: Data = None,
 ) -> None:

@@ -27,7 +27,7 @@ def bench(
     count: Annotated[int, typer.Option(help="Simulated clips.")] = 24,
     frames: Annotated[int, typer.Option(help="Frames of a simulated clip.")] = 32,
     jobs: Annotated[int, typer.Option(help="Clips at a time, one thread each.")] = 1,
-    seed: Annotated[int, typer.Option(help="Other clips.")] = 0,
+    seed: Annotated[int, typer.Option(min=0, help="Other clips.")] = 0,
     out: Annotated[
         Path, typer.Option(parser=output_path, metavar="DIR", help="Results; a run stopped there goes on.")
     ] = Path("bench"),
