@@ -150,7 +150,7 @@ class Environment:
             return
         require_unused(self.folder)
         if self.complete:
-            with _told(self.folder, "renamed"):
+            with _explained(self.folder, "renamed"):
                 os.replace(self.folder, self.earlier)
         else:
             delete(self.folder)
@@ -164,7 +164,7 @@ class Environment:
         if not self.earlier.exists():
             return False
         delete(self.folder)
-        with _told(self.earlier, "renamed"):
+        with _explained(self.earlier, "renamed"):
             os.replace(self.earlier, self.folder)
         return True
 
@@ -244,7 +244,7 @@ def delete(path: Path) -> None:
     """
     if not os.path.lexists(path):
         return
-    with _told(path, "deleted"):
+    with _explained(path, "deleted"):
         if path.is_symlink() or not path.is_dir():
             path.unlink()
             return
@@ -254,7 +254,7 @@ def delete(path: Path) -> None:
 
 
 @contextlib.contextmanager
-def _told(path: Path, what: str) -> Iterator[None]:
+def _explained(path: Path, what: str) -> Iterator[None]:
     """Make one sentence of a disk's refusal."""
     try:
         yield
