@@ -1,8 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
 """The default model: the keypoint-conditioned denoiser solves both people together, the joint fit settles the rest.
 
-The denoiser knows how people interact, also where one hides the other; its keypoints are a few pixels off. So its poses are the start and the usual poses of the joint fit, which brings the bodies onto the observed joints
-and a common floor; ``refine`` takes them out of each other. Windows overlap and are blended; shapes are one a person.
+The denoiser knows how people interact, also where one hides the other; its joints are only near the observed ones. So
+its poses are the start and the usual poses of the joint fit, which brings the bodies onto the observed joints and a
+common floor; ``refine`` takes them out of each other. Windows overlap and are blended; shapes are one a person.
 """
 
 from __future__ import annotations
@@ -52,9 +53,9 @@ WINDOW = 16
 STRIDE = 2
 STEPS = 4
 """DDIM steps from noise of zero, the mean of all noise, instead of a random one: the result is near the mean of the
-denoiser's samples, which it was trained for. Measured, MPJPE of the network alone in 3, 5 and 10 steps: 12 held-out simulated
-interactions 56, 58, 59 mm; 12 films 82, 83, 85 mm; one of two people unseen 53, 56, 59 mm. Depth between the people of
-two real views gains from more steps: interaction error of the fit 111 mm after 4, 106 mm after 10."""
+denoiser's samples, which it was trained for. Measured, MPJPE of the network alone in 3, 5 and 10 steps: 12 held-out
+simulated interactions 56, 58, 59 mm; 12 films 82, 83, 85 mm; one of two people unseen 53, 56, 59 mm. Depth between the
+people of two real views gains from more steps: interaction error of the fit 111 mm after 4, 106 mm after 10."""
 NATIVE_BODY = "closeint-default/1"
 """The body whose shape coefficients the denoiser speaks of."""
 WEIGHTS = Path(__file__).parents[1] / "denoiser" / "weights" / "denoiser.safetensors"
