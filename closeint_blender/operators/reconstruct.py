@@ -14,6 +14,7 @@ from bpy_extras.io_utils import ImportHelper
 
 from closeint_core.clip import SUFFIX
 from closeint_core.errors import CloseintError
+from closeint_core.options import read_frames
 from closeint_core.settings import MODELS
 from closeint_core.worker.client import Job
 
@@ -118,7 +119,7 @@ class CLOSEINT_OT_reconstruct(JobOperator, bpy.types.Operator):
             "model": self.model or settings.model or MODELS[0],  # none: of a file of a later version
             "quality": settings.quality if self.quality == "scene" else self.quality,
             "refine": bool(settings.refine and self.refine),
-            "frames": _frames_of(self.frames) if self.frames else scene_frames(context),
+            "frames": list(read_frames(self.frames)) if self.frames else scene_frames(context),
             "people": list(self.people) if min(self.people) >= 0 else _people_of(settings, video),
         }
         if rate := self.fps or settings.fps:
@@ -310,16 +311,6 @@ def import_result(path: str, options: dict[str, Any], footage: str = "") -> None
     if footage and os.path.exists(footage):
         options = {**options, "footage_path": footage}
     ops.closeint.import_clip("EXEC_DEFAULT", True, filepath=path, **options)
-
-
-def _frames_of(text: str) -> list[int | None]:
-    first, colon, last = text.partition(":")
-    try:
-        if not colon:
-            raise ValueError
-        return [int(first) if first else None, int(last) if last else None]
-    except ValueError:
-        raise CloseintError(f"The frames {text!r} are not A:B.", "Give for instance 100:250.") from None
 
 
 def _people_of(settings: Any, video: Path) -> Any:

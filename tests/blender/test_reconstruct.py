@@ -159,6 +159,7 @@ def test_models_are_the_core_s(runtime: BlenderRuntime) -> None:
 def test_problems_are_said_and_change_nothing(runtime: BlenderRuntime) -> None:
     facts, _ = ran(runtime)
     assert "No video is chosen" in facts["no_video"]
+    assert "The frame range '7' is not A:B" in facts["wrong_frames"]
     assert "bad.mp4 is bad. Take another." in facts["bad"]
     assert "There is no video" in facts["gone"]
     assert "stopped unexpectedly (exit status 9)" in facts["crash"]

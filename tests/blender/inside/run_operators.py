@@ -118,6 +118,7 @@ def main(folder, videos, out):
     facts["report"] = session.report()["ok"]
 
     facts["no_video"] = attempt(ops.reconstruct)
+    facts["wrong_frames"] = attempt(ops.reconstruct, video=good, frames="7")
     start = names()
     scene.closeint.quality = "high"
     # True: push undo steps, as a click in the panel does; the first push also starts the undo history.
