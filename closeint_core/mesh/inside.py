@@ -11,6 +11,7 @@ from torch import Tensor
 from torch.nn.functional import normalize
 
 from closeint_core.errors import CloseintError
+from closeint_core.mesh.chunks import in_chunks
 from closeint_core.mesh.closest import face_corners, nearest_faces, triangle_weights
 from closeint_core.mesh.patches import Boxes, Patches, meet, patches_of, pose
 from closeint_core.mesh.winding import Lattice, winding_numbers
@@ -59,7 +60,8 @@ def find_inside(vertices: Tensor, faces: Tensor) -> Inside:
         parts = []
         if len(near):
             patches = patches_of(faces, at[0, 0])
-            parts = [_search(at[:, part], part, patches) for part in near.split(_FRAMES[at.device.type])]
+            chunks = near.split(_FRAMES[at.device.type])
+            parts = in_chunks(lambda some: _search(at[:, some], some, patches), chunks, at.device)
         found = torch.cat(parts) if parts else near.new_zeros(0, 4)
         frame, person, vertex, face = found.unbind(1)
         base = ((1 - person) * vertices.shape[1] + frame) * vertices.shape[2]

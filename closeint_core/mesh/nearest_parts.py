@@ -17,6 +17,7 @@ from torch import Tensor
 
 from closeint_core.body.data import BodyData
 from closeint_core.mesh.calibration import MESH
+from closeint_core.mesh.chunks import in_chunks
 
 _AROUND = 24
 _FEW = 6  # of which every so many tell roughly what is near
@@ -101,12 +102,14 @@ def near_parts(
     """
     bias = MESH.now.near.bias if bias is None else bias
     frames = vertices.shape[1]
-    found: list[tuple[Tensor, Tensor, Tensor]] = []
     chunk = _CHUNK[vertices.device.type]
-    for start in range(0, frames, chunk):
+
+    def search(start: int) -> tuple[Tensor, Tensor, Tensor]:
         part = slice(start, start + chunk)
         asked, better = (None if x is None else x[:, part] for x in (wanted, liked))
-        found.append(_near(vertices[:, part], samples, count, asked, better, bias))
+        return _near(vertices[:, part], samples, count, asked, better, bias)
+
+    found = in_chunks(search, range(0, frames, chunk), vertices.device)
     own, other, distance = (torch.cat(each, 1) for each in zip(*found, strict=True))
     return NearParts(own, other, distance)
 

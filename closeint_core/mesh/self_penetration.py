@@ -20,6 +20,7 @@ from torch import Tensor
 from closeint_core.body.data import BodyData
 from closeint_core.errors import CloseintError
 from closeint_core.mesh.calibration import MESH, SelfPenetrationCalibration
+from closeint_core.mesh.chunks import in_chunks
 from closeint_core.mesh.closest import face_corners, nearest_faces, triangle_weights
 from closeint_core.mesh.inside import Below, Inside, depth_below
 from closeint_core.mesh.patches import Boxes, Patches, cut, meet, pose
@@ -115,10 +116,9 @@ class SolidParts:
             at = vertices.detach()
             if not bool(torch.isfinite(at).all()):
                 raise CloseintError("A body's vertices are not all numbers.", "Look for NaN or infinity in the poses.")
-            found = [
-                self._search(at[:, start : start + _FRAMES[at.device.type]], start)
-                for start in range(0, frames, _FRAMES[at.device.type])
-            ]
+            size = _FRAMES[at.device.type]
+            starts = range(0, frames, size)
+            found = in_chunks(lambda start: self._search(at[:, start : start + size], start), starts, at.device)
             rows = torch.cat(found) if found else torch.zeros(0, 4, dtype=torch.int64, device=at.device)
             frame, person, vertex, face = rows.unbind(1)
             base = (person * frames + frame) * at.shape[2]
