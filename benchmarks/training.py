@@ -33,7 +33,7 @@ sys.path[:0] = [str(ROOT)]
 from closeint_core.training.config import TrainingConfig, read_config  # noqa: E402
 from closeint_core.training.logs import read_log  # noqa: E402
 from closeint_core.training.processes import processes  # noqa: E402
-from closeint_core.training.runs import first_stage, training_body  # noqa: E402
+from closeint_core.training.runs import first_task, training_body  # noqa: E402
 from closeint_core.training.schedule import seed_everything  # noqa: E402
 from closeint_core.training.trainer import Interrupt, Trainer  # noqa: E402
 
@@ -88,16 +88,16 @@ def measure(config: TrainingConfig, warm_up: int, seconds: float) -> dict[str, A
         cuda = group.device.type == "cuda"
         seed_everything(config.seed, 0, 0, "weights")
         began = time.perf_counter()
-        stage = first_stage(config, training_body(config).to(group.device), group, lambda line: None)
-        stage.inputs(0)
+        task = first_task(config, training_body(config).to(group.device), group, lambda line: None)
+        task.inputs(0)
         filled = time.perf_counter() - began
-        stage.steps = max(1, warm_up)
-        trainer = Trainer(config, stage, group, Interrupt(), lambda line: None)
+        task.steps = max(1, warm_up)
+        trainer = Trainer(config, task, group, Interrupt(), lambda line: None)
         trainer.run()
         if cuda:
             torch.cuda.reset_peak_memory_stats()
         # From here on: the log's lines are far apart, since each of them waits for the device.
-        stage.steps = _NEVER
+        task.steps = _NEVER
         trainer.config = replace(config, log_every=max(1, warm_up))
         trainer.deadline = time.monotonic() + seconds
         first = trainer.step
@@ -107,7 +107,7 @@ def measure(config: TrainingConfig, warm_up: int, seconds: float) -> dict[str, A
             if cuda:
                 torch.cuda.synchronize()
         wall = time.perf_counter() - began
-        lines = [line for line in read_log(trainer.folder / f"{stage.name}.jsonl") if line["event"] == "train"]
+        lines = [line for line in read_log(trainer.folder / f"{task.name}.jsonl") if line["event"] == "train"]
         counted = [line for line in lines if line["step"] > first] or lines[-1:]
         steps = trainer.step - first
         figures: dict[str, Any] = {

@@ -20,15 +20,15 @@ Say = Callable[[str], None]
 
 
 class RunLog:
-    """``<stage>.jsonl`` and ``tensorboard/<stage>`` in a folder.
+    """``<task>.jsonl`` and ``tensorboard/<task>`` in a folder.
 
     Args:
         step: the step from which the run goes on; what the log has of later ones is taken out.
         say: prints a line for the person who waits.
     """
 
-    def __init__(self, folder: Path, stage: str, step: int, say: Say) -> None:
-        self.path = folder / f"{stage}.jsonl"
+    def __init__(self, folder: Path, task: str, step: int, say: Say) -> None:
+        self.path = folder / f"{task}.jsonl"
         self._say = say
         _cut_back(self.path, step)
         self._file = self.path.open("a", encoding="utf-8")
@@ -38,7 +38,7 @@ class RunLog:
         except ImportError:
             say("TensorBoard is not installed (closeint-core[training]); the log is " + self.path.name + " alone.")
         else:
-            self._board = SummaryWriter(str(folder / "tensorboard" / stage), purge_step=step + 1)
+            self._board = SummaryWriter(str(folder / "tensorboard" / task), purge_step=step + 1)
 
     def write(self, event: str, step: int, values: dict[str, Any], said: str | None = None) -> None:
         """Add a line; ``said`` is printed."""

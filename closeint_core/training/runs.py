@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""A run from its configuration: the sources, the stages in their order, and the folder."""
+"""A run from its configuration: the sources, the tasks in their order, and the folder."""
 
 from __future__ import annotations
 
@@ -25,10 +25,10 @@ from closeint_core.training.processes import Processes, processes
 from closeint_core.training.recorded_source import RecordedSource, published_layout
 from closeint_core.training.schedule import seed_everything
 from closeint_core.training.synthetic_source import SyntheticSource
-from closeint_core.training.tasks import DTYPES, CodesStage, DenoiserStage, PriorStage, Stage
+from closeint_core.training.tasks import DTYPES, CodesTask, DenoiserTask, PriorTask, Task
 from closeint_core.training.trainer import Interrupt, Trainer
 
-STAGES = (DenoiserStage.name, PriorStage.name, CodesStage.name, "eyes")
+TASKS = (DenoiserTask.name, PriorTask.name, CodesTask.name, "eyes")
 
 
 def train(config: TrainingConfig, say: Say, restart: bool = False) -> bool:
@@ -59,7 +59,7 @@ def _train(config: TrainingConfig, say: Say, restart: bool) -> bool:
         quiet: Say = say if group.first else lambda _: None
         folder = Path(config.output)
         if group.first:
-            check_folder(folder, "training", signs=[f"{name}_checkpoint.pt" for name in STAGES])
+            check_folder(folder, "training", signs=[f"{name}_checkpoint.pt" for name in TASKS])
             if restart:
                 clear(folder)
         group.wait()
@@ -68,27 +68,27 @@ def _train(config: TrainingConfig, say: Say, restart: bool) -> bool:
                 f"A batch of {config.batch} windows cannot be shared by {group.world} processes.",
                 "Choose a multiple as 'batch'.",
             )
-        return _train_stages(config, group, interrupt, quiet, deadline)
+        return _train_tasks(config, group, interrupt, quiet, deadline)
 
 
-def _train_stages(config: TrainingConfig, group: Processes, interrupt: Interrupt, say: Say, deadline: float) -> bool:
+def _train_tasks(config: TrainingConfig, group: Processes, interrupt: Interrupt, say: Say, deadline: float) -> bool:
     """What is trained in a group; nothing of it is left when the group ends."""
     if group.device.type == "cuda":
         torch.set_num_threads(1)  # plans are made of small tensors, by several threads; more fight for the cores
     seed_everything(config.seed, 0, 0, "weights")
-    first = first_stage(config, training_body(config).to(group.device), group, say)
+    first = first_task(config, training_body(config).to(group.device), group, say)
     if group.first:
         mark_folder(Path(config.output), "training")
     trainer = Trainer(config, first, group, interrupt, say, deadline)
     done = trainer.run()
-    if done and isinstance(first, PriorStage) and config.codes.steps:
+    if done and isinstance(first, PriorTask) and config.codes.steps:
         seed_everything(config.seed, 0, 0, "codes")
         assert isinstance(trainer.average, InteractionPrior)
-        stage = CodesStage(config, trainer.average, first)
-        trainer = Trainer(config, stage, group, interrupt, say, deadline)
+        task = CodesTask(config, trainer.average, first)
+        trainer = Trainer(config, task, group, interrupt, say, deadline)
         done = trainer.run()
     if not done:
-        where = f"step {trainer.step} of {trainer.stage.steps} of the {trainer.stage.name}"
+        where = f"step {trainer.step} of {trainer.task.steps} of the {trainer.task.name}"
         if group.agreed(interrupt.asked):
             raise Cancelled(f"Interrupted, with a checkpoint: the same command goes on from {where}.")
         say(f"The time budget of {config.time_budget:g} s is spent: the same command goes on from {where}.")
@@ -120,12 +120,12 @@ def training_body(config: TrainingConfig) -> TorchBody:
     return TorchBody(load_body("smpl-neutral", data))
 
 
-def first_stage(config: TrainingConfig, body: TorchBody, group: Processes, say: Say) -> Stage:
+def first_task(config: TrainingConfig, body: TorchBody, group: Processes, say: Say) -> Task:
     """The denoiser, or the prior, on synthetic interactions; the denoiser on recorded ones."""
     if config.recorded.folder:
-        return recorded_stage(config, body, group, say)
+        return recorded_task(config, body, group, say)
     if config.what == "eyes":
-        return eyes_stage(config, body, group, say)
+        return eyes_task(config, body, group, say)
 
     def notice(done: int, total: int) -> None:
         if done == total:
@@ -134,15 +134,15 @@ def first_stage(config: TrainingConfig, body: TorchBody, group: Processes, say: 
     source = SyntheticSource(config.data, body, _share(config, group), notice)
     held_out = held_out_source(config, body)
     if config.what == "prior":
-        return PriorStage(config, body, source, held_out)
-    return DenoiserStage(config, body, source, held_out, source.generator.tools)
+        return PriorTask(config, body, source, held_out)
+    return DenoiserTask(config, body, source, held_out, source.generator.tools)
 
 
 def _share(config: TrainingConfig, group: Processes) -> Share:
     return Share(config.batch // group.world, config.seed, group.rank, group.world)
 
 
-def eyes_stage(config: TrainingConfig, body: TorchBody, group: Processes, say: Say) -> Stage:
+def eyes_task(config: TrainingConfig, body: TorchBody, group: Processes, say: Say) -> Task:
     """The eyes, on renders of synthetic interactions."""
     from closeint_core.training.eyes.stage import EyesStage  # it needs a compiler, the others do not
 
@@ -152,7 +152,7 @@ def eyes_stage(config: TrainingConfig, body: TorchBody, group: Processes, say: S
     return EyesStage(config, body, group, notice)
 
 
-def recorded_stage(config: TrainingConfig, body: TorchBody, group: Processes, say: Say) -> DenoiserStage:
+def recorded_task(config: TrainingConfig, body: TorchBody, group: Processes, say: Say) -> DenoiserTask:
     """The denoiser on recorded interactions."""
     recorded, frames = config.recorded, config.data.frames
     features = config.denoiser.condition == "hmr2"
@@ -166,7 +166,7 @@ def recorded_stage(config: TrainingConfig, body: TorchBody, group: Processes, sa
         config.validation, windows=len(held_out), pictures=min(len(held_out), config.validation.pictures)
     )
     steps = source.steps(recorded.epochs) if recorded.epochs else config.steps
-    return DenoiserStage(replace(config, steps=steps, validation=validation), body, source, held_out)
+    return DenoiserTask(replace(config, steps=steps, validation=validation), body, source, held_out)
 
 
 def held_out_source(config: TrainingConfig, body: TorchBody) -> SyntheticSource:
@@ -178,12 +178,12 @@ def held_out_source(config: TrainingConfig, body: TorchBody) -> SyntheticSource:
 
 def clear(folder: Path) -> None:
     """Take away the files of a run, and no others."""
-    for stage in STAGES:
-        weights = [f"{stage}_{dtype}.safetensors" for dtype in DTYPES]
-        for pattern in (f"{stage}_checkpoint.pt", f"{stage}.jsonl", *weights, f"pictures/{stage}_*_*.png"):
+    for task in TASKS:
+        weights = [f"{task}_{dtype}.safetensors" for dtype in DTYPES]
+        for pattern in (f"{task}_checkpoint.pt", f"{task}.jsonl", *weights, f"pictures/{task}_*_*.png"):
             for path in folder.glob(pattern):
                 path.unlink()
-        shutil.rmtree(folder / "tensorboard" / stage, ignore_errors=True)
+        shutil.rmtree(folder / "tensorboard" / task, ignore_errors=True)
     for part in ("pictures", "tensorboard"):
         with contextlib.suppress(OSError):  # there is none, or somebody keeps something in it
             (folder / part).rmdir()

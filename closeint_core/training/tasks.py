@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """What can be trained: the denoiser, the prior, and the model of the prior's codes.
 
-A stage knows its network, what a step's inputs are, what the loss is, and how the result is judged and saved. The loop
+A task knows its network, what a step's inputs are, what the loss is, and how the result is judged and saved. The loop
 itself (``trainer``) knows none of that.
 """
 
@@ -45,7 +45,7 @@ class MotionSource(Protocol):
         ...
 
 
-class Stage(ABC):
+class Task(ABC):
     """One network's training.
 
     Attributes:
@@ -74,7 +74,7 @@ class Stage(ABC):
     def save(self, network: nn.Module, folder: Path) -> list[Path]:
         """Write weights as the product reads them."""
 
-    def start(self) -> None:  # noqa: B027 - most stages have nothing to do
+    def start(self) -> None:  # noqa: B027 - most tasks have nothing to do
         """Before the first step of a run that begins."""
 
     def rate(self, name: str) -> float:
@@ -141,7 +141,7 @@ class DenoiserObjective(nn.Module):
         return torch.where(passes > 0, answer, nothing).transpose(1, 2)
 
 
-class DenoiserStage(Stage):
+class DenoiserTask(Task):
     """Trains ``denoiser.network.Denoiser``.
 
     Args:
@@ -258,7 +258,7 @@ class PriorObjective(nn.Module):
         return total, terms
 
 
-class PriorStage(Stage):
+class PriorTask(Task):
     """Trains ``denoiser.prior.InteractionPrior``."""
 
     name = "prior"
@@ -330,12 +330,12 @@ class CodesObjective(nn.Module):
         return loss.float(), {"denoising": loss.float()}
 
 
-class CodesStage(Stage):
+class CodesTask(Task):
     """Trains ``denoiser.prior.CodeModel`` on the latents of a finished prior."""
 
     name = "codes"
 
-    def __init__(self, config: TrainingConfig, prior: InteractionPrior, of_prior: PriorStage) -> None:
+    def __init__(self, config: TrainingConfig, prior: InteractionPrior, of_prior: PriorTask) -> None:
         self.config, self.of_prior = config, of_prior
         self.prior = copy.deepcopy(prior).eval().requires_grad_(False)
         device = of_prior.body.template.device

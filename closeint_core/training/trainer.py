@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The training loop: any stage, any number of processes, and the same course whether or not it is cut on the way."""
+"""The training loop: any task, any number of processes, and the same course whether or not it is cut on the way."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ from closeint_core.training.config import TrainingConfig, to_dict
 from closeint_core.training.logs import RunLog, Say, Stopwatch
 from closeint_core.training.processes import Processes
 from closeint_core.training.schedule import average_decay, learning_rate, seed_everything
-from closeint_core.training.tasks import Stage, count_parameters
+from closeint_core.training.tasks import Task, count_parameters
 from closeint_core.training.train_step import Passes, RecordedPasses
 from closeint_core.training.validation import Judged
 
@@ -59,7 +59,7 @@ class Interrupt:
 
 
 class Trainer:
-    """Trains one stage.
+    """Trains one task.
 
     Args:
         deadline: of ``time.monotonic``, at which the run stops with a checkpoint; infinite for none.
@@ -73,52 +73,52 @@ class Trainer:
     def __init__(
         self,
         config: TrainingConfig,
-        stage: Stage,
+        task: Task,
         processes: Processes,
         interrupt: Interrupt,
         say: Say,
         deadline: float = float("inf"),
     ) -> None:
-        self.config, self.stage, self.processes = config, stage, processes
+        self.config, self.task, self.processes = config, task, processes
         self.interrupt, self.say, self.deadline = interrupt, say, deadline
         self.folder = Path(config.output)
-        self.checkpoint = self.folder / f"{stage.name}_checkpoint.pt"
+        self.checkpoint = self.folder / f"{task.name}_checkpoint.pt"
         self.written: list[Path] = []
         self.step = 0
         self.seconds = 0.0  # spent before this process
         self._began = time.monotonic()
-        self.optimizer = make_optimizer(stage)
+        self.optimizer = make_optimizer(task)
         self._parameters = [p for group in self.optimizer.param_groups for p in group["params"]]
         self._sums: dict[str, Tensor] = {}
         self._counted = 0
-        self.average = copy.deepcopy(stage.network).eval().requires_grad_(False)
+        self.average = copy.deepcopy(task.network).eval().requires_grad_(False)
         self._resume()
         self._passes = self._made_passes()
 
     # -- state ---------------------------------------------------------------------------------------------------
 
     def _resume(self) -> None:
-        state = load_state(self.checkpoint, self.config, self.stage.name)
+        state = load_state(self.checkpoint, self.config, self.task.name)
         if state is None:
             seed_everything(self.config.seed, 0, 0, "start")
-            self.stage.start()
-            self.average.load_state_dict(self.stage.network.state_dict())
+            self.task.start()
+            self.average.load_state_dict(self.task.network.state_dict())
             return
-        self.stage.network.load_state_dict(state.network)
+        self.task.network.load_state_dict(state.network)
         self.average.load_state_dict(state.average)
         self.optimizer.load_state_dict(state.optimizer)
         self._sums = {name: value.to(self.processes.device) for name, value in state.sums.items()}
         self._counted, self.step, self.seconds = state.counted, state.step, state.seconds
-        self.say(f"Going on with the {self.stage.name} from step {self.step} of {self.stage.steps}.")
+        self.say(f"Going on with the {self.task.name} from step {self.step} of {self.task.steps}.")
 
     def save(self) -> None:
         """Write the checkpoint."""
         if self.processes.first:
             state = RunState(
-                self.stage.name,
+                self.task.name,
                 self.step,
                 self.seconds + time.monotonic() - self._began,
-                self.stage.network.state_dict(),
+                self.task.network.state_dict(),
                 self.average.state_dict(),
                 self.optimizer.state_dict(),
                 self._sums,
@@ -130,10 +130,10 @@ class Trainer:
 
     def _made_passes(self) -> Passes | RecordedPasses:
         device, world = self.processes.device, self.processes.world
-        objective: Any = self.stage.objective
+        objective: Any = self.task.objective
         if self.config.compile:
             objective = torch.compile(objective, dynamic=False)
-        if self.config.graphs and self.stage.recordable and device.type == "cuda":
+        if self.config.graphs and self.task.recordable and device.type == "cuda":
             passes: Passes | RecordedPasses = RecordedPasses(objective, self._parameters, world)
         else:
             if world > 1:
@@ -141,25 +141,25 @@ class Trainer:
             passes = Passes(objective, self._parameters)
         if world > 1 and self.step == 0:
             with torch.no_grad():  # the first process's weights are everybody's now; so should be their average
-                self.average.load_state_dict(self.stage.network.state_dict())
+                self.average.load_state_dict(self.task.network.state_dict())
         return passes
 
     # -- the loop ------------------------------------------------------------------------------------------------
 
     def run(self) -> bool:
         """Train until the last step, the deadline, or an interrupt; whether the last step was reached."""
-        stage, config = self.stage, self.config
-        log = RunLog(self.folder, stage.name, self.step, self.say) if self.processes.first else None
+        task, config = self.task, self.config
+        log = RunLog(self.folder, task.name, self.step, self.say) if self.processes.first else None
         if log is not None:
-            log.write("start", self.step, self._description(), f"Training the {stage.name}: {self._introduction()}")
+            log.write("start", self.step, self._description(), f"Training the {task.name}: {self._introduction()}")
         watch = Stopwatch(self.processes.device)
-        done = self.step >= stage.steps
+        done = self.step >= task.steps
         try:
             while not done:
                 if self.processes.agreed(self.interrupt.asked or time.monotonic() >= self.deadline):
                     break
                 self._one_step(watch)
-                done = self.step >= stage.steps
+                done = self.step >= task.steps
                 # The log first: a checkpoint then holds what is not in the log yet.
                 if self.step % config.log_every == 0 or done:
                     self._log(log, watch)
@@ -172,9 +172,9 @@ class Trainer:
                     watch.reset()
             self.save()
             if self.processes.first:
-                self.written = written = stage.save(self.average, self.folder)
+                self.written = written = task.save(self.average, self.folder)
                 outcome = "finished" if done else "stopped"
-                said = f"The {stage.name} {outcome} at step {self.step} of {stage.steps}: {written[0].parent}"
+                said = f"The {task.name} {outcome} at step {self.step} of {task.steps}: {written[0].parent}"
                 assert log is not None
                 log.write(outcome, self.step, {"weights": [path.name for path in written]}, said)
         finally:
@@ -183,19 +183,19 @@ class Trainer:
         return done
 
     def _one_step(self, watch: Stopwatch) -> None:
-        stage, step = self.stage, self.step
+        task, step = self.task, self.step
         seed_everything(self.config.seed, self.processes.rank, step)
         watch.mark()
-        inputs = stage.inputs(step)
+        inputs = task.inputs(step)
         watch.mark()
-        stage.network.train()
+        task.network.train()
         loss, terms = self._passes(inputs)
-        norm = nn.utils.clip_grad_norm_(self._parameters, stage.optimizer.clip)
+        norm = nn.utils.clip_grad_norm_(self._parameters, task.optimizer.clip)
         failed = (~torch.isfinite(norm)).to(torch.float32)
         # Fused optimisers leave a step out by themselves when this is 1: no waiting for the device to look.
         self.optimizer.found_inf = failed  # type: ignore[attr-defined]
         for group in self.optimizer.param_groups:
-            group["lr"] = group["rate"] * learning_rate(stage.optimizer, step, stage.steps)
+            group["lr"] = group["rate"] * learning_rate(task.optimizer, step, task.steps)
         self.optimizer.step()
         self._follow(step)
         with torch.no_grad():
@@ -208,9 +208,9 @@ class Trainer:
         """The average moves towards the network; what is no weight (codebooks, statistics) is copied."""
         decay = average_decay(self.config.ema, step)
         ours: list[Tensor] = list(self.average.parameters())
-        theirs: list[Tensor] = list(self.stage.network.parameters())
+        theirs: list[Tensor] = list(self.task.network.parameters())
         torch._foreach_lerp_(ours, theirs, 1.0 - decay)
-        for mine, given in zip(self.average.buffers(), self.stage.network.buffers(), strict=True):
+        for mine, given in zip(self.average.buffers(), self.task.network.buffers(), strict=True):
             mine.copy_(given)
 
     def _count(self, values: dict[str, Tensor], failed: Tensor) -> None:
@@ -229,7 +229,7 @@ class Trainer:
         self._sums, self._counted = {}, 0
         if skipped > _MOST_SKIPPED * counted:
             raise CloseintError(
-                f"Training the {self.stage.name} fails: {skipped:.0f} of the {counted} steps up to {self.step} had "
+                f"Training the {self.task.name} fails: {skipped:.0f} of the {counted} steps up to {self.step} had "
                 "gradients that are not finite.",
                 "Lower optimizer.learning_rate, or use precision: float32. The last checkpoint is kept.",
             )
@@ -239,7 +239,7 @@ class Trainer:
         watch.reset()
         if log is not None:
             rate = self.config.batch * timed / max(source + steps, 1e-9)
-            lr = learning_rate(self.stage.optimizer, self.step - 1, self.stage.steps)
+            lr = learning_rate(self.task.optimizer, self.step - 1, self.task.steps)
             speed = {"windows_per_s": rate, "source_share": source / wall, "step_share": steps / wall}
             seconds = self.seconds + time.monotonic() - self._began
             line = {**means, "skipped": skipped, "learning_rate": lr, **speed, "seconds": seconds}
@@ -249,7 +249,7 @@ class Trainer:
     def _validate(self, log: RunLog | None) -> None:
         if log is not None:
             seed_everything(self.config.seed, 0, 0, "validation")
-            judged = self.stage.judge(self.average)
+            judged = self.task.judge(self.average)
             said = "  ".join(f"{name} {value:.1f}" for name, value in judged.measures.items())
             log.write("validation", self.step, judged.measures, f"step {self.step}  held out: {said}")
             self._show(log, judged)
@@ -257,7 +257,7 @@ class Trainer:
 
     def _show(self, log: RunLog, judged: Judged) -> None:
         for number, image in enumerate(judged.pictures):
-            name = f"{self.stage.name}_{self.step:07d}_{number}"
+            name = f"{self.task.name}_{self.step:07d}_{number}"
             with atomic_path(self.folder / "pictures" / f"{name}.png") as temporary:
                 cv2.imwrite(str(temporary), image)
             log.picture(f"window {number}", self.step, image)
@@ -271,7 +271,7 @@ class Trainer:
             "device": name,
             "processes": self.processes.world,
             "torch": torch.__version__,
-            "parameters": count_parameters(self.stage.network),
+            "parameters": count_parameters(self.task.network),
         }
 
     def _introduction(self) -> str:
@@ -279,10 +279,10 @@ class Trainer:
         return f"{words['parameters'] / 1e6:.2f} M parameters, {words['processes']} x {words['device']}"
 
 
-def make_optimizer(stage: Stage) -> torch.optim.AdamW:
-    """AdamW; only matrices decay, and a group holds parameters of one rate (``Stage.rate``)."""
-    named = [(stage.rate(name), p) for name, p in stage.network.named_parameters() if p.requires_grad]
-    settings = stage.optimizer
+def make_optimizer(task: Task) -> torch.optim.AdamW:
+    """AdamW; only matrices decay, and a group holds parameters of one rate (``Task.rate``)."""
+    named = [(task.rate(name), p) for name, p in task.network.named_parameters() if p.requires_grad]
+    settings = task.optimizer
     groups = []
     for rate in sorted({rate for rate, _ in named}, reverse=True):
         own = [p for given, p in named if given == rate]

@@ -34,7 +34,7 @@ from closeint_core.training.batches import MotionBatch, TrainingBatch  # noqa: E
 from closeint_core.training.config import TrainingConfig, read_config  # noqa: E402
 from closeint_core.training.processes import Processes  # noqa: E402
 from closeint_core.training.synthetic.generate import default_tools  # noqa: E402
-from closeint_core.training.tasks import DenoiserStage, PriorStage, Stage  # noqa: E402
+from closeint_core.training.tasks import DenoiserTask, PriorTask, Task  # noqa: E402
 from support.windows import UP, synthetic_windows  # noqa: E402 - the tests' synthetic windows
 
 WINDOWS, FRAMES = 8, 4
@@ -105,22 +105,22 @@ class ToySource:
         return MotionBatch(PairMotion(self.motion.rotations[rows], self.motion.pelvis[rows]), UP)
 
 
-def toy_stage(config: TrainingConfig, body: TorchBody, group: Processes, say: object = None) -> Stage:
-    """In place of ``runs.first_stage``."""
+def toy_task(config: TrainingConfig, body: TorchBody, group: Processes, say: object = None) -> Task:
+    """In place of ``runs.first_task``."""
     source = ToySource(body, config.batch // group.world, config.seed, group.rank, group.world)
     stall = os.environ.get("TOY_STALL")
     if stall:
         source.stall_at, source.stalled = int(stall), Path(config.output).with_name("stalled")
     held_out = ToySource(body, config.validation.windows, config.seed + 1)
     if config.what == "prior":
-        return PriorStage(config, body, source, held_out)
-    return DenoiserStage(config, body, source, held_out, default_tools())
+        return PriorTask(config, body, source, held_out)
+    return DenoiserTask(config, body, source, held_out, default_tools())
 
 
 def run_file(path: Path) -> int:
     """Train as the file says, from where it stands; the exit status of the command."""
     torch.set_num_threads(1)
-    runs.first_stage = toy_stage
+    runs.first_task = toy_task
     return cli.run(lambda: runs.train(read_config(path), lambda line: print(line, file=sys.stderr, flush=True)))
 
 

@@ -92,12 +92,12 @@ def judged(folder: Path) -> tuple[dict[str, float], dict[str, float]]:
     group = Processes(0, 1, torch.device("cpu"))
     runs.seed_everything(config.seed, 0, 0, "weights")
     folder.mkdir(exist_ok=True)
-    stage = runs.first_stage(config, runs.training_body(config), group, lambda line: None)
-    trainer = Trainer(config, stage, group, Interrupt(), lambda line: print(line, flush=True))
-    before = stage.judge(trainer.average).measures
+    task = runs.first_task(config, runs.training_body(config), group, lambda line: None)
+    trainer = Trainer(config, task, group, Interrupt(), lambda line: print(line, flush=True))
+    before = task.judge(trainer.average).measures
     print("untrained:", before, flush=True)
     assert trainer.run()
-    return before, stage.judge(trainer.average).measures
+    return before, task.judge(trainer.average).measures
 
 
 @pytest.mark.slow

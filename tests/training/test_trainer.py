@@ -17,7 +17,7 @@ import pytest
 import torch
 import yaml
 from support import toy_run
-from support.toy_run import TINY, Runs, toy_stage
+from support.toy_run import TINY, Runs, toy_task
 
 from closeint_core.body.data import load_body
 from closeint_core.body.torch_body import TorchBody
@@ -27,7 +27,7 @@ from closeint_core.errors import CloseintError
 from closeint_core.training import runs
 from closeint_core.training.config import TrainingConfig, build
 from closeint_core.training.logs import read_log
-from closeint_core.training.tasks import DenoiserStage
+from closeint_core.training.tasks import DenoiserTask
 from closeint_core.training.trainer import Trainer
 
 PROGRAM = Path(toy_run.__file__)
@@ -36,7 +36,7 @@ TIMES = ("time", "seconds", "windows_per_s", "source_share", "step_share")
 
 @pytest.fixture(autouse=True)
 def toy(monkeypatch):
-    monkeypatch.setattr(runs, "first_stage", toy_stage)
+    monkeypatch.setattr(runs, "first_task", toy_task)
 
 
 def config(folder: Path, **changes: Any) -> TrainingConfig:
@@ -128,14 +128,14 @@ def test_a_run_goes_on_with_exactly_what_was_saved(tmp_path, what):
     def trainer(seed: int) -> Trainer:
         torch.manual_seed(seed)
         chosen = config(tmp_path, what=what, steps=4)
-        return Trainer(chosen, toy_stage(chosen, body, group), group, runs.Interrupt(), silently)
+        return Trainer(chosen, toy_task(chosen, body, group), group, runs.Interrupt(), silently)
 
     first = trainer(0)
     first.run()
     second = trainer(1)  # other weights, until the checkpoint is read
     assert (second.step, first.step) == (4, 4)
     for mine, given in (
-        (second.stage.network.state_dict(), first.stage.network.state_dict()),
+        (second.task.network.state_dict(), first.task.network.state_dict()),
         (second.average.state_dict(), first.average.state_dict()),
     ):
         assert all(torch.equal(mine[name], value) for name, value in given.items())
@@ -184,12 +184,12 @@ def test_gradients_of_two_processes_are_those_of_the_whole_batch(tmp_path):
         group = runs.Processes(rank, 2, torch.device("cpu"))
         chosen = config(tmp_path / "alone", steps=1)
         runs.seed_everything(chosen.seed, 0, 0, "weights")
-        stage = toy_stage(chosen, TorchBody(load_body("default")), group)
+        task = toy_task(chosen, TorchBody(load_body("default")), group)
         runs.seed_everything(chosen.seed, rank, 0)
-        inputs = stage.inputs(0)
-        loss, _ = stage.objective.train()(*inputs)
+        inputs = task.inputs(0)
+        loss, _ = task.objective.train()(*inputs)
         loss.backward()
-        alone.append((loss.detach(), [p.grad for p in stage.network.parameters()]))
+        alone.append((loss.detach(), [p.grad for p in task.network.parameters()]))
     assert line["loss"] == pytest.approx(float(alone[0][0] + alone[1][0]) / 2, rel=1e-5)
     mean = [(a + b) / 2 for a, b in zip(alone[0][1], alone[1][1], strict=True)]
     norm = torch.stack([part.norm() for part in mean]).norm()
@@ -244,13 +244,13 @@ def test_a_spent_budget_stops_with_a_checkpoint(tmp_path):
 
 
 def test_steps_without_a_finite_gradient_are_left_out(tmp_path, monkeypatch):
-    plain = DenoiserStage.inputs
+    plain = DenoiserTask.inputs
 
-    def poisoned(self: DenoiserStage, step: int) -> tuple[Any, ...]:
+    def poisoned(self: DenoiserTask, step: int) -> tuple[Any, ...]:
         batch, noise, timesteps, own = plain(self, step)
         return batch, noise * (float("nan") if step % 3 == 1 else 1.0), timesteps, own
 
-    monkeypatch.setattr(DenoiserStage, "inputs", poisoned)
+    monkeypatch.setattr(DenoiserTask, "inputs", poisoned)
     assert runs.train(config(tmp_path, log_every=6), silently)
     lines = losses(tmp_path / "denoiser.jsonl")
     assert [line["skipped"] for line in lines] == [2, 2]
@@ -259,11 +259,11 @@ def test_steps_without_a_finite_gradient_are_left_out(tmp_path, monkeypatch):
 
 
 def test_a_run_that_fails_says_so(tmp_path, monkeypatch):
-    def broken(self: DenoiserStage, step: int) -> tuple[Any, ...]:
+    def broken(self: DenoiserTask, step: int) -> tuple[Any, ...]:
         batch = self.source.batch(step)
         return batch, torch.full_like(batch.target, float("nan")), torch.zeros(len(batch), dtype=torch.int64)
 
-    monkeypatch.setattr(DenoiserStage, "inputs", broken)
+    monkeypatch.setattr(DenoiserTask, "inputs", broken)
     with pytest.raises(CloseintError, match=r"not finite.*learning_rate"):
         runs.train(config(tmp_path), silently)
 
@@ -324,11 +324,11 @@ def test_bf16_trains_too(tmp_path):
 def test_the_average_follows_the_weights(tmp_path):
     chosen = config(tmp_path, steps=5, ema=0.0)
     group = runs.Processes(0, 1, torch.device("cpu"))
-    stage = toy_stage(chosen, TorchBody(load_body("default")), group)
-    trainer = Trainer(chosen, stage, group, runs.Interrupt(), silently)
+    task = toy_task(chosen, TorchBody(load_body("default")), group)
+    trainer = Trainer(chosen, task, group, runs.Interrupt(), silently)
     tmp_path.mkdir(exist_ok=True)
     trainer.run()
-    for mine, given in zip(trainer.average.parameters(), stage.network.parameters(), strict=True):
+    for mine, given in zip(trainer.average.parameters(), task.network.parameters(), strict=True):
         assert torch.equal(mine, given)
 
 

@@ -23,7 +23,7 @@ from closeint_core.training.eyes.pictures import EyesBatch, PairPictures, make_b
 from closeint_core.training.eyes.sheet import drawn_answers
 from closeint_core.training.processes import Processes
 from closeint_core.training.schedule import seed_everything
-from closeint_core.training.tasks import Stage
+from closeint_core.training.tasks import Task
 from closeint_core.training.validation import Judged
 
 if TYPE_CHECKING:
@@ -36,7 +36,7 @@ _PRINTED = (
 )  # fmt: skip
 
 
-class EyesStage(Stage):
+class EyesStage(Task):
     """Trains ``eyes.network.PairNetwork`` on renders."""
 
     name = "eyes"

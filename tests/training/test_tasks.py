@@ -19,7 +19,7 @@ from closeint_core.training.batches import TrainingBatch
 from closeint_core.training.config import TrainingConfig, build
 from closeint_core.training.schedule import OwnStart
 from closeint_core.training.synthetic.generate import default_tools
-from closeint_core.training.tasks import DenoiserObjective, DenoiserStage
+from closeint_core.training.tasks import DenoiserObjective, DenoiserTask
 
 
 @lru_cache(maxsize=1)
@@ -27,11 +27,11 @@ def body() -> TorchBody:
     return TorchBody(load_body("default"))
 
 
-def made(**diffusion: float) -> DenoiserStage:
+def made(**diffusion: float) -> DenoiserTask:
     config = build(TrainingConfig, {**TINY, "output": "out", "diffusion": diffusion})
     torch.manual_seed(3)
     source = ToySource(body(), config.batch)
-    return DenoiserStage(config, body(), source, source, default_tools())
+    return DenoiserTask(config, body(), source, source, default_tools())
 
 
 def own_rows(objective: DenoiserObjective, batch: TrainingBatch, timestep: int, passes: int, between: int):
@@ -55,13 +55,13 @@ def naive(objective: DenoiserObjective, batch: TrainingBatch, path: list[int]) -
 
 @torch.no_grad()
 def test_own_windows_hold_what_ddim_makes_of_zeros():
-    stage = made(sampled_steps=10, own=1.0)
-    objective = stage.objective
+    task = made(sampled_steps=10, own=1.0)
+    objective = task.objective
     assert isinstance(objective, DenoiserObjective)
     assert objective.first == 90
     for parameter in objective.parameters():  # a new network answers nearly nothing
         parameter.add_(0.05 * torch.randn_like(parameter))
-    batch = stage.source.batch(0)
+    batch = task.source.batch(0)
     assert not own_rows(objective, batch, 90, 0, 40).any()
     torch.testing.assert_close(own_rows(objective, batch, 30, 1, 0), naive(objective, batch, [90, 30]))
     # On the way to the second look the same; from there on as if that answer had been the first.
@@ -73,11 +73,11 @@ def test_own_windows_hold_what_ddim_makes_of_zeros():
 
 @pytest.mark.parametrize("precision", ["float32", "bf16"])
 def test_what_is_learned_from_own_windows_reaches_every_weight(precision: str):
-    stage = made(sampled_steps=5, own=1.0)
-    objective = stage.objective
+    task = made(sampled_steps=5, own=1.0)
+    objective = task.objective
     assert isinstance(objective, DenoiserObjective)
     objective.narrow = precision == "bf16"
-    batch, noise, timesteps, own = stage.inputs(0)
+    batch, noise, timesteps, own = task.inputs(0)
     loss, _ = objective(batch, noise, timesteps, own)
     loss.backward()
     assert torch.isfinite(loss)
@@ -91,11 +91,11 @@ def test_what_is_learned_from_own_windows_reaches_every_weight(precision: str):
 
 
 def test_shares_of_own_windows_and_their_timesteps():
-    stage = made(sampled_steps=5, own=0.5)
-    source, looked = stage.source, []
+    task = made(sampled_steps=5, own=0.5)
+    source, looked = task.source, []
     for step in range(60):
         torch.manual_seed(step)
-        batch, _, timesteps, own = stage.inputs(step)
+        batch, _, timesteps, own = task.inputs(step)
         assert len(timesteps) == len(batch) == source.count
         assert isinstance(own, OwnStart)
         assert len(own) == 2
@@ -108,12 +108,12 @@ def test_shares_of_own_windows_and_their_timesteps():
 
 
 def test_noise_does_not_reach_own_windows():
-    stage = made(sampled_steps=5, own=1.0)
-    batch, noise, timesteps, own = stage.inputs(0)
+    task = made(sampled_steps=5, own=1.0)
+    batch, noise, timesteps, own = task.inputs(0)
     with torch.no_grad():
-        first, _ = stage.objective(batch, noise, timesteps, own)
-        other, _ = stage.objective(batch, 10 * noise, timesteps, own)
+        first, _ = task.objective(batch, noise, timesteps, own)
+        other, _ = task.objective(batch, 10 * noise, timesteps, own)
         # Nor does the truth, which noisy windows hold.
-        mixed, _ = stage.objective(batch, noise, timesteps, dataclasses.replace(own, passes=0 * own.passes))
+        mixed, _ = task.objective(batch, noise, timesteps, dataclasses.replace(own, passes=0 * own.passes))
     assert torch.equal(first, other)
     assert torch.isfinite(mixed)
