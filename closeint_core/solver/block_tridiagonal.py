@@ -13,6 +13,8 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
+from closeint_core.mesh.chunks import in_chunks
+
 
 class _Level(NamedTuple):
     """The blocks eliminated at a level: inverse (N, ..., b, b), and what of the blocks before and after is taken."""
@@ -33,7 +35,7 @@ class BlockTridiagonal:
         self._levels: list[_Level] = []
         while len(diagonal) > 1:
             to_odd, from_odd = upper[0::2], upper[1::2]
-            inverse = _inverse(diagonal[1::2])
+            inverse = inverses(diagonal[1::2])
             count = len(inverse)
             before = inverse @ to_odd.mT
             after = inverse[: len(from_odd)] @ from_odd
@@ -43,7 +45,7 @@ class BlockTridiagonal:
             self._levels.append(_Level(inverse, before, after))
             upper = -(before[: len(from_odd)].mT @ from_odd)[: len(even) - 1]
             diagonal = even
-        self._last = _inverse(diagonal)
+        self._last = inverses(diagonal)
 
     def solve(self, right: Tensor) -> Tensor:
         """(N, ..., b, R) the solution for right sides (N, ..., b, R)."""
@@ -66,5 +68,15 @@ class BlockTridiagonal:
         return found
 
 
-def _inverse(blocks: Tensor) -> Tensor:
-    return torch.cholesky_inverse(torch.linalg.cholesky_ex(blocks).L)
+def inverses(matrices: Tensor) -> Tensor:
+    """Inverses of symmetric positive definite matrices (N, ..., b, b).
+
+    A CPU goes through them one by one: several threads take a share of them each, and not of every matrix.
+    """
+
+    def inverse(some: Tensor) -> Tensor:
+        return torch.cholesky_inverse(torch.linalg.cholesky_ex(some).L)
+
+    if matrices.device.type != "cpu":
+        return inverse(matrices)
+    return torch.cat(in_chunks(inverse, matrices.chunk(torch.get_num_threads()), matrices.device))

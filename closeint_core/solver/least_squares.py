@@ -16,6 +16,7 @@ import torch
 from torch import Tensor
 from torch.nn.functional import pad
 
+from closeint_core.solver.block_tridiagonal import inverses
 from closeint_core.solver.calibration import SOLVER
 
 _ASKED = 5  # steps after which it is asked whether all is solved
@@ -211,9 +212,9 @@ class _Operator:
             _diagonal_blocks(near, self._size).add_((jacobian * bands[..., self._reach, None]).mT @ jacobian)
         diagonal = near.diagonal(dim1=-2, dim2=-1)
         diagonal.mul_(1 + 1e-5)
+        if near.device.type == "cpu":
+            return inverses(near)
         factor = torch.linalg.cholesky_ex(near).L
-        if factor.device.type == "cpu":
-            return torch.cholesky_inverse(factor)
         eye = torch.eye(factor.shape[-1], device=factor.device).expand_as(factor)
         lower = torch.linalg.solve_triangular(factor, eye, upper=False)
         return lower.mT @ lower
